@@ -1,0 +1,167 @@
+"""Every error turnlog raises on purpose.
+
+One class per thing a caller may want to catch; one code per cause. A code is added to CODES first:
+TL1xx handlers and replay, TL2xx declarations, TL3xx links and providers, TL4xx the log, TL5xx callers and server,
+TL6xx media, speech and what is installed. docs/reference/errors.md is generated from CODES.
+"""
+
+__all__ = [
+    "CODES",
+    "DefinitionError",
+    "Divergence",
+    "Fenced",
+    "HandlerError",
+    "LinkClosed",
+    "LinkError",
+    "MediaError",
+    "MissingExtra",
+    "ProtocolError",
+    "SessionEnded",
+    "StepError",
+    "StoreError",
+    "TurnlogError",
+    "WrongExpectedSeq",
+]
+
+CODES: dict[str, str] = {
+    "TL101": "Replay diverged: the handler asked for something else than the log holds.",
+    "TL102": "The session has ended; the handler can neither read nor speak any more.",
+    "TL103": "A call or step failed; the error says which and how.",
+    "TL104": "The handler asked its loop for something that cannot be replayed (I/O, threads, executors).",
+    "TL105": "An argument cannot be encoded faithfully into the log.",
+    "TL106": "The handler raised.",
+    "TL107": "The handler waits for something that no event can bring.",
+    "TL201": "A session definition is not valid.",
+    "TL202": "This provider does not exist or cannot be reached by this transport.",
+    "TL203": "The turn detection settings are not valid.",
+    "TL204": "No session, tool or application of that name is declared.",
+    "TL205": "A tool's parameters have no JSON Schema.",
+    "TL206": "The handler, module or application cannot be imported.",
+    "TL301": "The link to the peer could not be opened.",
+    "TL302": "The link was closed.",
+    "TL303": "The provider refused the credentials.",
+    "TL304": "A message is not valid JSON or not a Realtime event.",
+    "TL305": "A base64 payload cannot be decoded.",
+    "TL306": "A message is larger than the configured maximum.",
+    "TL307": "A call breaks the order of the Realtime protocol.",
+    "TL308": "The provider reported an error.",
+    "TL309": "The scripted provider met another message than its script expects.",
+    "TL401": "Another process owns this store.",
+    "TL402": "Another writer has appended to this session since it was read.",
+    "TL403": "This writer has lost the session to a newer owner.",
+    "TL404": "The store cannot be opened or read.",
+    "TL405": "The store was written by a newer turnlog.",
+    "TL406": "The store could not write (disk full, read-only, or an I/O error).",
+    "TL407": "The log does not verify: a digest or the hash chain is broken.",
+    "TL408": "No such session in this store.",
+    "TL409": "A session of this name exists already.",
+    "TL501": "The caller's key is missing or wrong.",
+    "TL502": "The caller asked for a session target that is not declared.",
+    "TL503": "The server cannot listen on this address.",
+    "TL601": "An optional dependency is not installed.",
+    "TL602": "The audio cannot be read or decoded.",
+    "TL603": "No engine for this part of speech works on this machine.",
+}
+
+
+class TurnlogError(Exception):
+    """Base of all turnlog errors: `code` (a key of CODES), `message` (what and where), `hint` (what to do)."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        if code not in CODES:
+            raise ValueError(f"{code} is not in turnlog.core.errors.CODES")
+        super().__init__(f"{code} {message}" + (f"\n  {hint}" if hint else ""))
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class DefinitionError(TurnlogError):
+    """A declaration (session, tool, application) is wrong; `field` names the part of it."""
+
+    def __init__(self, code: str, message: str, hint: str = "", *, field: str = "") -> None:
+        super().__init__(code, message, hint)
+        self.field = field
+
+
+class HandlerError(TurnlogError):
+    """The handler did something it must not do, or raised."""
+
+
+class Divergence(TurnlogError):
+    """Replay asked for something else than was recorded (TL101)."""
+
+
+class SessionEnded(TurnlogError):  # noqa: N818 -- the field's name for it; a normal end, not a failure
+    """Raised in a handler that reads or speaks after the session's end (TL102). Escaping with it is a normal end."""
+
+
+class StepError(TurnlogError):
+    """A tool call or step failed (TL103): `type_name` of the original exception, its message, and `data`."""
+
+    def __init__(self, type_name: str, message: str, data: object = None) -> None:
+        super().__init__("TL103", f"{type_name}: {message}")
+        self.type_name = type_name
+        self.detail = message
+        self.data = data
+
+
+class LinkError(TurnlogError):
+    """A link could not be opened, or its peer refused."""
+
+
+class LinkClosed(LinkError):  # noqa: N818 -- an outcome of receive(), as in websockets' ConnectionClosed
+    """The link is closed (TL302): `close_code` and `reason` as the peer gave them."""
+
+    def __init__(self, close_code: int = 1000, reason: str = "") -> None:
+        super().__init__("TL302", f"the link was closed ({close_code}{': ' + reason if reason else ''})")
+        self.close_code = close_code
+        self.reason = reason
+
+
+class ProtocolError(TurnlogError):
+    """A message breaks the Realtime protocol."""
+
+
+class StoreError(TurnlogError):
+    """The log could not be opened, read or written."""
+
+
+class WrongExpectedSeq(StoreError):  # noqa: N818 -- the event-sourcing term
+    """The session's head is not where the writer thought (TL402): `expected` and `actual` seq."""
+
+    def __init__(self, session: str, expected: int, actual: int) -> None:
+        super().__init__(
+            "TL402",
+            f"session {session}: expected the head at seq {expected}, it is at {actual}",
+            "read the session again and decide anew",
+        )
+        self.session = session
+        self.expected = expected
+        self.actual = actual
+
+
+class Fenced(StoreError):  # noqa: N818 -- the distributed-systems term
+    """A newer owner has taken the session (TL403): `epoch` of this writer and `actual` epoch."""
+
+    def __init__(self, session: str, epoch: int, actual: int) -> None:
+        super().__init__(
+            "TL403",
+            f"session {session}: written with epoch {epoch}, but the session is at epoch {actual}",
+            "stop driving the session here; its newer owner goes on",
+        )
+        self.session = session
+        self.epoch = epoch
+        self.actual = actual
+
+
+class MediaError(TurnlogError):
+    """Audio that cannot be read, decoded or produced."""
+
+
+class MissingExtra(TurnlogError):  # noqa: N818 -- says what is missing
+    """An optional dependency is absent (TL601); the hint holds the exact pip command."""
+
+    def __init__(self, extra: str, needed_for: str) -> None:
+        super().__init__("TL601", f"{needed_for} needs the extra {extra!r}", f'pip install "turnlog[{extra}]"')
+        self.extra = extra

@@ -1,0 +1,107 @@
+"""What the core needs of the world, in domain words: protocols and the plain values that cross them.
+
+Nothing here does anything. store/ implements Log, transports/ implements Link; engine/ plugs them together.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+__all__ = ["Draft", "Head", "Link", "Log", "Recorded", "Segment", "SessionRow"]
+
+
+class Draft(NamedTuple):
+    """An event on its way into the log. `data` is what codec.encode returned: nonce + msgpack payload."""
+
+    type: str
+    version: int
+    at_ns: int  # nanoseconds since the Unix epoch, as the engine's clock read when the event was decided
+    cause: int  # the seq of the causing event, or a named root (negative; core.events.Root)
+    data: bytes
+
+
+class Recorded(NamedTuple):
+    """An event as the log holds it. `data` is None once erased; digest and hash stay."""
+
+    seq: int
+    type: str
+    version: int
+    at_ns: int
+    epoch: int
+    cause: int
+    digest: bytes
+    hash: bytes
+    data: bytes | None
+
+
+class Segment(NamedTuple):
+    """At most 200 ms of one track's high-rate messages, exact enough to rebuild every message byte for byte."""
+
+    track: str  # "<link>.in" (received by the engine) or "<link>.out" (sent by it), e.g. "p1.in"
+    n: int  # 1, 2, 3… within the track
+    first_seq: int  # seq of the MediaRecorded event that is appended with this segment
+    t0_ns: int  # arrival of the first message, ns since the Unix epoch
+    dur_ns: int  # from the first message's arrival to the last one's
+    codec: str  # how `data` is laid out, e.g. "tlm1"
+    digest: bytes
+    data: bytes
+
+
+class Head(NamedTuple):
+    """Where a session's stream ends: the token of the next append (compare-and-swap on seq and epoch)."""
+
+    session: str
+    sid: int  # the store's own row id; never hashed, never exported
+    epoch: int
+    seq: int
+    hash: bytes
+
+
+class SessionRow(NamedTuple):
+    """A session's row in the catalogue."""
+
+    session: str
+    tenant: str
+    target: str  # node.session
+    provider: str
+    transport: str
+    status: str  # "active" or "ended"
+    python: str  # e.g. "3.11"
+    code_version: str
+    engine_flags: int
+    head_seq: int
+    created_ns: int
+    ended_ns: int | None
+
+
+class Log(Protocol):
+    """The log of sessions. Results are per session: one session's failure never fails its neighbours in a group commit."""
+
+    async def create(self, row: SessionRow) -> Head:
+        """Enter a new session (head_seq 0). Raises StoreError TL409 if the name is taken."""
+
+    async def append(
+        self, head: Head, events: Sequence[Draft], segments: Sequence[Segment] = (), *, status: str | None = None
+    ) -> Head:
+        """Append in one transaction with CAS on (seq, epoch); returns the new head once it is committed.
+
+        `status="ended"` also closes the catalogue row. Raises WrongExpectedSeq, Fenced, StoreError (TL406).
+        """
+
+    def scan(self, session: str, *, after: int = 0, until: int | None = None) -> Iterator[Recorded]:
+        """Read synchronously in seq order (for replay, off the event loop). Raises StoreError TL408."""
+
+    def read(self, session: str, *, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
+        """The same, asynchronously."""
+
+
+class Link(Protocol):
+    """One connection that carries Realtime messages: a WebSocket, or a pair of queues in one process."""
+
+    async def receive(self) -> bytes:
+        """The next text message, as UTF-8 bytes exactly as it came. Raises LinkClosed when there is no more."""
+
+    def send(self, message: bytes) -> None:
+        """Queue a text message; never blocks. Raises LinkClosed. A peer too slow to drain its queue is closed."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close in order (what was queued is flushed first). Closing twice does nothing."""

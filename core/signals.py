@@ -1,0 +1,218 @@
+"""What a Realtime message means, once read: the input of SessionCore.decide.
+
+transports/realtime turns wire messages into signals; the core never sees JSON. Signals are not stored (the verbatim
+message is), so they may change freely. Durations are milliseconds on the named timeline.
+"""
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "AnswerRequested",
+    "AudioAppended",
+    "AudioCleared",
+    "AudioCommitted",
+    "CallerConfigured",
+    "CommitRequested",
+    "FunctionCalled",
+    "ItemAdded",
+    "ItemCreated",
+    "OutputAudio",
+    "OutputText",
+    "ProviderConfigured",
+    "ProviderError",
+    "ProviderGreeted",
+    "ResponseBegan",
+    "ResponseFinished",
+    "ResponseRefused",
+    "Signal",
+    "SpeechBegan",
+    "SpeechCeased",
+    "TranscriptCompleted",
+    "TranscriptFailed",
+]
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all signals."""
+
+
+# --- from the provider ---
+
+
+class ProviderGreeted(Signal):
+    """session.created: the link speaks Realtime. A sideband never greets."""
+
+    provider_session: str
+    session: dict[str, Any]
+
+
+class ProviderConfigured(Signal):
+    """session.updated: the full, merged, effective session."""
+
+    session: dict[str, Any]
+
+
+class SpeechBegan(Signal):
+    """input_audio_buffer.speech_started. `audio_start_ms` includes the prefix padding."""
+
+    item: str
+    audio_start_ms: int
+
+
+class SpeechCeased(Signal):
+    """input_audio_buffer.speech_stopped."""
+
+    item: str
+    audio_end_ms: int
+
+
+class AudioCommitted(Signal):
+    """input_audio_buffer.committed: this user item now holds the audio."""
+
+    item: str
+    previous_item: str | None
+
+
+class AudioCleared(Signal):
+    """input_audio_buffer.cleared (from the provider) or a clear asked for by the caller."""
+
+
+class ItemAdded(Signal):
+    """conversation.item.added: the order of the conversation is the order of these."""
+
+    item: str
+    previous_item: str | None
+    kind: str  # message | function_call | function_call_output | …
+    role: str | None
+    text: str  # input_text / output_text / known transcript, joined; "" for audio whose words are not known yet
+    has_audio: bool
+
+
+class TranscriptCompleted(Signal):
+    """…input_audio_transcription.completed, final (xAI's status "in_progress" ones are not)."""
+
+    item: str
+    transcript: str
+
+
+class TranscriptFailed(Signal):
+    """…input_audio_transcription.failed."""
+
+    item: str
+    code: str
+    message: str
+
+
+class ResponseBegan(Signal):
+    """response.created. `say` and `attempt` when its metadata names one of ours; `in_band` if it writes the conversation."""
+
+    response: str
+    say: str | None
+    attempt: int
+    in_band: bool
+
+
+class ResponseFinished(Signal):
+    """response.done. generated_ms and transcript are summed by the machine over all audio it saw of this response."""
+
+    response: str
+    status: str  # completed | cancelled | failed | incomplete
+    code: str  # status_details: reason or error code, else ""
+    message: str
+    generated_ms: int
+    transcript: str  # the spoken words, or the text of a text response
+    usage: dict[str, Any] | None
+
+
+class ResponseRefused(Signal):
+    """An error that answers one of our response.create (by error.event_id): nothing will come of that attempt."""
+
+    say: str | None
+    attempt: int
+    code: str
+    message: str
+
+
+class FunctionCalled(Signal):
+    """response.function_call_arguments.done joined with its item: the model calls a tool."""
+
+    response: str
+    item: str
+    call_id: str
+    name: str
+    arguments: str  # JSON text, verbatim
+
+
+class ProviderError(Signal):
+    """Any other error event. The session stays open unless the code says otherwise (session_expired)."""
+
+    code: str
+    message: str
+    param: str | None
+    event_id: str | None
+
+
+# --- media, both directions; delivered at once, logged in segments ---
+
+
+class OutputAudio(Signal):
+    """response.output_audio.delta. `audio` is the base64 text exactly as it stood on the wire."""
+
+    response: str
+    item: str
+    content_index: int
+    audio: bytes
+    ms: float  # duration of the payload in the configured output format
+
+
+class OutputText(Signal):
+    """A transcript or text delta of a response."""
+
+    response: str
+    item: str
+    content_index: int
+    text: str
+    spoken: bool  # True: words of the audio (output_audio_transcript); False: a text response (output_text)
+
+
+class AudioAppended(Signal):
+    """input_audio_buffer.append from the caller. `audio` is the base64 text as it stood on the wire."""
+
+    audio: bytes
+    ms: float
+
+
+# --- from the caller ---
+
+
+class CallerConfigured(Signal):
+    """session.update from the caller, already merged and answered by the server machine. `changes` as it was sent."""
+
+    changes: dict[str, Any]
+    session: dict[str, Any]
+
+
+class ItemCreated(Signal):
+    """conversation.item.create from the caller, accepted (added and done were answered). `raw` is the item as sent."""
+
+    item: str
+    kind: str
+    role: str | None
+    text: str
+    raw: dict[str, Any]
+
+
+class CommitRequested(Signal):
+    """input_audio_buffer.commit from the caller (turn detection null)."""
+
+    item: str
+
+
+class AnswerRequested(Signal):
+    """response.create from the caller. `request` is its response object as sent ({} if none)."""
+
+    event_id: str | None
+    request: dict[str, Any]
+    out_of_band: bool

@@ -1,0 +1,1 @@
+"""Runs handlers on the log: App, HandlerLoop, RealtimeSession, the live loop, replay."""

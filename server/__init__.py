@@ -1,0 +1,1 @@
+"""The ASGI application for callers and control planes."""

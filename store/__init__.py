@@ -1,0 +1,1 @@
+"""The log: SQLite and memory behind one port."""

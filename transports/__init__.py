@@ -1,0 +1,1 @@
+"""Links to the outside: the Realtime protocol, providers, callers and offline speech."""

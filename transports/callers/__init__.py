@@ -1,0 +1,1 @@
+"""The person's side of a session: one module a transport."""

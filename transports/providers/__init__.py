@@ -1,0 +1,1 @@
+"""The model side of a session: one module a provider."""

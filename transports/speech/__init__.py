@@ -1,0 +1,1 @@
+"""Offline speech: voice activity, recognition and synthesis, each behind a small protocol."""
