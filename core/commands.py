@@ -1,0 +1,99 @@
+"""What a handler asks for: imperative structs. Their msgpack bytes are what replay compares.
+
+A command is issued with an index (1, 2, 3… in the order of the calls) and a Site; neither is part of the compared bytes.
+Plain values only (`plain`): what cannot be stored faithfully is refused before it is issued.
+"""
+
+from typing import Any
+
+import msgspec
+
+from .errors import HandlerError
+
+__all__ = ["Abandon", "Call", "Command", "End", "Fail", "Input", "Return", "Say", "Site", "encode_command", "plain"]
+
+
+class Site(msgspec.Struct, frozen=True, array_like=True):
+    """Where in the handler's code a command was issued."""
+
+    file: str
+    line: int
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True, tag="input"):
+    """Wait for the user's next turn."""
+
+    timeout_s: float | None = None
+
+
+class Say(msgspec.Struct, frozen=True, kw_only=True, tag="say"):
+    """Speak these words to the caller."""
+
+    text: str
+    metadata: dict[str, Any] = {}
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
+    """Invoke a tool and wait for its result."""
+
+    target: str
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
+    """End the session, after the queued says if `drain`."""
+
+    reason: str
+    drain: bool = True
+
+
+class Abandon(msgspec.Struct, frozen=True, kw_only=True, tag="abandon"):
+    """The await of an earlier command was cancelled; its completion will be recorded and ignored."""
+
+    command: int
+
+
+class Return(msgspec.Struct, frozen=True, kw_only=True, tag="return"):
+    """The handler returned."""
+
+
+class Fail(msgspec.Struct, frozen=True, kw_only=True, tag="raise"):
+    """The handler raised."""
+
+    type_name: str
+    message: str
+
+
+Command = Input | Say | Call | End | Abandon | Return | Fail
+
+encode_command = msgspec.msgpack.Encoder(order="sorted").encode
+
+
+def plain(value: object, where: str) -> Any:
+    """`value` as it will come back from the log: tuples become lists, everything else stays.
+
+    Raises HandlerError TL105 with the path of the part that cannot be stored faithfully (sets, objects, keys that are no
+    strings, integers beyond 64 bit).
+    """
+    match value:
+        case None | bool() | float() | str() | bytes():
+            return value
+        case int() if -(2**63) <= value < 2**64:
+            return value
+        case list() | tuple():
+            return [plain(item, f"{where}[{n}]") for n, item in enumerate(value)]
+        case dict():
+            for key in value:
+                if type(key) is not str:
+                    raise _unfaithful(f"{where} has the key {key!r}, which is no string")
+            return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
+    raise _unfaithful(f"{where} is {type(value).__name__}")
+
+
+def _unfaithful(what: str) -> HandlerError:
+    return HandlerError(
+        "TL105",
+        f"{what}: it cannot be stored in the log and come back the same",
+        "pass None, bool, int, float, str, bytes, lists and dicts with string keys",
+    )

@@ -1,0 +1,42 @@
+"""What was said, as heard: the last 200 contributions of both sides."""
+
+from collections import deque
+from typing import Literal, NamedTuple
+
+from .. import events as e
+
+__all__ = ["Conversation", "Line"]
+
+
+class Line(NamedTuple):
+    """One contribution. For the assistant: the words that were heard."""
+
+    seq: int
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class Conversation:
+    """The conversation's lines, oldest first, bounded."""
+
+    __slots__ = ("_model", "lines")
+
+    def __init__(self) -> None:
+        self.lines: deque[Line] = deque(maxlen=200)
+        self._model: set[str] = set()
+
+    def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
+        """Fold one event."""
+        match event:
+            case e.TurnEnded() if event.text:
+                self.lines.append(Line(seq, "user", event.text))
+            case e.ItemSeeded(role="assistant"):
+                self.lines.append(Line(seq, "assistant", event.text))
+            case e.SaySettled() if event.heard_text:
+                self.lines.append(Line(seq, "assistant", event.heard_text))
+            case e.ResponseStarted(say=None):
+                self._model.add(event.response)
+            case e.ResponseEnded() if event.response in self._model:
+                self._model.discard(event.response)
+                if event.transcript:
+                    self.lines.append(Line(seq, "assistant", event.transcript))

@@ -1,0 +1,77 @@
+"""Where the session and its links stand."""
+
+from typing import Any
+
+from .. import events as e
+from ..definition import SessionDefinition
+from ..states import SESSION, SessionState, step
+
+__all__ = ["Lifecycle", "Links"]
+
+
+class Lifecycle:
+    """The session's phase, its definition, and why it is ending."""
+
+    __slots__ = ("ending", "handler_done", "phase", "started", "started_ns")
+
+    def __init__(self) -> None:
+        self.phase = SessionState.NEW
+        self.started: e.SessionStarted | None = None
+        self.started_ns = 0
+        self.ending: e.SessionEnding | None = None
+        self.handler_done = False
+
+    @property
+    def definition(self) -> SessionDefinition:
+        """The declaration this session started with."""
+        if self.started is None:
+            raise ValueError("the log has no SessionStarted")
+        return self.started.definition
+
+    def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
+        """Fold one event."""
+        match event:
+            case e.SessionStarted():
+                self.phase = step(SESSION, self.phase, event)
+                self.started, self.started_ns = event, at_ns
+            case e.SessionEnding():
+                self.phase = step(SESSION, self.phase, event)
+                self.ending = event
+            case e.SessionEnded():
+                self.phase = step(SESSION, self.phase, event)
+            case e.HandlerReturned() | e.HandlerFailed():
+                self.handler_done = True
+
+
+class Links:
+    """Which connections stand, and what the callers asked of the session."""
+
+    __slots__ = ("callers", "had_caller", "provider", "provider_configured", "provider_ready", "settings")
+
+    def __init__(self) -> None:
+        self.provider: str | None = None
+        self.provider_configured = False  # our session.update is on its way or confirmed
+        self.provider_ready = False
+        self.callers: list[str] = []
+        self.had_caller = False
+        self.settings: dict[str, Any] = {}
+
+    def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
+        """Fold one event."""
+        match event:
+            case e.LinkOpened(side="provider"):
+                self.provider, self.provider_configured, self.provider_ready = event.link, False, False
+            case e.LinkOpened():
+                self.callers.append(event.link)
+                self.had_caller = True
+            case e.ConfigurationDispatched():
+                self.provider_configured = True
+            case e.LinkReady():
+                self.provider_ready = True
+            case e.SettingsAsked():
+                self.settings = {**self.settings, **event.settings}
+                self.provider_configured = False
+            case e.LinkClosed() if event.link == self.provider:
+                self.provider, self.provider_configured, self.provider_ready = None, False, False
+            case e.LinkClosed() if event.link in self.callers:
+                self.callers.remove(event.link)
