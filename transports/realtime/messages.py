@@ -1,0 +1,354 @@
+"""What turnlog reads out of Realtime messages: one struct per wire type that it uses, of either direction.
+
+A view holds only the fields that are used; every other key stays in the raw text. Views are never encoded again.
+A field without a default is one that no machine can go on without. Dialect names of the beta protocol are subclasses.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+__all__ = [
+    "VIEWS",
+    "AudioAppend",
+    "AudioClear",
+    "AudioCommit",
+    "BufferCleared",
+    "BufferCommitted",
+    "ErrorBody",
+    "ErrorEvent",
+    "FunctionCallDone",
+    "Item",
+    "ItemCreate",
+    "ItemDelete",
+    "ItemRetrieve",
+    "ItemStored",
+    "ItemTruncate",
+    "OutputAudioDelta",
+    "OutputItemAdded",
+    "OutputItemDone",
+    "OutputTextDelta",
+    "OutputTextDone",
+    "OutputTranscriptDelta",
+    "OutputTranscriptDone",
+    "Part",
+    "ResponseCancel",
+    "ResponseCreate",
+    "ResponseCreated",
+    "ResponseDone",
+    "ResponseView",
+    "SessionCreated",
+    "SessionUpdate",
+    "SessionUpdated",
+    "SpeechStarted",
+    "SpeechStopped",
+    "StatusDetails",
+    "TranscriptionCompleted",
+    "TranscriptionFailed",
+    "View",
+]
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all views. `event_id` is the sender's; one server event of the specification has none."""
+
+    event_id: str | None = None
+
+
+# --- objects inside messages ---
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A content part of an item. `type` as on the wire: input_text, input_audio, output_text, output_audio, text, audio…"""
+
+    type: str = ""
+    text: str | None = None
+    transcript: str | None = None
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation item: message, function_call, function_call_output, or a kind not known here."""
+
+    id: str | None = None
+    type: str = ""
+    role: str | None = None
+    status: str | None = None
+    content: list[Part] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The inside of an error, wherever one stands."""
+
+    type: str | None = None
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+    event_id: str | None = None
+
+
+class StatusDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a response did not complete."""
+
+    reason: str | None = None
+    error: ErrorBody | None = None
+
+
+class ResponseView(msgspec.Struct, frozen=True, kw_only=True):
+    """A response object. `conversation_id` is null for an out-of-band response and absent in some dialects."""
+
+    id: str
+    status: str | None = None
+    status_details: StatusDetails | None = None
+    output: list[Item] | None = None
+    conversation_id: str | UnsetType | None = UNSET
+    metadata: dict[str, Any] | None = None
+    audio: dict[str, Any] | None = None
+    usage: dict[str, Any] | None = None
+
+
+# --- server to client ---
+
+
+class SessionCreated(View, frozen=True, kw_only=True, tag="session.created"):
+    """The server's greeting."""
+
+    session: dict[str, Any]
+
+
+class SessionUpdated(View, frozen=True, kw_only=True, tag="session.updated"):
+    """The full merged session."""
+
+    session: dict[str, Any]
+
+
+class SpeechStarted(View, frozen=True, kw_only=True, tag="input_audio_buffer.speech_started"):
+    """`audio_start_ms` includes the prefix padding."""
+
+    item_id: str
+    audio_start_ms: int
+
+
+class SpeechStopped(View, frozen=True, kw_only=True, tag="input_audio_buffer.speech_stopped"):
+    """`audio_end_ms` counts from the start of the input audio."""
+
+    item_id: str
+    audio_end_ms: int
+
+
+class BufferCommitted(View, frozen=True, kw_only=True, tag="input_audio_buffer.committed"):
+    """The buffered audio became an item."""
+
+    item_id: str
+    previous_item_id: str | None = None
+
+
+class BufferCleared(View, frozen=True, kw_only=True, tag="input_audio_buffer.cleared"):
+    """The buffered audio was thrown away."""
+
+
+class ItemStored(View, frozen=True, kw_only=True, tag="conversation.item.added"):
+    """An item took its place in the conversation."""
+
+    item: Item
+    previous_item_id: str | None = None
+
+
+class BetaItemStored(ItemStored, frozen=True, kw_only=True, tag="conversation.item.created"):
+    """The beta protocol's name of it."""
+
+
+class TranscriptionCompleted(View, frozen=True, kw_only=True, tag="conversation.item.input_audio_transcription.completed"):
+    """`status` is a dialect's: with "in_progress" the transcript is not final."""
+
+    item_id: str
+    transcript: str | None = None
+    status: str | None = None
+
+
+class TranscriptionFailed(View, frozen=True, kw_only=True, tag="conversation.item.input_audio_transcription.failed"):
+    """No transcript will come for this item."""
+
+    item_id: str
+    error: ErrorBody | None = None
+
+
+class ResponseCreated(View, frozen=True, kw_only=True, tag="response.created"):
+    """A response began."""
+
+    response: ResponseView
+
+
+class ResponseDone(View, frozen=True, kw_only=True, tag="response.done"):
+    """A response ended: nothing of it may follow."""
+
+    response: ResponseView
+
+
+class OutputItemAdded(View, frozen=True, kw_only=True, tag="response.output_item.added"):
+    """A response opened an item."""
+
+    response_id: str
+    item: Item
+    output_index: int = 0
+
+
+class OutputItemDone(View, frozen=True, kw_only=True, tag="response.output_item.done"):
+    """A response closed an item; its `status` says whether it is whole."""
+
+    response_id: str
+    item: Item
+    output_index: int = 0
+
+
+class _OfPart(View, frozen=True, kw_only=True):
+    """What all events of one output part name."""
+
+    response_id: str
+    item_id: str
+    output_index: int = 0
+    content_index: int = 0
+
+
+class OutputAudioDelta(_OfPart, frozen=True, kw_only=True, tag="response.output_audio.delta"):
+    """`delta` is the JSON string of the base64 text, undecoded."""
+
+    delta: Raw
+
+
+class BetaOutputAudioDelta(OutputAudioDelta, frozen=True, kw_only=True, tag="response.audio.delta"):
+    """The beta protocol's name of it."""
+
+
+class OutputTranscriptDelta(_OfPart, frozen=True, kw_only=True, tag="response.output_audio_transcript.delta"):
+    """Words of the audio."""
+
+    delta: str
+
+
+class BetaOutputTranscriptDelta(OutputTranscriptDelta, frozen=True, kw_only=True, tag="response.audio_transcript.delta"):
+    """The beta protocol's name of it."""
+
+
+class OutputTranscriptDone(_OfPart, frozen=True, kw_only=True, tag="response.output_audio_transcript.done"):
+    """All words of the audio part."""
+
+    transcript: str
+
+
+class BetaOutputTranscriptDone(OutputTranscriptDone, frozen=True, kw_only=True, tag="response.audio_transcript.done"):
+    """The beta protocol's name of it."""
+
+
+class OutputTextDelta(_OfPart, frozen=True, kw_only=True, tag="response.output_text.delta"):
+    """Text of a text response."""
+
+    delta: str
+
+
+class BetaOutputTextDelta(OutputTextDelta, frozen=True, kw_only=True, tag="response.text.delta"):
+    """The beta protocol's name of it."""
+
+
+class OutputTextDone(_OfPart, frozen=True, kw_only=True, tag="response.output_text.done"):
+    """All text of the part."""
+
+    text: str
+
+
+class BetaOutputTextDone(OutputTextDone, frozen=True, kw_only=True, tag="response.text.done"):
+    """The beta protocol's name of it."""
+
+
+class FunctionCallDone(View, frozen=True, kw_only=True, tag="response.function_call_arguments.done"):
+    """All arguments of a call. `name` is missing in some dialects: it stands in the item."""
+
+    response_id: str
+    item_id: str
+    arguments: str
+    call_id: str | None = None
+    name: str | None = None
+
+
+class ErrorEvent(View, frozen=True, kw_only=True, tag="error"):
+    """The inner `event_id` names the client event that caused it."""
+
+    error: ErrorBody
+
+
+# --- client to server ---
+
+
+class SessionUpdate(View, frozen=True, kw_only=True, tag="session.update"):
+    """Changes to be merged into the session."""
+
+    session: dict[str, Any]
+
+
+class AudioAppend(View, frozen=True, kw_only=True, tag="input_audio_buffer.append"):
+    """`audio` is the JSON string of the base64 text, undecoded."""
+
+    audio: Raw
+
+
+class AudioCommit(View, frozen=True, kw_only=True, tag="input_audio_buffer.commit"):
+    """Make an item of the buffered audio."""
+
+
+class AudioClear(View, frozen=True, kw_only=True, tag="input_audio_buffer.clear"):
+    """Throw the buffered audio away."""
+
+
+class ItemCreate(View, frozen=True, kw_only=True, tag="conversation.item.create"):
+    """Put an item behind `previous_item_id` ("root": first; null: last)."""
+
+    item: dict[str, Any]
+    previous_item_id: str | None = None
+
+
+class ItemDelete(View, frozen=True, kw_only=True, tag="conversation.item.delete"):
+    """Take an item out of the conversation."""
+
+    item_id: str
+
+
+class ItemRetrieve(View, frozen=True, kw_only=True, tag="conversation.item.retrieve"):
+    """Ask for an item as the server holds it."""
+
+    item_id: str
+
+
+class ItemTruncate(View, frozen=True, kw_only=True, tag="conversation.item.truncate"):
+    """Tell how much of an assistant's audio was heard."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class ResponseCreate(View, frozen=True, kw_only=True, tag="response.create"):
+    """Ask for a response; `response` overrides the session for this one."""
+
+    response: dict[str, Any] | None = None
+
+
+class ResponseCancel(View, frozen=True, kw_only=True, tag="response.cancel"):
+    """Stop a response; without an id, the one in the conversation."""
+
+    response_id: str | None = None
+
+
+def _views(base: type[View]) -> dict[str, type[View]]:
+    found: dict[str, type[View]] = {}
+    for view in base.__subclasses__():
+        found.update(_views(view))
+        if not view.__name__.startswith("_"):
+            found[str(view.__struct_config__.tag)] = view
+    return found
+
+
+VIEWS: dict[str, type[View]] = _views(View)
+"""Wire type → view, for every type that turnlog reads."""
