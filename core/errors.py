@@ -55,12 +55,14 @@ CODES: dict[str, str] = {
     "TL407": "The log does not verify: a digest or the hash chain is broken.",
     "TL408": "No such session in this store.",
     "TL409": "A session of this name exists already.",
+    "TL410": "The store is closed, or was opened only for reading.",
     "TL501": "The caller's key is missing or wrong.",
     "TL502": "The caller asked for a session target that is not declared.",
     "TL503": "The server cannot listen on this address.",
     "TL601": "An optional dependency is not installed.",
     "TL602": "The audio cannot be read or decoded.",
     "TL603": "No engine for this part of speech works on this machine.",
+    "TL604": "An audio file cannot be written.",
 }
 
 
@@ -92,7 +94,7 @@ class Divergence(TurnlogError):
     """Replay asked for something else than was recorded (TL101)."""
 
 
-class SessionEnded(TurnlogError):  # noqa: N818 -- the field's name for it; a normal end, not a failure
+class SessionEnded(TurnlogError):
     """Raised in a handler that reads or speaks after the session's end (TL102). Escaping with it is a normal end."""
 
 
@@ -110,7 +112,7 @@ class LinkError(TurnlogError):
     """A link could not be opened, or its peer refused."""
 
 
-class LinkClosed(LinkError):  # noqa: N818 -- an outcome of receive(), as in websockets' ConnectionClosed
+class LinkClosed(LinkError):
     """The link is closed (TL302): `close_code` and `reason` as the peer gave them."""
 
     def __init__(self, close_code: int = 1000, reason: str = "") -> None:
@@ -127,7 +129,7 @@ class StoreError(TurnlogError):
     """The log could not be opened, read or written."""
 
 
-class WrongExpectedSeq(StoreError):  # noqa: N818 -- the event-sourcing term
+class WrongExpectedSeq(StoreError):
     """The session's head is not where the writer thought (TL402): `expected` and `actual` seq."""
 
     def __init__(self, session: str, expected: int, actual: int) -> None:
@@ -141,7 +143,7 @@ class WrongExpectedSeq(StoreError):  # noqa: N818 -- the event-sourcing term
         self.actual = actual
 
 
-class Fenced(StoreError):  # noqa: N818 -- the distributed-systems term
+class Fenced(StoreError):
     """A newer owner has taken the session (TL403): `epoch` of this writer and `actual` epoch."""
 
     def __init__(self, session: str, epoch: int, actual: int) -> None:
@@ -159,7 +161,7 @@ class MediaError(TurnlogError):
     """Audio that cannot be read, decoded or produced."""
 
 
-class MissingExtra(TurnlogError):  # noqa: N818 -- says what is missing
+class MissingExtra(TurnlogError):
     """An optional dependency is absent (TL601); the hint holds the exact pip command."""
 
     def __init__(self, extra: str, needed_for: str) -> None:

@@ -30,6 +30,9 @@ __all__ = [
     "Event",
     "HandlerFailed",
     "HandlerReturned",
+    "InputClearAsked",
+    "InputClearDispatched",
+    "InputCommitAsked",
     "InputCommitDispatched",
     "InputCommitted",
     "InputRequested",
@@ -86,7 +89,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 # --- lifecycle ---
 
 
-class SessionStarted(Event):
+class SessionStarted(Event, frozen=True, kw_only=True):
     """The first event of every log."""
 
     session: str
@@ -100,7 +103,7 @@ class SessionStarted(Event):
     replayable: bool = True
 
 
-class SessionEnding(Event):
+class SessionEnding(Event, frozen=True, kw_only=True):
     """Asked to end, or must: no new say is accepted; queued ones are spoken first if `drain`."""
 
     reason: str
@@ -109,7 +112,7 @@ class SessionEnding(Event):
     drain: bool = False
 
 
-class SessionEnded(Event):
+class SessionEnded(Event, frozen=True, kw_only=True):
     """The last event. reason: completed, caller_gone, provider_lost, handler_failed, engine_stopped, or the user's own."""
 
     reason: str
@@ -120,7 +123,7 @@ class SessionEnded(Event):
 # --- links and what passes over them ---
 
 
-class LinkOpened(Event):
+class LinkOpened(Event, frozen=True, kw_only=True):
     """A connection stands. side: provider or caller."""
 
     link: str
@@ -129,14 +132,14 @@ class LinkOpened(Event):
     peer: str = ""
 
 
-class LinkReady(Event):
+class LinkReady(Event, frozen=True, kw_only=True):
     """The provider has confirmed our configuration; `session` is the effective one."""
 
     link: str
     session: dict[str, Any] = {}
 
 
-class LinkClosed(Event):
+class LinkClosed(Event, frozen=True, kw_only=True):
     """A connection is gone."""
 
     link: str
@@ -144,7 +147,7 @@ class LinkClosed(Event):
     reason: str = ""
 
 
-class LinkFailed(Event):
+class LinkFailed(Event, frozen=True, kw_only=True):
     """A connection could not be opened."""
 
     side: Literal["provider", "caller"]
@@ -152,13 +155,13 @@ class LinkFailed(Event):
     message: str
 
 
-class CallersGone(Event):
+class CallersGone(Event, frozen=True, kw_only=True):
     """The last caller link closed: nobody hears or speaks any more."""
 
     reason: str = ""
 
 
-class TransportReceived(Event):
+class TransportReceived(Event, frozen=True, kw_only=True):
     """A control message from a peer, verbatim. n: its ordinal among all messages of that link and direction."""
 
     link: str
@@ -166,7 +169,7 @@ class TransportReceived(Event):
     data: bytes
 
 
-class TransportSent(Event):
+class TransportSent(Event, frozen=True, kw_only=True):
     """A control message handed to a link, verbatim; committed before it is sent."""
 
     link: str
@@ -174,7 +177,7 @@ class TransportSent(Event):
     data: bytes
 
 
-class MediaRecorded(Event):
+class MediaRecorded(Event, frozen=True, kw_only=True):
     """A media segment stands in the media table, appended together with this event."""
 
     track: str
@@ -186,7 +189,7 @@ class MediaRecorded(Event):
     peaks: bytes = b""  # one byte per 10 ms of audio: peak level / 128
 
 
-class PeerFaulted(Event):
+class PeerFaulted(Event, frozen=True, kw_only=True):
     """A peer sent what cannot be used; the message itself stands in the event before."""
 
     link: str
@@ -197,28 +200,28 @@ class PeerFaulted(Event):
 # --- the user's side ---
 
 
-class SpeechStarted(Event):
+class SpeechStarted(Event, frozen=True, kw_only=True):
     """The user began to speak, as the provider's voice activity detection heard it (prefix padding included)."""
 
     item: str
     audio_start_ms: int
 
 
-class SpeechStopped(Event):
+class SpeechStopped(Event, frozen=True, kw_only=True):
     """The user stopped speaking."""
 
     item: str
     audio_end_ms: int
 
 
-class InputCommitted(Event):
+class InputCommitted(Event, frozen=True, kw_only=True):
     """Audio became a user item of the conversation; its words may still be on their way."""
 
     item: str
     previous_item: str | None = None
 
 
-class InputTranscribed(Event):
+class InputTranscribed(Event, frozen=True, kw_only=True):
     """The words of a committed item, or that there will be none; turns end in the order of their commits."""
 
     item: str
@@ -226,7 +229,7 @@ class InputTranscribed(Event):
     status: Literal["completed", "failed", "late", "none"] = "completed"
 
 
-class TurnEnded(Event):
+class TurnEnded(Event, frozen=True, kw_only=True):
     """The user's contribution is complete: what the handler's input() returns."""
 
     turn: int
@@ -239,37 +242,50 @@ class TurnEnded(Event):
     transcript_status: Literal["completed", "failed", "late", "none"] = "completed"
 
 
-class TurnDiscarded(Event):
+class TurnDiscarded(Event, frozen=True, kw_only=True):
     """Audio that turned out to hold no words."""
 
     item: str
     reason: str
 
 
-class TranscriptArrivedLate(Event):
+class TranscriptArrivedLate(Event, frozen=True, kw_only=True):
     """Words that came after their turn had ended without them. They change nothing."""
 
     item: str
     transcript: str
 
 
-class ItemSeeded(Event):
+class ItemSeeded(Event, frozen=True, kw_only=True):
     """The caller put an item into the conversation."""
 
     link: str
     item: str
     role: str | None
     text: str
+    raw: dict[str, Any] = {}
 
 
-class SettingsAsked(Event):
+class InputCommitAsked(Event, frozen=True, kw_only=True):
+    """The caller's input_audio_buffer.commit (it decides itself where its turns end)."""
+
+    link: str
+
+
+class InputClearAsked(Event, frozen=True, kw_only=True):
+    """The caller's input_audio_buffer.clear."""
+
+    link: str
+
+
+class SettingsAsked(Event, frozen=True, kw_only=True):
     """The caller's session.update, the part of it that applies: modalities, voice, turn detection timing."""
 
     link: str
     settings: dict[str, Any]
 
 
-class AnswerAsked(Event):
+class AnswerAsked(Event, frozen=True, kw_only=True):
     """The caller's response.create: the handler's next say answers it."""
 
     link: str
@@ -277,7 +293,7 @@ class AnswerAsked(Event):
     request: dict[str, Any] = {}
 
 
-class AnswerTimedOut(Event):
+class AnswerTimedOut(Event, frozen=True, kw_only=True):
     """No say came within answer_timeout: the caller gets a completed, empty response."""
 
     link: str
@@ -286,7 +302,7 @@ class AnswerTimedOut(Event):
 # --- the handler's journal ---
 
 
-class InputRequested(Event):
+class InputRequested(Event, frozen=True, kw_only=True):
     """session.input()."""
 
     index: int
@@ -294,7 +310,7 @@ class InputRequested(Event):
     site: Site
 
 
-class SayRequested(Event):
+class SayRequested(Event, frozen=True, kw_only=True):
     """session.say(): from here the words are owed to the caller until SaySettled."""
 
     index: int
@@ -303,7 +319,7 @@ class SayRequested(Event):
     site: Site
 
 
-class CallRequested(Event):
+class CallRequested(Event, frozen=True, kw_only=True):
     """session.call(): the tool runs once this is durable. `call` is the same on every attempt."""
 
     index: int
@@ -312,14 +328,14 @@ class CallRequested(Event):
     site: Site
 
 
-class CallCompleted(Event):
+class CallCompleted(Event, frozen=True, kw_only=True):
     """A tool returned; `result` is msgpack."""
 
     index: int
     result: bytes
 
 
-class CallFailed(Event):
+class CallFailed(Event, frozen=True, kw_only=True):
     """A tool raised, or is not there."""
 
     index: int
@@ -327,7 +343,7 @@ class CallFailed(Event):
     message: str
 
 
-class EndRequested(Event):
+class EndRequested(Event, frozen=True, kw_only=True):
     """session.end()."""
 
     index: int
@@ -335,27 +351,27 @@ class EndRequested(Event):
     site: Site
 
 
-class CommandAbandoned(Event):
+class CommandAbandoned(Event, frozen=True, kw_only=True):
     """The await of command `command` was cancelled."""
 
     index: int
     command: int
 
 
-class TimerFired(Event):
+class TimerFired(Event, frozen=True, kw_only=True):
     """A timer of the handler's loop, numbered by creation."""
 
     timer: int
     deadline_ns: int
 
 
-class HandlerReturned(Event):
+class HandlerReturned(Event, frozen=True, kw_only=True):
     """The handler's coroutine returned."""
 
     index: int
 
 
-class HandlerFailed(Event):
+class HandlerFailed(Event, frozen=True, kw_only=True):
     """The handler's coroutine raised."""
 
     index: int
@@ -367,14 +383,14 @@ class HandlerFailed(Event):
 # --- towards the provider ---
 
 
-class ConfigurationDispatched(Event):
+class ConfigurationDispatched(Event, frozen=True, kw_only=True):
     """session.update with our configuration is on its way. settings: what callers asked for, merged over the definition."""
 
     link: str
     settings: dict[str, Any] = {}
 
 
-class SayDispatched(Event):
+class SayDispatched(Event, frozen=True, kw_only=True):
     """An attempt to have a say spoken."""
 
     say: str
@@ -382,7 +398,7 @@ class SayDispatched(Event):
     link: str
 
 
-class SayRefused(Event):
+class SayRefused(Event, frozen=True, kw_only=True):
     """The provider refused an attempt; the say stays owed."""
 
     say: str
@@ -391,7 +407,7 @@ class SayRefused(Event):
     message: str = ""
 
 
-class ItemForwarded(Event):
+class ItemForwarded(Event, frozen=True, kw_only=True):
     """A caller's item is on its way to the provider."""
 
     link: str
@@ -399,21 +415,26 @@ class ItemForwarded(Event):
     raw: dict[str, Any]
 
 
-class AnswerDispatched(Event):
+class AnswerDispatched(Event, frozen=True, kw_only=True):
     """The model was asked to answer (response.create). cause: the caller's ask or a tool's answer."""
 
     link: str
     request: dict[str, Any] = {}
 
 
-class InputCommitDispatched(Event):
+class InputCommitDispatched(Event, frozen=True, kw_only=True):
     """The caller's explicit commit of its audio is on its way to the provider."""
 
     link: str
-    item: str
 
 
-class ToolOutputDispatched(Event):
+class InputClearDispatched(Event, frozen=True, kw_only=True):
+    """The caller's clear of its uncommitted audio is on its way to the provider."""
+
+    link: str
+
+
+class ToolOutputDispatched(Event, frozen=True, kw_only=True):
     """A tool's output is on its way to the model."""
 
     link: str
@@ -423,7 +444,7 @@ class ToolOutputDispatched(Event):
 # --- from the provider ---
 
 
-class ResponseStarted(Event):
+class ResponseStarted(Event, frozen=True, kw_only=True):
     """The provider began a response: the words of `say`, or the model's own."""
 
     response: str
@@ -431,13 +452,13 @@ class ResponseStarted(Event):
     attempt: int = 0
 
 
-class AudioStarted(Event):
+class AudioStarted(Event, frozen=True, kw_only=True):
     """The first audio of a response was delivered to the callers."""
 
     response: str
 
 
-class ResponseEnded(Event):
+class ResponseEnded(Event, frozen=True, kw_only=True):
     """The provider finished a response; audio may still be playing at the caller."""
 
     response: str
@@ -449,13 +470,13 @@ class ResponseEnded(Event):
     usage: dict[str, Any] | None = None
 
 
-class PlayoutEnded(Event):
+class PlayoutEnded(Event, frozen=True, kw_only=True):
     """The caller has heard all there was of a response, by the clock; the mouth is free."""
 
     response: str
 
 
-class SaySettled(Event):
+class SaySettled(Event, frozen=True, kw_only=True):
     """The one terminal state of a say. heard_ms is a measurement by `source`, good to error_ms."""
 
     say: str
@@ -469,7 +490,7 @@ class SaySettled(Event):
     heard_text: str = ""
 
 
-class ToolRequested(Event):
+class ToolRequested(Event, frozen=True, kw_only=True):
     """The model calls a tool."""
 
     response: str
@@ -479,7 +500,7 @@ class ToolRequested(Event):
     arguments: str
 
 
-class ToolAnswered(Event):
+class ToolAnswered(Event, frozen=True, kw_only=True):
     """A tool called by the model returned or failed; `output` is the JSON text the model will read."""
 
     call_id: str

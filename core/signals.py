@@ -41,45 +41,45 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 # --- from the provider ---
 
 
-class ProviderGreeted(Signal):
+class ProviderGreeted(Signal, frozen=True, kw_only=True):
     """session.created: the link speaks Realtime. A sideband never greets."""
 
     provider_session: str
     session: dict[str, Any]
 
 
-class ProviderConfigured(Signal):
+class ProviderConfigured(Signal, frozen=True, kw_only=True):
     """session.updated: the full, merged, effective session."""
 
     session: dict[str, Any]
 
 
-class SpeechBegan(Signal):
+class SpeechBegan(Signal, frozen=True, kw_only=True):
     """input_audio_buffer.speech_started. `audio_start_ms` includes the prefix padding."""
 
     item: str
     audio_start_ms: int
 
 
-class SpeechCeased(Signal):
+class SpeechCeased(Signal, frozen=True, kw_only=True):
     """input_audio_buffer.speech_stopped."""
 
     item: str
     audio_end_ms: int
 
 
-class AudioCommitted(Signal):
+class AudioCommitted(Signal, frozen=True, kw_only=True):
     """input_audio_buffer.committed: this user item now holds the audio."""
 
     item: str
     previous_item: str | None
 
 
-class AudioCleared(Signal):
+class AudioCleared(Signal, frozen=True, kw_only=True):
     """input_audio_buffer.cleared (from the provider) or a clear asked for by the caller."""
 
 
-class ItemAdded(Signal):
+class ItemAdded(Signal, frozen=True, kw_only=True):
     """conversation.item.added: the order of the conversation is the order of these."""
 
     item: str
@@ -90,14 +90,14 @@ class ItemAdded(Signal):
     has_audio: bool
 
 
-class TranscriptCompleted(Signal):
+class TranscriptCompleted(Signal, frozen=True, kw_only=True):
     """…input_audio_transcription.completed, final (xAI's status "in_progress" ones are not)."""
 
     item: str
     transcript: str
 
 
-class TranscriptFailed(Signal):
+class TranscriptFailed(Signal, frozen=True, kw_only=True):
     """…input_audio_transcription.failed."""
 
     item: str
@@ -105,7 +105,7 @@ class TranscriptFailed(Signal):
     message: str
 
 
-class ResponseBegan(Signal):
+class ResponseBegan(Signal, frozen=True, kw_only=True):
     """response.created. `say` and `attempt` when its metadata names one of ours; `in_band` if it writes the conversation."""
 
     response: str
@@ -114,7 +114,7 @@ class ResponseBegan(Signal):
     in_band: bool
 
 
-class ResponseFinished(Signal):
+class ResponseFinished(Signal, frozen=True, kw_only=True):
     """response.done. generated_ms and transcript are summed by the machine over all audio it saw of this response."""
 
     response: str
@@ -126,7 +126,7 @@ class ResponseFinished(Signal):
     usage: dict[str, Any] | None
 
 
-class ResponseRefused(Signal):
+class ResponseRefused(Signal, frozen=True, kw_only=True):
     """An error that answers one of our response.create (by error.event_id): nothing will come of that attempt."""
 
     say: str | None
@@ -135,7 +135,7 @@ class ResponseRefused(Signal):
     message: str
 
 
-class FunctionCalled(Signal):
+class FunctionCalled(Signal, frozen=True, kw_only=True):
     """response.function_call_arguments.done joined with its item: the model calls a tool."""
 
     response: str
@@ -145,7 +145,7 @@ class FunctionCalled(Signal):
     arguments: str  # JSON text, verbatim
 
 
-class ProviderError(Signal):
+class ProviderError(Signal, frozen=True, kw_only=True):
     """Any other error event. The session stays open unless the code says otherwise (session_expired)."""
 
     code: str
@@ -157,7 +157,7 @@ class ProviderError(Signal):
 # --- media, both directions; delivered at once, logged in segments ---
 
 
-class OutputAudio(Signal):
+class OutputAudio(Signal, frozen=True, kw_only=True):
     """response.output_audio.delta. `audio` is the base64 text exactly as it stood on the wire."""
 
     response: str
@@ -167,7 +167,7 @@ class OutputAudio(Signal):
     ms: float  # duration of the payload in the configured output format
 
 
-class OutputText(Signal):
+class OutputText(Signal, frozen=True, kw_only=True):
     """A transcript or text delta of a response."""
 
     response: str
@@ -177,7 +177,7 @@ class OutputText(Signal):
     spoken: bool  # True: words of the audio (output_audio_transcript); False: a text response (output_text)
 
 
-class AudioAppended(Signal):
+class AudioAppended(Signal, frozen=True, kw_only=True):
     """input_audio_buffer.append from the caller. `audio` is the base64 text as it stood on the wire."""
 
     audio: bytes
@@ -187,14 +187,14 @@ class AudioAppended(Signal):
 # --- from the caller ---
 
 
-class CallerConfigured(Signal):
+class CallerConfigured(Signal, frozen=True, kw_only=True):
     """session.update from the caller, already merged and answered by the server machine. `changes` as it was sent."""
 
     changes: dict[str, Any]
     session: dict[str, Any]
 
 
-class ItemCreated(Signal):
+class ItemCreated(Signal, frozen=True, kw_only=True):
     """conversation.item.create from the caller, accepted (added and done were answered). `raw` is the item as sent."""
 
     item: str
@@ -204,13 +204,13 @@ class ItemCreated(Signal):
     raw: dict[str, Any]
 
 
-class CommitRequested(Signal):
+class CommitRequested(Signal, frozen=True, kw_only=True):
     """input_audio_buffer.commit from the caller (turn detection null)."""
 
     item: str
 
 
-class AnswerRequested(Signal):
+class AnswerRequested(Signal, frozen=True, kw_only=True):
     """response.create from the caller. `request` is its response object as sent ({} if none)."""
 
     event_id: str | None

@@ -46,7 +46,7 @@ class Lifecycle:
 class Links:
     """Which connections stand, and what the callers asked of the session."""
 
-    __slots__ = ("callers", "had_caller", "provider", "provider_configured", "provider_ready", "settings")
+    __slots__ = ("callers", "gone_ns", "had_caller", "provider", "provider_configured", "provider_ready", "settings")
 
     def __init__(self) -> None:
         self.provider: str | None = None
@@ -54,6 +54,7 @@ class Links:
         self.provider_ready = False
         self.callers: list[str] = []
         self.had_caller = False
+        self.gone_ns: int | None = None  # since when nobody is left of the callers there were
         self.settings: dict[str, Any] = {}
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
@@ -63,7 +64,7 @@ class Links:
                 self.provider, self.provider_configured, self.provider_ready = event.link, False, False
             case e.LinkOpened():
                 self.callers.append(event.link)
-                self.had_caller = True
+                self.had_caller, self.gone_ns = True, None
             case e.ConfigurationDispatched():
                 self.provider_configured = True
             case e.LinkReady():
@@ -73,5 +74,7 @@ class Links:
                 self.provider_configured = False
             case e.LinkClosed() if event.link == self.provider:
                 self.provider, self.provider_configured, self.provider_ready = None, False, False
+            case e.CallersGone():
+                self.gone_ns = at_ns
             case e.LinkClosed() if event.link in self.callers:
                 self.callers.remove(event.link)

@@ -1,0 +1,102 @@
+"""SessionCore: one session's facts and what follows from them.
+
+Data in: signals, commands and the clock (as arguments). Data out: staged events for the log, in order, with their causes.
+A staged event is applied at once; nobody may act on it before its append has come back.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from . import commands as c
+from . import events as e
+from . import signals as s
+from .decide import decide, decide_command, decide_link_closed
+from .due import closing, next_deadline, sends_due, timeouts
+from .state import State
+from .states import SessionState
+
+__all__ = ["SessionCore", "Staged"]
+
+
+class Staged(NamedTuple):
+    """An event with its place in the log."""
+
+    seq: int
+    at_ns: int
+    cause: int
+    event: e.Event
+
+
+class SessionCore:
+    """Decides, applies and says what is due. `seq` is the last assigned one."""
+
+    __slots__ = ("seq", "staged", "state")
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.seq = 0
+        self.staged: list[Staged] = []
+
+    # --- facts from the log ---
+
+    def apply(self, seq: int, at_ns: int, event: e.Event | e.Unknown | e.Erased) -> None:
+        """Fold an event that the log already holds."""
+        self.seq = seq
+        self.state.apply(seq, at_ns, event)
+
+    # --- decisions, each staged and applied ---
+
+    def record(self, event: e.Event, cause: int, now_ns: int) -> int:
+        """Stage a fact; returns its seq."""
+        self.seq += 1
+        self.state.apply(self.seq, now_ns, event)
+        self.staged.append(Staged(self.seq, now_ns, cause, event))
+        return self.seq
+
+    def decide(self, link: str, signal: s.Signal, cause: int, now_ns: int) -> None:
+        """Decide what a message means. cause: the seq of its TransportReceived."""
+        self._record_all(decide(self.state, link, signal), cause, now_ns)
+
+    def command(self, index: int, command: c.Command, site: c.Site, cause: int, now_ns: int) -> None:
+        """Enter what the handler asked for. cause: the seq of the event that woke it."""
+        self._record_all(decide_command(self.state, index, command, site), cause, now_ns)
+
+    def link_closed(self, closed: e.LinkClosed, now_ns: int) -> None:
+        """Enter the loss of a link and what it means."""
+        self._record_all(decide_link_closed(self.state, closed), e.Root.HOST, now_ns)
+
+    def time_passed(self, now_ns: int) -> None:
+        """Decide what the clock brings."""
+        self._record_all(timeouts(self.state, now_ns), e.Root.TIMER, now_ns)
+
+    def sends_due(self, now_ns: int) -> None:
+        """Stage the dispatches that the state calls for."""
+        for event, cause in sends_due(self.state, now_ns):
+            self.record(event, cause, now_ns)
+
+    def close_when_done(self, now_ns: int) -> None:
+        """End the session if it is ending and nothing is owed. Only when the handler has seen every event."""
+        self._record_all(closing(self.state, now_ns), e.Root.HOST, now_ns)
+
+    # --- data out ---
+
+    def events_to_append(self) -> list[Staged]:
+        """The staged events, taken."""
+        staged, self.staged = self.staged, []
+        return staged
+
+    def next_deadline(self) -> int | None:
+        """When time_passed next has something to decide (ns), or None."""
+        return next_deadline(self.state)
+
+    @property
+    def ended(self) -> bool:
+        """True after SessionEnded."""
+        return self.state.life.phase is SessionState.ENDED
+
+    def _record_all(self, events: Iterable[e.Event], cause: int, now_ns: int) -> None:
+        # Strategy: the first event's seq causes the ones that follow from it, unless it is a wire message's.
+        for event in events:
+            seq = self.record(event, cause, now_ns)
+            if cause < 0:
+                cause = seq

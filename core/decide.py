@@ -1,0 +1,203 @@
+"""Decisions on what arrived: (state, signal) -> events. Live only; replay applies what was decided then.
+
+Each function is a generator: an event it yields is recorded and applied before it goes on, so what follows is decided on
+the state that includes it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import commands as c
+from . import events as e
+from . import signals as s
+from .state import State
+from .states import SayState
+
+__all__ = ["MAX_ATTEMPTS", "decide", "decide_command", "decide_link_closed", "heard_words"]
+
+MAX_ATTEMPTS = 5
+_SETTINGS = ("output_modalities",)
+
+
+def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
+    """What a message of `link` means for the session."""
+    match signal:
+        case s.ProviderConfigured() if not state.links.provider_ready:
+            yield e.LinkReady(link=link, session=signal.session)
+        case s.SpeechBegan() | s.SpeechCeased() | s.AudioCommitted() | s.TranscriptCompleted() | s.TranscriptFailed():
+            yield from _user_spoke(state, signal)
+        case s.ResponseBegan() | s.ResponseFinished() | s.ResponseRefused():
+            yield from _provider_answered(state, link, signal)
+        case s.FunctionCalled():
+            yield e.ToolRequested(
+                response=signal.response,
+                item=signal.item,
+                call_id=signal.call_id,
+                name=signal.name,
+                arguments=signal.arguments,
+            )
+        case s.ProviderError():
+            yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
+            if signal.code == "session_expired":
+                yield from _ending(state, e.SessionEnding(reason="provider_lost", code=signal.code, detail=signal.message))
+        case s.CallerConfigured() | s.ItemCreated() | s.CommitRequested() | s.AudioCleared() | s.AnswerRequested():
+            yield from _caller_asked(state, link, signal)
+
+
+def _user_spoke(state: State, signal: s.Signal) -> Iterator[e.Event]:
+    match signal:
+        case s.SpeechBegan():
+            yield e.SpeechStarted(item=signal.item, audio_start_ms=signal.audio_start_ms)
+        case s.SpeechCeased():
+            yield e.SpeechStopped(item=signal.item, audio_end_ms=signal.audio_end_ms)
+        case s.AudioCommitted():
+            yield e.InputCommitted(item=signal.item, previous_item=signal.previous_item)
+            if state.life.definition.transcription is None:
+                yield e.InputTranscribed(item=signal.item, transcript="", status="none")
+            yield from end_turns(state)
+        case s.TranscriptCompleted():
+            if signal.item in state.turns.closed:
+                yield e.TranscriptArrivedLate(item=signal.item, transcript=signal.transcript)
+            else:
+                yield e.InputTranscribed(item=signal.item, transcript=signal.transcript)
+                yield from end_turns(state)
+        case s.TranscriptFailed() if signal.item not in state.turns.closed:
+            yield e.InputTranscribed(item=signal.item, transcript="", status="failed")
+            yield from end_turns(state)
+
+
+def end_turns(state: State) -> Iterator[e.Event]:
+    """End every input whose words are known and before which none is still waiting for its own."""
+    for head in state.turns.heads():
+        if head.status is None:
+            return
+        if head.status == "completed" and not head.transcript.strip():
+            yield e.TurnDiscarded(item=head.item, reason="the transcript is blank")
+            continue
+        yield e.TurnEnded(
+            turn=state.turns.count + 1,
+            item=head.item,
+            text=head.transcript.strip(),
+            transcript=head.transcript if head.status == "completed" else "",
+            start_ms=head.start_ms,
+            end_ms=head.end_ms,
+            transcript_status=head.status,
+        )
+
+
+def _provider_answered(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
+    match signal:
+        case s.ResponseBegan():
+            say = state.delivery.says.get(signal.say or "")
+            ours = say is not None and say.state is SayState.DISPATCHED and say.attempt == signal.attempt
+            yield e.ResponseStarted(
+                response=signal.response, say=signal.say if ours else None, attempt=signal.attempt if ours else 0
+            )
+        case s.ResponseFinished() if signal.response in state.playout.responses:
+            say = state.delivery.by_response(signal.response)
+            ended = e.ResponseEnded(
+                response=signal.response,
+                status=signal.status,
+                code=signal.code,
+                message=signal.message,
+                generated_ms=signal.generated_ms,
+                transcript=signal.transcript,
+                usage=signal.usage,
+            )
+            yield ended
+            if say and ended.status == "failed":
+                yield e.PlayoutEnded(response=signal.response)
+                settled = e.SaySettled(say=say.requested.say, status="failed", code=signal.code or "failed")
+                yield settled
+        case s.ResponseRefused() if signal.say in state.delivery.says:
+            say = state.delivery.says[signal.say]
+            if say.state is SayState.DISPATCHED and say.attempt == signal.attempt:
+                yield e.SayRefused(say=signal.say, attempt=signal.attempt, code=signal.code, message=signal.message)
+                if signal.attempt >= MAX_ATTEMPTS:
+                    yield e.SaySettled(say=signal.say, status="failed", code=signal.code)
+        case s.ResponseRefused():
+            yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
+
+
+def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
+    match signal:
+        case s.CallerConfigured():
+            if settings := _applicable(signal.changes):
+                yield e.SettingsAsked(link=link, settings=settings)
+        case s.ItemCreated():
+            yield e.ItemSeeded(link=link, item=signal.item, role=signal.role, text=signal.text, raw=signal.raw)
+        case s.CommitRequested():
+            yield e.InputCommitAsked(link=link)
+        case s.AudioCleared() if link in state.links.callers:
+            yield e.InputClearAsked(link=link)
+        case s.AnswerRequested():
+            seeded = state.turns.seeded
+            yield e.AnswerAsked(link=link, event_id=signal.event_id, request=signal.request)
+            if seeded:
+                text = "\n".join(text for _, text in seeded)
+                yield e.TurnEnded(
+                    turn=state.turns.count + 1, item=seeded[-1][0], text=text, channel="text", transcript_status="none"
+                )
+
+
+def _applicable(changes: dict[str, Any]) -> dict[str, Any]:
+    """The part of a caller's session.update that reaches the provider: modalities, voice, turn detection timing."""
+    settings = {key: changes[key] for key in _SETTINGS if key in changes}
+    audio = changes.get("audio") or {}
+    if "turn_detection" in (audio.get("input") or {}):
+        settings["turn_detection"] = audio["input"]["turn_detection"]
+    if voice := (audio.get("output") or {}).get("voice"):
+        settings["voice"] = voice
+    return settings
+
+
+def decide_command(state: State, index: int, command: c.Command, site: c.Site) -> Iterator[e.Event]:
+    """What the handler asked for. Says and calls take their ids from the index: the same on every attempt."""
+    match command:
+        case c.Input():
+            yield e.InputRequested(index=index, command=command, site=site)
+        case c.Say():
+            yield e.SayRequested(index=index, say=f"say_{index}", command=command, site=site)
+        case c.Call():
+            yield e.CallRequested(index=index, call=f"call_{index}", command=command, site=site)
+        case c.End():
+            yield e.EndRequested(index=index, command=command, site=site)
+            yield from _ending(state, e.SessionEnding(reason=command.reason, drain=command.drain))
+        case c.Abandon():
+            yield e.CommandAbandoned(index=index, command=command.command)
+        case c.Return():
+            yield e.HandlerReturned(index=index)
+            reason = "completed" if state.links.callers or not state.links.had_caller else "caller_gone"
+            yield from _ending(state, e.SessionEnding(reason=reason, drain=True))
+        case c.Fail():
+            yield e.HandlerFailed(index=index, type_name=command.type_name, message=command.message)
+            detail = f"{command.type_name}: {command.message}"
+            yield from _ending(state, e.SessionEnding(reason="handler_failed", code="TL106", detail=detail))
+
+
+def decide_link_closed(state: State, closed: e.LinkClosed) -> Iterator[e.Event]:
+    """A link is gone: without its provider a session ends; without callers nobody is left to hear."""
+    of_provider = closed.link == state.links.provider
+    yield closed
+    if of_provider:
+        detail = f"{closed.code} {closed.reason}".strip()
+        yield from _ending(state, e.SessionEnding(reason="provider_lost", code="TL302", detail=detail))
+    elif not state.links.callers:
+        yield e.CallersGone(reason=closed.reason)
+
+
+def _ending(state: State, ending: e.SessionEnding) -> Iterator[e.Event]:
+    """End once; while a drain is under way only a harder end is a new fact."""
+    before = state.life.ending
+    if before is None or (before.drain and not ending.drain):
+        yield ending
+
+
+def heard_words(transcript: str, heard_ms: int, generated_ms: int) -> str:
+    """The estimate of what was heard: the transcript in proportion to the time heard, cut back to a word's end."""
+    if heard_ms >= generated_ms:
+        return transcript
+    cut = transcript[: len(transcript) * heard_ms // generated_ms]
+    if len(cut) < len(transcript) and not transcript[len(cut)].isspace():
+        cut = cut[: max((n + 1 for n, char in enumerate(cut) if char.isspace()), default=0)]
+    return cut.rstrip()

@@ -1,0 +1,47 @@
+"""The state of one session: the folds, applied together. This is all that replay runs of the core."""
+
+from . import events as e
+from .folds.conversation import Conversation
+from .folds.delivery import Delivery
+from .folds.lifecycle import Lifecycle, Links
+from .folds.playout import Playout
+from .folds.relay import Relay
+from .folds.tools import Tools
+from .folds.turns import Turns
+
+__all__ = ["State"]
+
+_NOT_FOLDED = (e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted, e.Unknown, e.Erased)
+
+
+class State:
+    """Eight folds; each owns one concept and sees every semantic event."""
+
+    __slots__ = ("_folds", "conversation", "delivery", "life", "links", "playout", "relay", "tools", "turns")
+
+    def __init__(self) -> None:
+        self.life = Lifecycle()
+        self.links = Links()
+        self.turns = Turns()
+        self.delivery = Delivery()
+        self.playout = Playout()
+        self.tools = Tools()
+        self.relay = Relay()
+        self.conversation = Conversation()
+        self._folds = (
+            self.life.apply,
+            self.links.apply,
+            self.turns.apply,
+            self.delivery.apply,
+            self.playout.apply,
+            self.tools.apply,
+            self.relay.apply,
+            self.conversation.apply,
+        )
+
+    def apply(self, seq: int, at_ns: int, event: e.Event | e.Unknown | e.Erased) -> None:
+        """Fold one event. Wire records, unknown types and erased payloads leave the state as it is."""
+        if isinstance(event, _NOT_FOLDED):
+            return
+        for fold in self._folds:
+            fold(seq, at_ns, event)
