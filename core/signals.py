@@ -211,8 +211,12 @@ class CommitRequested(Signal, frozen=True, kw_only=True):
 
 
 class AnswerRequested(Signal, frozen=True, kw_only=True):
-    """response.create from the caller. `request` is its response object as sent ({} if none)."""
+    """response.create from the caller. `request` is its response object as sent ({} if none).
+
+    `response` is the id kept for the answer: an in-band one holds the conversation from here to its response.done.
+    """
 
     event_id: str | None
     request: dict[str, Any]
     out_of_band: bool
+    response: str = ""
