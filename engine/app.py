@@ -1,0 +1,143 @@
+"""App: what a developer declares. Nothing here runs anything."""
+
+import hashlib
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..core.definition import DEFAULT_MODELS, SessionDefinition, define_session
+from ..core.errors import DefinitionError
+from .session import RealtimeSession
+from .tools import Tool, declare_tool
+
+__all__ = ["App", "Declared", "Handler", "code_version", "load_app", "load_handler"]
+
+Handler = Callable[[RealtimeSession], Awaitable[Any]]
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared session: its definition and the coroutine function that handles it."""
+
+    target: str
+    definition: SessionDefinition
+    handler: Handler
+
+
+class App:
+    """A node's declarations: sessions and tools under one name.
+
+    `name` becomes the node part of every session target, `<name>.<session>`.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not name or "." in name:
+            raise DefinitionError("TL201", f"app name {name!r} must be a word without dots", "rename it", field="name")
+        self.name = name
+        self.sessions: dict[str, Declared] = {}
+        self.tools: dict[str, Tool] = {}
+
+    def session(self, name: str, *, provider: str, transport: str, **options: Any) -> Callable[[H], H]:
+        """Declare a session handler: an `async def` with one parameter, the RealtimeSession.
+
+        options: model, modalities, voice, tools, tags, metadata, turn_detection, instructions, answers, transcription,
+        language (see SessionDefinition). Raises DefinitionError TL201, TL202 or TL203.
+        """
+
+        def declare(handler: H) -> H:
+            if not inspect.iscoroutinefunction(handler):
+                raise DefinitionError(
+                    "TL206", f"the handler of session {name!r} is no coroutine function", "write it as `async def`"
+                )
+            if name in self.sessions:
+                raise DefinitionError("TL201", f"session {name!r} is declared twice in app {self.name!r}", "rename one")
+            definition = define_session(name, provider=provider, transport=transport, **options)
+            if definition.model is None:
+                definition = msgspec.structs.replace(definition, model=DEFAULT_MODELS[definition.provider])
+            self.sessions[name] = Declared(target=f"{self.name}.{name}", definition=definition, handler=handler)
+            return handler
+
+        return declare
+
+    def tool(self, function: H | None = None, *, name: str | None = None) -> Any:
+        """Declare a tool, as `@app.tool` or `@app.tool(name=…)`. Raises DefinitionError TL205 without a JSON Schema."""
+
+        def declare(tool_function: H) -> H:
+            tool = declare_tool(tool_function, name)
+            if tool.name in self.tools:
+                raise DefinitionError("TL201", f"tool {tool.name!r} is declared twice in app {self.name!r}", "rename one")
+            self.tools[tool.name] = tool
+            return tool_function
+
+        return declare(function) if function is not None else declare
+
+    def resolve(self, target: str) -> Declared:
+        """The session of a target `<app>.<session>`. Raises DefinitionError TL204, listing what there is."""
+        node, _, name = target.partition(".")
+        declared = self.sessions.get(name) if node == self.name else None
+        if declared is None:
+            known = ", ".join(session.target for session in self.sessions.values()) or "none"
+            raise DefinitionError("TL204", f"no session {target!r} is declared", f"declared: {known}", field="target")
+        return declared
+
+    def check_tools(self) -> None:
+        """Raise DefinitionError TL204 if a session names a tool that is not declared."""
+        for session in self.sessions.values():
+            for tool in session.definition.tools:
+                if tool not in self.tools:
+                    known = ", ".join(self.tools) or "none"
+                    raise DefinitionError(
+                        "TL204", f"session {session.target!r} names the tool {tool!r}, which is not declared", f"tools: {known}"
+                    )
+
+
+def code_version(handler: Handler) -> str:
+    """Eight hex digits of the handler's source, "" where there is no source."""
+    try:
+        source = inspect.getsource(handler)
+    except (OSError, TypeError):
+        return ""
+    return hashlib.blake2b(source.encode(), digest_size=4).hexdigest()
+
+
+def _load(spec: str, what: str) -> Any:
+    module_name, _, attribute = spec.partition(":")
+    if not module_name or not attribute:
+        raise DefinitionError("TL206", f"{spec!r} is not of the form MODULE:{what}", f"for example hotel:{what.lower()}")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise DefinitionError(
+            "TL206", f"cannot import {spec!r}: {error}", "run it from the folder of the module, or install the module"
+        ) from None
+    except Exception as error:
+        raise DefinitionError(
+            "TL206", f"importing {spec!r} raised {type(error).__name__}: {error}", "the module must import without effects"
+        ) from error
+    return found
+
+
+def load_app(spec: str) -> App:
+    """The App that MODULE:NAME names. Raises DefinitionError TL206."""
+    app = _load(spec, "APP")
+    if not isinstance(app, App):
+        raise DefinitionError("TL206", f"{spec!r} is {type(app).__name__}, no turnlog.App", "name the module's App object")
+    return app
+
+
+def load_handler(spec: str) -> Handler:
+    """The handler that MODULE:FUNCTION names. Raises DefinitionError TL206."""
+    handler = _load(spec, "FUNCTION")
+    if not inspect.iscoroutinefunction(handler):
+        raise DefinitionError("TL206", f"{spec!r} is no coroutine function", "name the handler's `async def`")
+    loaded: Handler = handler
+    return loaded

@@ -1,0 +1,107 @@
+"""One handler, driven by events: live and in replay alike.
+
+Events go in one at a time in log order, the loop drained to quiescence after each; commands come out. What a drain asked
+for carries the seq of the event that woke it.
+"""
+
+from typing import NamedTuple
+
+from ..core import commands as c
+from ..core import events as e
+from ..core.errors import SessionEnded
+from .app import Handler
+from .handler_loop import HandlerLoop
+from .session import Issued, Journal, RealtimeSession
+
+__all__ = ["DELIVERED", "Asked", "HandlerRun"]
+
+DELIVERED = (
+    e.SayRequested,
+    e.CallCompleted,
+    e.CallFailed,
+    e.EndRequested,
+    e.TurnEnded,
+    e.SaySettled,
+    e.TimerFired,
+    e.CallersGone,
+    e.SessionEnding,
+    e.SessionEnded,
+)
+
+
+class Asked(NamedTuple):
+    """A command and the seq of the event in whose drain it was issued."""
+
+    issued: Issued
+    cause: int
+
+
+class HandlerRun:
+    """A handler's task on its own loop. `finished` once its coroutine has returned or raised."""
+
+    def __init__(self, handler: Handler, started: e.SessionStarted, at_ns: int) -> None:
+        self.loop = HandlerLoop(at_ns)
+        self.journal = Journal(self.loop)
+        self.finished = False
+        self.failure: BaseException | None = None
+        self._handler = handler
+        self._session = RealtimeSession(self.journal, started)
+
+    def start(self, seq: int) -> list[Asked]:
+        """Begin: the handler runs to its first await. seq: of SessionStarted."""
+        self._task = self.loop.start(self._main())
+        return self._drain(seq)
+
+    def deliver(self, seq: int, at_ns: int, event: e.Event) -> list[Asked]:
+        """Give the handler one event of DELIVERED, and take what it asks for then."""
+        self.loop.advance(at_ns)
+        if isinstance(event, e.TimerFired):
+            self.loop.fire(event.timer, at_ns)
+        else:
+            self.journal.deliver(seq, event)
+        return self._drain(seq)
+
+    def next_timer(self) -> tuple[int, int] | None:
+        """(number, deadline_ns) of the handler's earliest timer, the deadline on the log's clock."""
+        return None if self.finished else self.loop.next_timer()
+
+    def waits_at(self) -> list[tuple[str, int, str]]:
+        """Where the handler stands: (file, line, function) frames, outermost first."""
+        return [] if self.finished else self.loop.where(self._task)
+
+    def close(self) -> None:
+        """Cancel what is left, in creation order; what it asks for then is swallowed."""
+        self.loop.close_all()
+
+    async def _main(self) -> None:
+        # Strategy: the handler's end is a command like the others, so that replay compares it the same way.
+        try:
+            await self._handler(self._session)
+        except SessionEnded:
+            self._finish(c.Return())
+        except Exception as error:
+            self.failure = error
+            self._finish(c.Fail(type_name=type(error).__name__, message=str(error)), _raised_at(error))
+        else:
+            self._finish(c.Return())
+
+    def _finish(self, command: c.Command, site: c.Site | None = None) -> None:
+        self.finished = not self.loop.closing
+        code = self._handler.__code__ if hasattr(self._handler, "__code__") else None
+        here = c.Site(code.co_filename, code.co_firstlineno) if code else c.Site("", 0)
+        self.journal.issue(command, site or here)
+
+    def _drain(self, seq: int) -> list[Asked]:
+        self.loop.drain()
+        issued, self.journal.issued = self.journal.issued, []
+        return [Asked(one, seq) for one in issued]
+
+
+def _raised_at(error: BaseException) -> c.Site | None:
+    """The innermost line of the traceback."""
+    traceback = error.__traceback__
+    if traceback is None:
+        return None
+    while traceback.tb_next:
+        traceback = traceback.tb_next
+    return c.Site(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)

@@ -1,0 +1,206 @@
+"""Replay: today's handler on a recorded session's events, offline, stopping at the first divergence.
+
+Every command the handler issues is compared with the one the log holds at that index: kind and encoded arguments. No
+provider, tool or clock is asked; nothing is written.
+"""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from ..core import commands as c
+from ..core import events as e
+from ..core.codec import decode
+from ..core.errors import Divergence, StoreError
+from ..core.ports import Recorded
+from ..core.state import State
+from .app import Handler, code_version
+from .handler_run import DELIVERED, Asked, HandlerRun
+
+__all__ = ["Replayed", "replay"]
+
+_COMMANDS = (
+    e.InputRequested,
+    e.SayRequested,
+    e.CallRequested,
+    e.EndRequested,
+    e.CommandAbandoned,
+    e.HandlerReturned,
+    e.HandlerFailed,
+)
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """A replay that did not diverge. `recorded_s` of conversation took `took_s`; complete: the log has its end."""
+
+    session: str
+    commands: int
+    events: int
+    recorded_s: float
+    took_s: float
+    complete: bool
+
+
+def replay(events: Iterable[Recorded], handler: Handler, *, until: int | None = None) -> Replayed:
+    """Run `handler` on a recorded session.
+
+    A log cut anywhere replays as far as it goes. Raises Divergence TL101 at the first difference, StoreError TL407 for a
+    log that does not decode or has no beginning, StoreError TL405 if the log needs a newer turnlog to replay.
+    """
+    return _Replay(handler).run(events, until)
+
+
+class _Replay:
+    """One pass over a log. `asked` holds what the handler asked for and the log has not confirmed yet."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.state = State()
+        self.run_: HandlerRun | None = None
+        self.asked: deque[Asked] = deque()
+        self.matched: deque[str] = deque(maxlen=3)
+        self.commands = 0
+
+    def run(self, events: Iterable[Recorded], until: int | None) -> Replayed:
+        began = time.perf_counter()
+        count, at_ns = 0, 0
+        try:
+            for recorded in events:
+                if until is not None and recorded.seq > until:
+                    break
+                at_ns = recorded.at_ns
+                count += 1
+                self.receive(recorded)
+            complete = self.state.life.phase.value == "ended"
+            if complete and self.asked:
+                self._diverge(self.asked[0], None, recorded.seq)
+        finally:
+            if self.run_:
+                self.run_.close()
+        if self.state.life.started is None:
+            raise StoreError("TL407", "this log has no SessionStarted", "the session was never started, or its log is cut")
+        return Replayed(
+            session=self.state.life.started.session,
+            commands=self.commands,
+            events=count,
+            recorded_s=(at_ns - self.state.life.started_ns) / 1e9,
+            took_s=time.perf_counter() - began,
+            complete=complete,
+        )
+
+    def receive(self, recorded: Recorded) -> None:
+        """Apply one event, compare it if it is a command, deliver it if the handler is to see it."""
+        event = decode(recorded)
+        self.state.apply(recorded.seq, recorded.at_ns, event)
+        if isinstance(event, e.SessionStarted):
+            if not event.replayable:
+                raise StoreError("TL405", "this session ran with replay=False", "such sessions are logged, not replayable")
+            self.run_ = HandlerRun(self.handler, event, recorded.at_ns)
+            self.asked.extend(self.run_.start(recorded.seq))
+        elif self.run_ is not None:
+            if isinstance(event, _COMMANDS):
+                self._compare(recorded.seq, event)
+            if isinstance(event, DELIVERED):
+                asked = self.run_.deliver(recorded.seq, recorded.at_ns, event)
+                if not isinstance(event, e.SessionEnded):
+                    self.asked.extend(asked)
+
+    def _compare(self, seq: int, event: e.Event) -> None:
+        recorded, index = _command_of(event)
+        now = self.asked.popleft() if self.asked else None
+        if now is None or c.encode_command(now.issued.command) != c.encode_command(recorded):
+            self._diverge(now, (index, recorded, _site_of(event)), seq)
+        self.commands += 1
+        self.matched.append(f"#{index} {_brief(recorded)}")
+
+    def _diverge(self, now: Asked | None, then: tuple[int, c.Command, c.Site] | None, seq: int) -> None:
+        started = self.state.life.started
+        assert started is not None and self.run_ is not None  # a command was compared, so the handler runs
+        index = then[0] if then else now.issued.index if now else 0
+        recorded_line = _side(then[1], then[2], started.code_version, started.python) if then else "(nothing more)"
+        if now:
+            here = f"{sys.version_info.major}.{sys.version_info.minor}"
+            now_line = _side(now.issued.command, now.issued.site, code_version(self.handler), here)
+        else:
+            now_line = self._waiting()
+        raise Divergence(
+            "TL101",
+            f"divergence in {started.session} at command {index} (seq {seq})\n"
+            f"  RECORDED  {recorded_line}\n"
+            f"  NOW       {now_line}\n"
+            f"  first difference: {_difference(then[1] if then else None, now.issued.command if now else None)}\n"
+            f"  last matching:  {'  '.join(self.matched) or '(none)'}",
+            "if the code changed while the session ran, replay on the recorded code "
+            f"{started.code_version or '(unknown)'}; else this is what the change does",
+        )
+
+    def _waiting(self) -> str:
+        assert self.run_ is not None
+        if self.run_.finished:
+            return "(the handler has ended)"
+        frames = self.run_.waits_at()
+        return f"(waits)  {frames[-1][0].rpartition('/')[2]}:{frames[-1][1]}" if frames else "(waits)"
+
+
+def _command_of(event: e.Event) -> tuple[int, c.Command]:
+    match event:
+        case e.InputRequested() | e.SayRequested() | e.CallRequested() | e.EndRequested():
+            return event.index, event.command
+        case e.CommandAbandoned():
+            return event.index, c.Abandon(command=event.command)
+        case e.HandlerFailed():
+            return event.index, c.Fail(type_name=event.type_name, message=event.message)
+        case e.HandlerReturned():
+            return event.index, c.Return()
+    raise TypeError(f"{type(event).__name__} records no command")
+
+
+def _site_of(event: e.Event) -> c.Site:
+    site: c.Site = getattr(event, "site", c.Site("", 0))
+    return site
+
+
+def _brief(command: c.Command) -> str:
+    match command:
+        case c.Say():
+            return f"say({_short(command.text)})"
+        case c.Call():
+            given = [_short(value) for value in command.args]
+            given += [f"{key}={_short(value)}" for key, value in command.kwargs.items()]
+            return f"call({', '.join([_short(command.target), *given])})"
+        case c.Input():
+            return "input()" if command.timeout_s is None else f"input(timeout={command.timeout_s:g})"
+        case c.End():
+            return f"end({_short(command.reason)})"
+        case c.Abandon():
+            return f"(cancelled #{command.command})"
+        case c.Return():
+            return "return"
+        case c.Fail():
+            return f"raise {command.type_name}({_short(command.message)})"
+
+
+def _short(value: object) -> str:
+    text = repr(value) if not isinstance(value, str) else '"' + value.replace("\n", "\\n") + '"'
+    return text if len(text) <= 60 else text[:57] + '…"'
+
+
+def _side(command: c.Command, site: c.Site, code: str, python: str) -> str:
+    where = f"{site.file.rpartition('/')[2]}:{site.line}" if site.line else ""
+    return f"{_brief(command):<44} {where:<24} code {code or '?':<8}  Python {python}"
+
+
+def _difference(then: c.Command | None, now: c.Command | None) -> str:
+    if then is None:
+        return "a command was added at the end"
+    if now is None:
+        return "a command is missing"
+    if type(then) is not type(now):
+        return "kind"
+    for field in then.__struct_fields__:
+        if getattr(then, field) != getattr(now, field):
+            return f"{field}: {_short(getattr(then, field))} was recorded, now {_short(getattr(now, field))}"
+    return "encoding"

@@ -1,0 +1,101 @@
+"""Tools: functions a handler calls by name, and the JSON Schema by which a model may call them.
+
+The parameters' schema comes from the type hints, through msgspec; the same types check what arrives.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+import msgspec
+
+from ..core.errors import DefinitionError
+
+__all__ = ["Tool", "declare_tool"]
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared tool. `parameters` is the JSON Schema of its arguments, `accepts` the struct that checks them."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    accepts: type[msgspec.Struct]
+    function: Callable[..., Any]
+
+    def definition(self) -> dict[str, Any]:
+        """The tool as the Realtime protocol declares it in session.tools."""
+        return {
+            "type": "function",
+            "name": self.name,
+            "description": self.description,
+            "parameters": self.parameters,
+        }
+
+    async def invoke(self, args: list[Any], kwargs: dict[str, Any]) -> bytes:
+        """Run the tool and encode its result as msgpack. Plain functions run in a thread.
+
+        Raises TypeError (arguments that do not fit, a result that cannot be stored) and whatever the function raises.
+        """
+        bound = inspect.signature(self.function).bind(*args, **kwargs)
+        try:
+            given = msgspec.convert(bound.arguments, self.accepts)
+        except msgspec.ValidationError as error:
+            raise TypeError(f"{self.name}: {error}") from None
+        values = {name: getattr(given, name) for name in bound.arguments}
+        if inspect.iscoroutinefunction(self.function):
+            result = await self.function(**values)
+        else:
+            result = await asyncio.to_thread(self.function, **values)
+        try:
+            return msgspec.msgpack.encode(result)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: its result cannot be stored in the log: {error}") from None
+
+    async def invoke_json(self, arguments: str) -> str:
+        """Run the tool with the JSON arguments of a model; the result as JSON text."""
+        decoded = msgspec.json.decode(arguments or "{}")
+        if not isinstance(decoded, dict):
+            raise TypeError(f"{self.name}: the arguments must be a JSON object")
+        result = await self.invoke([], decoded)
+        return msgspec.json.encode(msgspec.msgpack.decode(result)).decode()
+
+
+def declare_tool(function: Callable[..., Any], name: str | None = None) -> Tool:
+    """A Tool from a function's signature and docstring.
+
+    Raises DefinitionError TL205 for parameters without a schema: *args, **kwargs, positional-only, types msgspec cannot
+    describe.
+    """
+    tool_name = name or function.__name__
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    hints = get_type_hints(function)
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise _no_schema(tool_name, f"parameter {parameter} is not a named one")
+        hint = hints.get(parameter.name, Any)
+        if parameter.default is parameter.empty:
+            fields.append((parameter.name, hint))
+        else:
+            fields.append((parameter.name, hint, parameter.default))
+    try:
+        accepts = msgspec.defstruct(f"{tool_name}_arguments", fields, kw_only=True, forbid_unknown_fields=True)
+        _, components = msgspec.json.schema_components((accepts,), ref_template="#/$defs/{name}")
+    except TypeError as error:
+        raise _no_schema(tool_name, str(error)) from None
+    parameters = components.pop(accepts.__name__)
+    parameters.pop("title", None)
+    if components:
+        parameters["$defs"] = components
+    description = inspect.cleandoc(function.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    return Tool(name=tool_name, description=description, parameters=parameters, accepts=accepts, function=function)
+
+
+def _no_schema(tool: str, why: str) -> DefinitionError:
+    return DefinitionError(
+        "TL205",
+        f"tool {tool!r} has no JSON Schema: {why}",
+        "give every parameter a name and a type that msgspec can describe (str, int, float, bool, list, dict, Struct, …)",
+        field=tool,
+    )
