@@ -6,7 +6,9 @@ Nothing here does anything. store/ implements Log, transports/ implements Link; 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-__all__ = ["Draft", "Head", "Link", "Log", "Recorded", "Segment", "SessionRow"]
+from .definition import SessionDefinition
+
+__all__ = ["Draft", "Head", "Link", "Log", "Provider", "Recorded", "Segment", "SessionRow"]
 
 
 class Draft(NamedTuple):
@@ -105,3 +107,10 @@ class Link(Protocol):
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close in order (what was queued is flushed first). Closing twice does nothing."""
+
+
+class Provider(Protocol):
+    """Opens links to a model service that speaks Realtime."""
+
+    async def connect(self, definition: SessionDefinition, session: str) -> Link:
+        """A new link for this session. Raises LinkError TL301 (unreachable) or TL303 (credentials refused)."""
