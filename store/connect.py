@@ -1,0 +1,119 @@
+"""How a SQLite file is opened: for the one writer, and for short reads. Errors of sqlite3 become StoreErrors here.
+
+Every connection is in autocommit mode and says BEGIN itself; a write says BEGIN IMMEDIATE, because a deferred one fails at
+once (not after busy_timeout) when another connection has written meanwhile.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+
+from ..core.errors import StoreError
+
+__all__ = ["compiled", "driver", "fetch", "open_reader", "open_writer", "store_error"]
+
+BUSY_TIMEOUT_S = 5.0
+WAL_LIMIT = 8 * 1024 * 1024  # bytes the WAL file keeps after it has been checkpointed
+
+_dialect = sqlite_dialect.dialect(paramstyle="qmark")
+
+
+def open_writer(path: Path, *, durability: str) -> sa.Connection:
+    """The connection that writes, for the writer's thread only; the file is made if it is not there."""
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(_uri(path, "rwc"), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool)
+    sa.event.listen(engine, "begin", _begin_immediate)
+    connection = engine.connect()
+    raw = driver(connection)
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
+    raw.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+    # Strategy: the inline checkpoint is the tail of the append's latency; the writer's thread checkpoints between appends.
+    raw.execute("PRAGMA wal_autocheckpoint = 0")
+    return connection
+
+
+def driver(connection: sa.Connection) -> sqlite3.Connection:
+    """The sqlite3 connection underneath."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection for reading, usable from any one thread at a time.
+
+    Strategy: opened "rw" with query_only, since a WAL database opened "ro" cannot be read when its -shm file is not there.
+    """
+    reader = sqlite3.connect(_uri(path, "rw"), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+    reader.execute("PRAGMA query_only = ON")
+    return reader
+
+
+async def fetch(path: Path, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    """All rows of one short query. Its connection is closed when this returns, and soon after when it is cancelled.
+
+    Strategy: an aiosqlite connection is a thread that is no daemon: left open it keeps the interpreter from ending. So the
+    whole life of the connection is one task that a cancellation of the caller does not reach, only waits for.
+    """
+    reading = asyncio.ensure_future(_fetch(path, sql, parameters))
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        await asyncio.wait([reading])
+        if not reading.cancelled():
+            reading.exception()  # looked at: the caller is gone, nobody else will
+        raise
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error
+
+
+async def _fetch(path: Path, sql: str, parameters: Sequence[Any]) -> list[Any]:
+    async with aiosqlite.connect(_uri(path, "rw"), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S) as reader:
+        return list(await reader.execute_fetchall(sql, parameters))
+
+
+def compiled(statement: sa.Select[Any]) -> tuple[str, list[Any]]:
+    """A SQLAlchemy query as text and parameters, for connections that SQLAlchemy does not drive."""
+    query = statement.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
+    return str(query), [query.params[name] for name in query.positiontup or ()]
+
+
+def store_error(error: Exception, path: Path) -> StoreError:
+    """What went wrong, in a user's words."""
+    original = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's errors
+    match getattr(original, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return StoreError(
+                "TL404", f"{path} cannot be read: {original}", "it is damaged or no SQLite database; restore it from a copy"
+            )
+        case sqlite3.SQLITE_CANTOPEN:
+            return StoreError("TL404", f"{path} cannot be opened: {original}", "the folder must exist and be writable")
+        case sqlite3.SQLITE_FULL:
+            return StoreError(
+                "TL406", f"{path} cannot grow: {original}", "free some space; the store goes on when there is some again"
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM:
+            return StoreError("TL406", f"{path} cannot be written: {original}", "check the file's permissions and its disk")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreError(
+                "TL406", f"{path} is locked by another program: {original}", "end that program's transaction (a SQLite shell?)"
+            )
+    return StoreError("TL406", f"{path} refused the data: {original}", "nothing of this append was written")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"

@@ -1,0 +1,157 @@
+"""The log in memory: for tests, demos and sessions nobody needs afterwards. Same contract as SQLite, no durability.
+
+Every operation is whole before it first awaits, so no lock is needed on one event loop.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..core.chain import GENESIS
+from ..core.errors import Fenced, StoreError, WrongExpectedSeq
+from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
+from .port import Caller, VerifyReport
+from .rows import chained, placed
+from .schema import NOT_SEMANTIC
+from .verify import verify_log
+
+__all__ = ["MemoryStore"]
+
+
+@dataclass(slots=True)
+class _Stream:
+    row: SessionRow
+    head: Head
+    events: list[Recorded] = field(default_factory=list)
+    tracks: dict[str, dict[int, Segment]] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """A store that lasts as long as this object."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, _Stream] = {}
+        self._callers: dict[bytes, Caller] = {}
+        self._closed = False
+
+    # --- writing ---
+
+    async def create(self, row: SessionRow) -> Head:
+        """Enter a new session (head_seq 0) in epoch 1. Raises StoreError TL409 if the name is taken."""
+        self._must_be_open()
+        if row.session in self._streams:
+            raise StoreError("TL409", f"session {row.session!r} exists already", "give the new session another name")
+        head = Head(row.session, len(self._streams) + 1, 1, 0, GENESIS)
+        self._streams[row.session] = _Stream(row._replace(head_seq=0), head)
+        return head
+
+    async def append(
+        self, head: Head, events: Sequence[Draft], segments: Sequence[Segment] = (), *, status: str | None = None
+    ) -> Head:
+        """Append with CAS on (seq, epoch). Raises WrongExpectedSeq, Fenced, StoreError TL406, TL408, TL410."""
+        rows, after = chained(head, events)
+        placed(head, after, segments)
+        self._must_be_open()
+        stream = self._stream(head.session)
+        if stream.head.epoch != head.epoch:
+            raise Fenced(head.session, head.epoch, stream.head.epoch)
+        if stream.head.seq != head.seq:
+            raise WrongExpectedSeq(head.session, head.seq, stream.head.seq)
+        names = [(segment.track, segment.n) for segment in segments]
+        if len(set(names)) < len(names) or any(n in stream.tracks.get(track, ()) for track, n in names):
+            raise StoreError("TL406", f"session {head.session}: a segment is there already", "nothing of this append was written")
+        stream.head = after
+        stream.events += [Recorded(*row[1:]) for row in rows]
+        for segment in segments:
+            stream.tracks.setdefault(segment.track, {})[segment.n] = segment
+        if status is not None:
+            last_ns = stream.events[-1].at_ns if stream.events else stream.row.created_ns
+            stream.row = stream.row._replace(status=status, ended_ns=last_ns if status == "ended" else None)
+        return after
+
+    async def claim(self, session: str, *, owner: str = "") -> Head:
+        """Take the session over: a new epoch, so that every writer of an older one is Fenced. Raises StoreError TL408."""
+        self._must_be_open()
+        stream = self._stream(session)
+        stream.head = stream.head._replace(epoch=stream.head.epoch + 1)
+        return stream.head
+
+    async def add_caller(self, token_hash: bytes, session: str, *, expires_ns: int, scope: str = "attach") -> None:
+        """Enter a token's hash, or replace what it opened before. Raises StoreError TL408."""
+        self._must_be_open()
+        self._stream(session)
+        self._callers[token_hash] = Caller(session, expires_ns, scope)
+
+    async def close(self) -> None:
+        """Later writes raise StoreError TL410; what is there can still be read."""
+        self._closed = True
+
+    # --- reading ---
+
+    def scan(self, session: str, *, after: int = 0, until: int | None = None, semantic: bool = False) -> Iterator[Recorded]:
+        """The session's events in seq order. `semantic` leaves the wire out. Raises StoreError TL408."""
+        for event in self._stream(session).events[max(after, 0) : None if until is None else max(until, 0)]:
+            if not (semantic and event.type in NOT_SEMANTIC):
+                yield event
+
+    async def read(
+        self, session: str, *, after: int = 0, until: int | None = None, semantic: bool = False
+    ) -> AsyncIterator[Recorded]:
+        """The same, asynchronously."""
+        for event in self.scan(session, after=after, until=until, semantic=semantic):
+            yield event
+
+    def scan_segments(self, session: str, track: str, *, after: int = 0) -> Iterator[Segment]:
+        """The track's segments with n > `after`. Raises StoreError TL408."""
+        segments = self._stream(session).tracks.get(track, {})
+        yield from (segments[n] for n in sorted(segments) if n > after)
+
+    async def segments(self, session: str, track: str, *, after: int = 0) -> AsyncIterator[Segment]:
+        """The same, asynchronously."""
+        for segment in self.scan_segments(session, track, after=after):
+            yield segment
+
+    async def tracks(self, session: str) -> list[str]:
+        """The names of the session's tracks, sorted. Raises StoreError TL408."""
+        return sorted(self._stream(session).tracks)
+
+    async def session(self, session: str) -> SessionRow:
+        """A session's row. Raises StoreError TL408."""
+        return _row(self._stream(session))
+
+    async def sessions(
+        self, *, target: str | None = None, status: str | None = None, before: str | None = None, limit: int = 100
+    ) -> list[SessionRow]:
+        """Newest first. The next page starts `before` the last session of this one. Raises StoreError TL408 for `before`."""
+        older_than = len(self._streams) + 1 if before is None else self._stream(before).head.sid
+        rows = [_row(stream) for stream in reversed(self._streams.values()) if stream.head.sid < older_than]
+        return [row for row in rows if target in (None, row.target) and status in (None, row.status)][:limit]
+
+    async def head(self, session: str) -> Head:
+        """The session's committed head, in its current epoch. Raises StoreError TL408."""
+        return self._stream(session).head
+
+    async def find_caller(self, token_hash: bytes, *, now_ns: int) -> Caller | None:
+        """What the token opens; None if it is unknown or has expired."""
+        caller = self._callers.get(token_hash)
+        return caller if caller is not None and caller.expires_ns > now_ns else None
+
+    async def verify(self, session: str) -> VerifyReport:
+        """Recompute every digest and the hash chain, and compare the media with their events. Raises StoreError TL408."""
+        stream = self._stream(session)
+        events = list(stream.events)
+        facts = [(s.track, s.n, s.first_seq, s.digest, s.data) for track in stream.tracks.values() for s in track.values()]
+        return await asyncio.to_thread(verify_log, stream.head, events, facts)
+
+    def _stream(self, session: str) -> _Stream:
+        if session not in self._streams:
+            raise StoreError("TL408", f"no session {session!r} in this store", "list the sessions to see what there is")
+        return self._streams[session]
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise StoreError("TL410", "the store is closed", "keep it open as long as its engine runs")
+
+
+def _row(stream: _Stream) -> SessionRow:
+    return stream.row._replace(head_seq=stream.head.seq)
