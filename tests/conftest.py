@@ -1,0 +1,65 @@
+"""What holds for the whole suite: the `needs` marker, no silent skips in CI, and the counts of recordings at the end.
+
+Wire tests run on the project's own recordings (tests/recordings) always, and on the captures of real services under
+TURNLOG_CAPTURES where that is set; they parametrize over the files that are there.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tools import debian
+
+RECORDINGS = Path(__file__).resolve().parent / "recordings"
+EMPTY_SET = "got empty parameter set"  # pytest's words for a test parametrized over no file
+
+
+def captures_folder() -> Path | None:
+    """The folder of captures, None if the variable is not set."""
+    named = os.environ.get("TURNLOG_CAPTURES")
+    return Path(named) if named else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A TURNLOG_CAPTURES without captures would turn tests off without a word: refuse it."""
+    folder = captures_folder()
+    if folder is not None and not any(folder.rglob("*.jsonl")):
+        raise pytest.UsageError(f"TURNLOG_CAPTURES names {folder}, where there is no *.jsonl; unset it or correct it")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or in CI fail, a test whose Debian package is absent."""
+    packages = {package.name: package for package in debian.DEBIAN}
+    for name in (str(name) for marker in item.iter_markers("needs") for name in marker.args):
+        if packages[name].present():
+            continue
+        if debian.required():
+            pytest.fail(f"the Debian package {name} is missing, and here (CI) nothing may be skipped", pytrace=False)
+        pytest.skip(f"needs {name}: apt-get install {name} ({packages[name].elsewhere})")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where everything is required, a skipped test is a failure of the run."""
+    if exitstatus == pytest.ExitCode.OK and debian.required() and forbidden_skips(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the wire tests ran on, and which skips made a run fail."""
+    folder = captures_folder()
+    own = len(list(RECORDINGS.rglob("*.jsonl")))
+    captures = len(list(folder.rglob("*.jsonl"))) if folder else 0
+    where = f"from {folder}" if folder else "TURNLOG_CAPTURES is not set"
+    terminalreporter.write_line(f"wire recordings: {own} of the project's own; captures of real services: {captures} ({where})")
+    if debian.required():
+        for reason in forbidden_skips(config):
+            terminalreporter.write_line(f"skipped where nothing may be: {reason}", red=True)
+
+
+def forbidden_skips(config: pytest.Config) -> list[str]:
+    """What was skipped, except for tests on captures where there are none to run on."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    reports = reporter.stats.get("skipped", []) if reporter else []
+    reasons = [f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else ''}" for report in reports]
+    return [reason for reason in reasons if not (EMPTY_SET in reason and captures_folder() is None)]
