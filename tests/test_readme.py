@@ -71,8 +71,8 @@ def complaint(words: list[str]) -> str:
 
 
 def unknown_extras(requirement: str) -> str:
-    """Names the extras of turnlog[…] that pyproject.toml does not declare."""
-    found = re.fullmatch(r"turnlog\[([\w,-]+)\]", requirement)
+    """Names the extras of turnlog[…] (or of the checkout, .[…]) that pyproject.toml does not declare."""
+    found = re.fullmatch(r"(?:turnlog|\.)\[([\w,-]+)\]", requirement)
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     return ", ".join(f"there is no extra {name}" for name in (found[1].split(",") if found else []) if name not in declared)
 
