@@ -4,6 +4,7 @@ Sans-I/O: no socket, no clock, no ids of its own. One instance serves one connec
 builds, in the order built. A peer without session.created (a sideband, a gateway) is as good as one with it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from ...core.errors import ProtocolError
@@ -178,7 +179,14 @@ class ClientProtocol:
     # Public methods for building messages to send: responses.
 
     def speak(
-        self, say: str, attempt: int, text: str, *, conversation: str = "none", output: dict[str, Any] | None = None
+        self,
+        say: str,
+        attempt: int,
+        text: str,
+        *,
+        conversation: str = "none",
+        output: dict[str, Any] | None = None,
+        modalities: Sequence[str] = ("audio",),
     ) -> bytes:
         """response.create that speaks exactly `text`. `output` is its audio.output (voice, format); event_id is say:attempt."""
         if conversation not in ("none", "auto"):
@@ -187,7 +195,7 @@ class ClientProtocol:
             "conversation": conversation,
             "input": [],
             "instructions": compose(text),
-            "output_modalities": ["audio"],
+            "output_modalities": list(modalities),
             "tools": [],
             "tool_choice": "none",
             "metadata": {SAY_KEY: say},

@@ -1,4 +1,4 @@
-"""What turnlog reads out of Realtime messages: one struct per wire type that it uses, of either direction.
+"""What turnlog reads out of a server's messages: one struct per wire type that it uses. client_messages has the others.
 
 A view holds only the fields that are used; every other key stays in the raw text. Views are never encoded again.
 A field without a default is one that no machine can go on without. Dialect names of the beta protocol are subclasses.
@@ -10,21 +10,13 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 __all__ = [
-    "VIEWS",
-    "AudioAppend",
-    "AudioClear",
-    "AudioCommit",
     "BufferCleared",
     "BufferCommitted",
     "ErrorBody",
     "ErrorEvent",
     "FunctionCallDone",
     "Item",
-    "ItemCreate",
-    "ItemDelete",
-    "ItemRetrieve",
     "ItemStored",
-    "ItemTruncate",
     "OutputAudioDelta",
     "OutputItemAdded",
     "OutputItemDone",
@@ -33,13 +25,10 @@ __all__ = [
     "OutputTranscriptDelta",
     "OutputTranscriptDone",
     "Part",
-    "ResponseCancel",
-    "ResponseCreate",
     "ResponseCreated",
     "ResponseDone",
     "ResponseView",
     "SessionCreated",
-    "SessionUpdate",
     "SessionUpdated",
     "SpeechStarted",
     "SpeechStopped",
@@ -110,7 +99,7 @@ class ResponseView(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, Any] | None = None
 
 
-# --- server to client ---
+# --- messages ---
 
 
 class SessionCreated(View, frozen=True, kw_only=True, tag="session.created"):
@@ -277,78 +266,3 @@ class ErrorEvent(View, frozen=True, kw_only=True, tag="error"):
     """The inner `event_id` names the client event that caused it."""
 
     error: ErrorBody
-
-
-# --- client to server ---
-
-
-class SessionUpdate(View, frozen=True, kw_only=True, tag="session.update"):
-    """Changes to be merged into the session."""
-
-    session: dict[str, Any]
-
-
-class AudioAppend(View, frozen=True, kw_only=True, tag="input_audio_buffer.append"):
-    """`audio` is the JSON string of the base64 text, undecoded."""
-
-    audio: Raw
-
-
-class AudioCommit(View, frozen=True, kw_only=True, tag="input_audio_buffer.commit"):
-    """Make an item of the buffered audio."""
-
-
-class AudioClear(View, frozen=True, kw_only=True, tag="input_audio_buffer.clear"):
-    """Throw the buffered audio away."""
-
-
-class ItemCreate(View, frozen=True, kw_only=True, tag="conversation.item.create"):
-    """Put an item behind `previous_item_id` ("root": first; null: last)."""
-
-    item: dict[str, Any]
-    previous_item_id: str | None = None
-
-
-class ItemDelete(View, frozen=True, kw_only=True, tag="conversation.item.delete"):
-    """Take an item out of the conversation."""
-
-    item_id: str
-
-
-class ItemRetrieve(View, frozen=True, kw_only=True, tag="conversation.item.retrieve"):
-    """Ask for an item as the server holds it."""
-
-    item_id: str
-
-
-class ItemTruncate(View, frozen=True, kw_only=True, tag="conversation.item.truncate"):
-    """Tell how much of an assistant's audio was heard."""
-
-    item_id: str
-    content_index: int
-    audio_end_ms: int
-
-
-class ResponseCreate(View, frozen=True, kw_only=True, tag="response.create"):
-    """Ask for a response; `response` overrides the session for this one."""
-
-    response: dict[str, Any] | None = None
-
-
-class ResponseCancel(View, frozen=True, kw_only=True, tag="response.cancel"):
-    """Stop a response; without an id, the one in the conversation."""
-
-    response_id: str | None = None
-
-
-def _views(base: type[View]) -> dict[str, type[View]]:
-    found: dict[str, type[View]] = {}
-    for view in base.__subclasses__():
-        found.update(_views(view))
-        if not view.__name__.startswith("_"):
-            found[str(view.__struct_config__.tag)] = view
-    return found
-
-
-VIEWS: dict[str, type[View]] = _views(View)
-"""Wire type → view, for every type that turnlog reads."""

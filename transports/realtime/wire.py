@@ -12,9 +12,21 @@ from typing import Any
 import msgspec
 
 from ...core.errors import ProtocolError
-from .messages import VIEWS, AudioAppend, OutputAudioDelta, View
+from .client_messages import AudioAppend
+from .messages import OutputAudioDelta, View
 
-__all__ = ["MEDIA_TYPES", "InvalidMessage", "Message", "audio_text", "check_base64", "encode_event", "parse", "split_payload"]
+__all__ = [
+    "MEDIA_TYPES",
+    "InvalidMessage",
+    "Message",
+    "audio_text",
+    "check_base64",
+    "encode_event",
+    "encode_value",
+    "event_id_of",
+    "parse",
+    "split_payload",
+]
 
 MEDIA_TYPES = frozenset(
     {
@@ -64,8 +76,19 @@ class _PeekId(msgspec.Struct, gc=False):
 
 _peek = msgspec.json.Decoder(_Peek).decode
 _peek_id = msgspec.json.Decoder(_PeekId).decode
-_read = {type_: msgspec.json.Decoder(view).decode for type_, view in VIEWS.items()}
 _encode = msgspec.json.Encoder().encode
+
+
+def _views(base: type[View]) -> dict[str, type[View]]:
+    found: dict[str, type[View]] = {}
+    for view in base.__subclasses__():
+        found.update(_views(view))
+        if not view.__name__.startswith("_"):
+            found[str(view.__struct_config__.tag)] = view
+    return found
+
+
+_read = {type_: msgspec.json.Decoder(view).decode for type_, view in _views(View).items()}
 _AT_FIELD = re.compile(r"at `\$\.(?P<path>[^`]+)`")
 _MISSING_FIELD = re.compile(r"missing required field `(?P<name>[^`]+)`(?: - at `\$\.(?P<path>[^`]+)`)?")
 
@@ -98,11 +121,20 @@ def _invalid(raw: bytes, error: Exception) -> InvalidMessage:
         invalid.param = ".".join(filter(None, (absent["path"], absent["name"])))
     elif wrong := _AT_FIELD.search(reason):
         invalid.param = wrong["path"]
-    try:
-        invalid.event_id = _peek_id(raw).event_id
-    except (ValueError, RecursionError):
-        pass  # it carries none that can be echoed
+    invalid.event_id = _event_id(raw)
     return invalid
+
+
+def event_id_of(message: Message) -> str | None:
+    """The sender's event_id, to be echoed in an error; also of a type that has no view."""
+    return _event_id(message.raw) if message.view is None else message.view.event_id
+
+
+def _event_id(raw: bytes) -> str | None:
+    try:
+        return _peek_id(raw).event_id
+    except (ValueError, RecursionError):
+        return None  # none that can be echoed
 
 
 # --- audio ---
@@ -177,9 +209,14 @@ def split_payload(message: Message) -> tuple[bytes, bytes, bytes]:
 def encode_event(type_: str, event_id: str | None, /, **fields: Any) -> bytes:
     """A compact event: type, event_id (left out if None), then the fields in the order given. Raises ProtocolError TL304."""
     head = {"type": type_} if event_id is None else {"type": type_, "event_id": event_id}
+    return encode_value({**head, **fields}, type_)
+
+
+def encode_value(value: object, where: str) -> bytes:
+    """Compact JSON. Raises ProtocolError TL304, naming `where`, for what JSON in UTF-8 cannot hold."""
     try:
-        return _encode({**head, **fields})
+        return _encode(value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ProtocolError(
-            "TL304", f"a {type_} cannot be written as JSON: {error}", "pass plain JSON values; text must be valid Unicode"
+            "TL304", f"{where} cannot be written as JSON: {error}", "pass plain JSON values; text must be valid Unicode"
         ) from None

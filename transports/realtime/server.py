@@ -1,0 +1,301 @@
+"""The server's side of the Realtime protocol, towards a caller or as the body of a provider.
+
+Sans-I/O: no socket, no clock; ids come from the callable it is given. What the client sends goes into receive(), what
+the model does goes into the driver methods, and messages_to_send() gives the bytes that are owed. Everything that the
+protocol alone decides (merging, order, echoes, errors) is done here; the signals leave the rest to whoever drives it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ...core.errors import ProtocolError
+from ...core.signals import (
+    AnswerRequested,
+    AudioAppended,
+    AudioCleared,
+    CallerConfigured,
+    CommitRequested,
+    ItemCreated,
+    Signal,
+)
+from . import refusals
+from .audio import duration_ms
+from .checks import Refusal
+from .client_messages import (
+    AudioAppend,
+    AudioClear,
+    AudioCommit,
+    ItemCreate,
+    ItemDelete,
+    ItemRetrieve,
+    ResponseCreate,
+    SessionUpdate,
+)
+from .conversation import Conversation, check_item, described, stored_item
+from .durations import decoded_size, session_format
+from .server_output import Outbox, Outcome
+from .server_responses import ServerResponses
+from .session_config import ResponseSettings, default_session, merge_session
+from .wire import InvalidMessage, Message, audio_text, event_id_of
+
+__all__ = ["ServerProtocol"]
+
+_Json = dict[str, Any]
+
+_MIN_COMMIT_MS = 100.0
+
+
+class _Input(msgspec.Struct, kw_only=True):
+    """The input side, as far as the protocol itself must know it."""
+
+    buffered_ms: float = 0.0  # appended since the last commit or clear
+    speech: str | None = None  # the item that speech_started announced, until it is committed
+    deferred: list[tuple[_Json, str | None]] = []  # (item, previous): outputs of calls, which wait for response.done
+
+
+class ServerProtocol:
+    """One connection of a client. Driver methods raise ProtocolError TL307 where a call would break the protocol."""
+
+    def __init__(self, *, ids: Callable[[str], str], model: str, expires_at: int | None = None) -> None:
+        self._outbox = Outbox(ids)
+        self._session = default_session(ids("sess"), model, expires_at)
+        self._conversation = Conversation()
+        self._responses = ServerResponses(self._outbox, self._conversation)
+        self._input = _Input()
+
+    @property
+    def session(self) -> _Json:
+        """The session object as it is now; never changed in place."""
+        return self._session
+
+    @property
+    def items(self) -> list[_Json]:
+        """The conversation's items, first to last."""
+        return self._conversation.items
+
+    @property
+    def active_response(self) -> str | None:
+        """The in-band response that holds the conversation, requested or open."""
+        return self._responses.holder
+
+    # Public methods for opening, sending and closing.
+
+    def start(self, overrides: _Json | None = None) -> None:
+        """Greet with session.created. `overrides` are merged into the session first; TL307 if they are not valid."""
+        if overrides:
+            merged = merge_session(self._session, {"type": "realtime", **overrides}, voice_locked=False)
+            if isinstance(merged, Refusal):
+                raise ProtocolError("TL307", f"the session's defaults are not valid: {merged.message}")
+            self._session = merged
+        self._outbox.send("session.created", session=self._session)
+
+    def messages_to_send(self) -> list[bytes]:
+        """Take the messages that are owed to the client, in order."""
+        return self._outbox.drain()
+
+    def close(self) -> None:
+        """Owe nothing from now on and hear nothing; what was owed before can still be taken."""
+        self._outbox.closed = True
+
+    def expire(self) -> None:
+        """The session has reached its maximum duration: say so, then close (the link closes with 1001)."""
+        self._refuse(refusals.session_expired(), None)
+        self.close()
+
+    # Public methods for receiving messages.
+
+    def receive(self, message: Message) -> list[Signal]:
+        """What the client's message means. Never raises for a client's fault: that is answered with an `error` event."""
+        if self._outbox.closed:
+            return []
+        try:
+            if isinstance(message.view, AudioAppend):
+                return self._receive_audio(audio_text(message))
+            return self._receive_view(message)
+        except InvalidMessage as error:
+            self.receive_invalid(error)
+            return []
+
+    def receive_invalid(self, error: InvalidMessage) -> None:
+        """The client sent what parse() refused: answer with an `error` event; the session stays open."""
+        self._refuse(refusals.invalid_message(error), error.event_id)
+
+    def _receive_view(self, message: Message) -> list[Signal]:
+        match message.view:
+            case SessionUpdate() as view:
+                return self._receive_update(view)
+            case AudioCommit() as view:
+                return self._receive_commit(view)
+            case AudioClear():
+                self._input.buffered_ms = 0.0
+                self._outbox.send("input_audio_buffer.cleared")
+                return [AudioCleared()]
+            case ItemCreate() as view:
+                return self._receive_item(view)
+            case (ItemDelete() | ItemRetrieve()) as view:
+                return self._receive_item_id(view)
+            case ResponseCreate(event_id=event_id, response=request):
+                accepted = self._responses.accept(event_id, request or {}, self._session)
+                return self._refuse(accepted, event_id) if isinstance(accepted, Refusal) else [accepted]
+            case _:
+                return self._refuse(refusals.unsupported_type(message.type), event_id_of(message))
+
+    def _receive_audio(self, audio: bytes) -> list[Signal]:
+        ms = duration_ms(decoded_size(audio), session_format(self._session, "input"))
+        self._input.buffered_ms += ms
+        return [AudioAppended(audio=audio, ms=ms)]
+
+    def _receive_update(self, view: SessionUpdate) -> list[Signal]:
+        merged = merge_session(self._session, view.session, voice_locked=self._responses.audio_produced)
+        if isinstance(merged, Refusal):
+            return self._refuse(merged, view.event_id)
+        self._session = merged
+        self._outbox.send("session.updated", session=merged)
+        return [CallerConfigured(changes=view.session, session=merged)]
+
+    def _receive_commit(self, view: AudioCommit) -> list[Signal]:
+        if self._input.buffered_ms < _MIN_COMMIT_MS:
+            return self._refuse(refusals.commit_empty(self._input.buffered_ms), view.event_id)
+        item_id = self._input.speech or self._outbox.ids("item")
+        self.commit_audio(item_id)
+        return [CommitRequested(item=item_id)]
+
+    def _receive_item(self, view: ItemCreate) -> list[Signal]:
+        refusal = check_item(view.item) or self._place_refusal(view.item.get("id"), view.previous_item_id)
+        if refusal is not None:
+            return self._refuse(refusal, view.event_id)
+        item = stored_item(view.item, view.item.get("id") or self._outbox.ids("item"))
+        if item["type"] == "function_call_output" and self._responses.speaking is not None:
+            self._input.deferred.append((item, view.previous_item_id))
+        else:
+            self._add_item(item, view.previous_item_id)
+        kind, role, text = described(item)
+        return [ItemCreated(item=item["id"], kind=kind, role=role, text=text, raw=view.item)]
+
+    def _place_refusal(self, item_id: str | None, previous: str | None) -> Refusal | None:
+        awaited = {item["id"] for item, _ in self._input.deferred} | {self._input.speech}
+        return self._conversation.refusal(item_id or None, previous, taken=item_id is not None and item_id in awaited)
+
+    def _receive_item_id(self, view: ItemDelete | ItemRetrieve) -> list[Signal]:
+        item = self._conversation.get(view.item_id)
+        verb = "delete" if isinstance(view, ItemDelete) else "retrieve"
+        if item is None:
+            return self._refuse(refusals.no_item(verb, view.item_id), view.event_id)
+        if isinstance(view, ItemDelete):
+            self._conversation.delete(view.item_id)
+            self._outbox.send("conversation.item.deleted", item_id=view.item_id)
+        else:
+            self._outbox.send("conversation.item.retrieved", item=item)
+        return []
+
+    # Public methods for driving: what the input side heard.
+
+    def speech_started(self, item_id: str, audio_start_ms: int) -> None:
+        """Speech began; `item_id` is the item that its commit will make."""
+        self._check_new(item_id)
+        self._input.speech = item_id
+        self._outbox.send("input_audio_buffer.speech_started", audio_start_ms=audio_start_ms, item_id=item_id)
+
+    def speech_stopped(self, item_id: str, audio_end_ms: int) -> None:
+        """Speech ended."""
+        self._outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=audio_end_ms, item_id=item_id)
+
+    def commit_audio(self, item_id: str) -> None:
+        """Make a user item of the buffered audio; its words are not known yet."""
+        self._check_new(item_id)
+        self._input.speech, self._input.buffered_ms = None, 0.0
+        content = [{"type": "input_audio", "transcript": None}]
+        previous = self._conversation.last
+        self._outbox.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
+        self._add_item({"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content}, None)
+
+    def transcription_delta(self, item_id: str, delta: str) -> None:
+        """A piece of the user's words; may come before the item exists."""
+        self._outbox.send(_TRANSCRIPTION + "delta", item_id=item_id, content_index=0, delta=delta)
+
+    def transcription_completed(self, item_id: str, transcript: str, usage: _Json) -> None:
+        """The user's words. `usage`: {"type": "duration", "seconds": …} or {"type": "tokens", …}."""
+        if (item := self._conversation.get(item_id)) is not None:
+            self._conversation.replace({**item, "content": [{"type": "input_audio", "transcript": transcript}]})
+        self._outbox.send(_TRANSCRIPTION + "completed", item_id=item_id, content_index=0, transcript=transcript, usage=usage)
+
+    def transcription_failed(self, item_id: str, code: str, message: str) -> None:
+        """The user's words will not be known."""
+        error = {"type": "transcription_error", "code": code, "message": message, "param": None}
+        self._outbox.send(_TRANSCRIPTION + "failed", item_id=item_id, content_index=0, error=error)
+
+    # Public methods for driving: what the model says.
+
+    def start_response(
+        self, request: AnswerRequested | None = None, *, in_band: bool = True, metadata: dict[str, str] | None = None
+    ) -> str:
+        """response.created for a request (which brings its own band and metadata), or unasked for; returns the id."""
+        if request is not None:
+            return self._responses.start_requested(request.response)
+        return self._responses.start(self._session, in_band=in_band, metadata=metadata)
+
+    def settings(self, response_id: str) -> ResponseSettings:
+        """What a requested or open response was created with."""
+        return self._responses.settings(response_id)
+
+    def output_item(self, response_id: str) -> str | None:
+        """The message item that an open response is writing."""
+        stream = self._responses.open(response_id)
+        return None if stream is None else stream.item_id
+
+    def output_audio(self, response_id: str, base64_text: bytes) -> None:
+        """A piece of audio as checked base64 text. Like all output, dropped if the response is over."""
+        if (stream := self._responses.open(response_id)) is not None:
+            self._responses.audio_produced = True
+            stream.audio(base64_text)
+
+    def output_transcript(self, response_id: str, delta: str) -> None:
+        """Words of the audio."""
+        if (stream := self._responses.open(response_id)) is not None:
+            stream.transcript(delta)
+
+    def output_text(self, response_id: str, delta: str) -> None:
+        """Text of a text response."""
+        if (stream := self._responses.open(response_id)) is not None:
+            stream.text(delta)
+
+    def function_call(self, response_id: str, call_id: str, name: str, arguments: str) -> None:
+        """A whole call; `arguments` is JSON text."""
+        if (stream := self._responses.open(response_id)) is not None:
+            stream.function_call(call_id, name, arguments)
+
+    def finish_response(self, response_id: str, outcome: Outcome | None = None) -> None:
+        """Close what is open and say response.done; completed unless told otherwise. A second time does nothing."""
+        outcome = Outcome() if outcome is None else outcome
+        if self._responses.finish(response_id, outcome) and self._responses.speaking is None:
+            deferred, self._input.deferred = self._input.deferred, []
+            for item, previous in deferred:
+                self._add_item(item, previous if previous == "root" or previous in self._conversation else None)
+
+    def interrupt(self, reason: str = "turn_detected") -> str | None:
+        """Cancel the open in-band response (barge-in); returns its id. Say speech_started first."""
+        speaking = self._responses.speaking
+        if speaking is not None:
+            self.finish_response(speaking, Outcome(status="cancelled", reason=reason))
+        return speaking
+
+    # Private methods.
+
+    def _check_new(self, item_id: str) -> None:
+        if item_id in self._conversation:
+            raise ProtocolError("TL307", f"item {item_id!r} is in the conversation already")
+
+    def _add_item(self, item: _Json, previous: str | None) -> None:
+        before = self._conversation.add(item, previous)
+        self._outbox.send("conversation.item.added", previous_item_id=before, item=item)
+        self._outbox.send("conversation.item.done", previous_item_id=before, item=item)
+
+    def _refuse(self, refusal: Refusal, event_id: str | None) -> list[Signal]:
+        error = {"type": "invalid_request_error", **msgspec.to_builtins(refusal), "event_id": event_id}
+        self._outbox.send("error", error=error)
+        return []
+
+
+_TRANSCRIPTION = "conversation.item.input_audio_transcription."
