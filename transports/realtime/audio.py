@@ -7,6 +7,7 @@ is a value of the same type, for audio on its way from or to a speech engine, bu
 
 import binascii
 import os
+import struct
 import wave
 from collections.abc import Mapping
 from pathlib import Path
@@ -107,45 +108,47 @@ def decode_base64(payload: str | bytes, where: str) -> bytes:
 class WavWriter:
     """Writes PCM16 mono into a WAV file piece by piece; the file is a valid WAV after every write.
 
-    The header is corrected at each write, so that a process that dies leaves all that was written readable.
-    A half sample waits for its other byte. Raises MediaError TL604 when the file cannot be written.
+    The samples go in first, then the header's lengths, unbuffered: a process that dies, or a disk that fills, leaves all
+    that was written before readable. (The standard library's writer ignores short writes and writes again, and fails
+    again, when it is collected.) A half sample waits for its other byte. Raises MediaError TL604 when it cannot write.
     """
 
     def __init__(self, path: str | os.PathLike[str], rate: int) -> None:
         self.path = Path(path)
         self.rate = rate
+        self._size = 0  # bytes of samples in the file
         self._odd = b""
         try:
-            # Unbuffered: what write() returned from is in the file, whatever happens to this process.
-            self._file = self.path.open("w+b", buffering=0)
+            self._file = self.path.open("wb", buffering=0)
         except OSError as error:
             raise _unwritable(self.path, error) from error
-        self._wave = wave.open(self._file, "wb")
-        self._wave.setnchannels(1)
-        self._wave.setsampwidth(2)
-        self._wave.setframerate(rate)
-        self.write(b"")  # so that even a recording without sound has its header
+        try:
+            self._put(0, _wav_header(rate, 0))
+        except MediaError:
+            self._file.close()
+            raise
 
     def write(self, pcm16: bytes) -> None:
         """Append samples; any number of bytes."""
         data = self._odd + pcm16
         whole = len(data) & ~1
+        if whole:
+            self._put(_WAV_HEADER + self._size, data[:whole])
+            self._size += whole
+            self._put(0, _wav_header(self.rate, self._size))
         self._odd = data[whole:]
-        try:
-            self._wave.writeframes(data[:whole])
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
-        if self._file.closed:
-            return
+        self._file.close()
+
+    def _put(self, offset: int, data: bytes) -> None:
         try:
-            self._wave.close()
+            self._file.seek(offset)
+            while data:
+                data = data[self._file.write(data) or 0 :]
         except OSError as error:
             raise _unwritable(self.path, error) from error
-        finally:
-            self._file.close()
 
     def __enter__(self) -> Self:
         """The writer itself; leaving closes it."""
@@ -154,6 +157,15 @@ class WavWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close, also after an error."""
         self.close()
+
+
+_WAV_HEADER: Final = 44
+
+
+def _wav_header(rate: int, size: int) -> bytes:
+    size = min(size, 0xFFFFFFFF - _WAV_HEADER)  # the format's own limit: a day of sound
+    riff = struct.pack("<4sI4s", b"RIFF", size + _WAV_HEADER - 8, b"WAVE")
+    return riff + struct.pack("<4sIHHIIHH4sI", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16, b"data", size)
 
 
 def _unwritable(path: Path, error: OSError) -> MediaError:

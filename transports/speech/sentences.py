@@ -33,7 +33,7 @@ def split_sentences(text: str) -> list[str]:
 def _ends_sentence(text: str, end: re.Match[str]) -> bool:
     follows = text[end.end() :].lstrip().lstrip("\"'“‘([«")[:1]
     if not end.group().startswith("."):
-        return not (follows.islower() and end.group()[-1] not in "!?…")  # "Really?" he said: one breath
+        return not (follows.islower() and end.group()[-1] not in "!?")  # "Really?" he said; wait… what: one breath
     match_word = _LAST_WORD.search(text, max(0, end.start() - 40), end.start())
     word = match_word.group().lower() if match_word else ""
     if follows.islower() or word in _TITLES:
