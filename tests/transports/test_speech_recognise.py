@@ -1,6 +1,7 @@
 """Recognition of real voices by the bundled model."""
 
 import os
+import random
 import socket
 import struct
 import threading
@@ -12,8 +13,10 @@ import pytest
 
 from turnlog.core.errors import MissingExtra, TurnlogError
 from turnlog.transports.speech import recognise
+from turnlog.transports.speech.endpointer import Endpointer, Speculate, SpeechStarted, SpeechStopped
 from turnlog.transports.speech.recognise import MoonshineRecogniser, moonshine_model, pieces
 from turnlog.transports.speech.resample import Resampler, read_audio
+from turnlog.transports.speech.vad import SileroModel
 
 Rate = Callable[[str, str], float]
 Recordings = dict[Path, str]  # a 16 kHz WAV file and what is said in it
@@ -44,8 +47,31 @@ def test_other_rates_are_resampled(
 
 
 def test_no_speech_has_no_words(recogniser: MoonshineRecogniser) -> None:
-    """Nothing, half a sample, a click, silence: "" (the model alone says "You")."""
-    assert [recogniser.recognise(sound) for sound in (b"", b"\1", b"\xff\x7f" * 50, SECOND, 5 * SECOND)] == [""] * 5
+    """Nothing, half a sample, a click, silence, noise: "" (the model alone says "You")."""
+    noise = struct.pack("<32000h", *(random.Random(1).choices(range(-2000, 2001), k=32000)))
+    assert [recogniser.recognise(sound) for sound in (b"", b"\1", b"\xff\x7f" * 50, SECOND, 5 * SECOND, noise)] == [""] * 6
+
+
+def test_turns_are_found_and_understood(
+    recogniser: MoonshineRecogniser, silero: SileroModel, librivox: Recordings, word_error_rate: Rate
+) -> None:
+    """Five recordings with pauses between are five turns; what is recognised at the last guess holds at the end."""
+    sound = SECOND + b"".join(read_audio(path, 16000) + SECOND for path in librivox)
+    endpointer, turns, guess = Endpointer(), [], ""
+    start_ms = 0
+    for probability in silero.stream().feed(sound):
+        for decision in endpointer.feed(probability):
+            match decision:
+                case SpeechStarted():
+                    start_ms = decision.start_ms
+                case Speculate():
+                    guess = recogniser.recognise(sound[start_ms * 32 : decision.end_ms * 32])
+                case SpeechStopped():
+                    turns.append((recogniser.recognise(sound[start_ms * 32 : decision.end_ms * 32]), guess))
+    assert len(turns) == 5
+    for (final, early), words in zip(turns, librivox.values(), strict=True):
+        assert word_error_rate(words, early) <= 0.2, early
+        assert word_error_rate(final, early) <= 0.1, (final, early)
 
 
 def test_odd_bytes_do_no_harm(recogniser: MoonshineRecogniser, cards: Recordings) -> None:
