@@ -24,7 +24,7 @@ SECOND = bytes(32000)
 
 
 def test_a_reading_voice_is_understood(recogniser: MoonshineRecogniser, librivox: Recordings, word_error_rate: Rate) -> None:
-    """At most 8 % of the words of five LibriVox sentences are wrong (4.6 % measured), none more than 20 %."""
+    """At most 8 % of the words of five LibriVox sentences are wrong (2.8 % measured), none more than 20 %."""
     heard = {path: recogniser.recognise(read_audio(path, 16000)) for path in librivox}
     assert word_error_rate(" ".join(librivox.values()), " ".join(heard.values())) <= 0.08
     for path, text in heard.items():
