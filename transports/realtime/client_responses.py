@@ -24,6 +24,7 @@ from .messages import (
     OutputTranscriptDone,
     ResponseDone,
     ResponseView,
+    StatusDetails,
 )
 from .say_form import SAY_KEY
 
@@ -174,7 +175,7 @@ class ResponseTracker:
         self._finished.add(done.id)
         for item in done.output or ():
             signals += self._call(response, done.id, item)
-        details = done.status_details
+        details = done.status_details if isinstance(done.status_details, StatusDetails) else None
         error = None if details is None else details.error
         signals.append(
             ResponseFinished(

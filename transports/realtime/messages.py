@@ -91,7 +91,7 @@ class ResponseView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     status: str | None = None
-    status_details: StatusDetails | None = None
+    status_details: StatusDetails | str | None = None  # xAI writes a word there
     output: list[Item] | None = None
     conversation_id: str | UnsetType | None = UNSET
     metadata: dict[str, Any] | None = None
