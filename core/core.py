@@ -10,7 +10,7 @@ from typing import NamedTuple
 from . import commands as c
 from . import events as e
 from . import signals as s
-from .decide import decide, decide_command, decide_link_closed
+from .decide import begin_ending, decide, decide_command, decide_link_closed
 from .due import closing, next_deadline, sends_due, timeouts
 from .state import State
 from .states import SessionState
@@ -64,6 +64,16 @@ class SessionCore:
     def link_closed(self, closed: e.LinkClosed, now_ns: int) -> None:
         """Enter the loss of a link and what it means."""
         self._record_all(decide_link_closed(self.state, closed), e.Root.HOST, now_ns)
+
+    def link_failed(self, failed: e.LinkFailed, now_ns: int) -> None:
+        """Enter that the provider could not be reached: the session ends."""
+        seq = self.record(failed, e.Root.HOST, now_ns)
+        self.ending(e.SessionEnding(reason="provider_lost", code=failed.code, detail=failed.message), now_ns, seq)
+
+    def ending(self, ending: e.SessionEnding, now_ns: int, cause: int = e.Root.API) -> None:
+        """Enter that the session is to end."""
+        if self.state.life.phase in (SessionState.ACTIVE, SessionState.ENDING):
+            self._record_all(begin_ending(self.state, ending), cause, now_ns)
 
     def time_passed(self, now_ns: int) -> None:
         """Decide what the clock brings."""

@@ -13,7 +13,7 @@ from . import signals as s
 from .state import State
 from .states import SayState
 
-__all__ = ["MAX_ATTEMPTS", "decide", "decide_command", "decide_link_closed", "heard_words"]
+__all__ = ["MAX_ATTEMPTS", "begin_ending", "decide", "decide_command", "decide_link_closed", "heard_words"]
 
 MAX_ATTEMPTS = 5
 _SETTINGS = ("output_modalities",)
@@ -39,7 +39,7 @@ def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
         case s.ProviderError():
             yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
             if signal.code == "session_expired":
-                yield from _ending(state, e.SessionEnding(reason="provider_lost", code=signal.code, detail=signal.message))
+                yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code=signal.code, detail=signal.message))
         case s.CallerConfigured() | s.ItemCreated() | s.CommitRequested() | s.AudioCleared() | s.AnswerRequested():
             yield from _caller_asked(state, link, signal)
 
@@ -162,17 +162,17 @@ def decide_command(state: State, index: int, command: c.Command, site: c.Site) -
             yield e.CallRequested(index=index, call=f"call_{index}", command=command, site=site)
         case c.End():
             yield e.EndRequested(index=index, command=command, site=site)
-            yield from _ending(state, e.SessionEnding(reason=command.reason, drain=command.drain))
+            yield from begin_ending(state, e.SessionEnding(reason=command.reason, drain=command.drain))
         case c.Abandon():
             yield e.CommandAbandoned(index=index, command=command.command)
         case c.Return():
             yield e.HandlerReturned(index=index)
             reason = "completed" if state.links.callers or not state.links.had_caller else "caller_gone"
-            yield from _ending(state, e.SessionEnding(reason=reason, drain=True))
+            yield from begin_ending(state, e.SessionEnding(reason=reason, drain=True))
         case c.Fail():
             yield e.HandlerFailed(index=index, type_name=command.type_name, message=command.message)
             detail = f"{command.type_name}: {command.message}"
-            yield from _ending(state, e.SessionEnding(reason="handler_failed", code="TL106", detail=detail))
+            yield from begin_ending(state, e.SessionEnding(reason="handler_failed", code="TL106", detail=detail))
 
 
 def decide_link_closed(state: State, closed: e.LinkClosed) -> Iterator[e.Event]:
@@ -181,12 +181,12 @@ def decide_link_closed(state: State, closed: e.LinkClosed) -> Iterator[e.Event]:
     yield closed
     if of_provider:
         detail = f"{closed.code} {closed.reason}".strip()
-        yield from _ending(state, e.SessionEnding(reason="provider_lost", code="TL302", detail=detail))
+        yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code="TL302", detail=detail))
     elif not state.links.callers:
         yield e.CallersGone(reason=closed.reason)
 
 
-def _ending(state: State, ending: e.SessionEnding) -> Iterator[e.Event]:
+def begin_ending(state: State, ending: e.SessionEnding) -> Iterator[e.Event]:
     """End once; while a drain is under way only a harder end is a new fact."""
     before = state.life.ending
     if before is None or (before.drain and not ending.drain):

@@ -37,7 +37,8 @@ def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
     yield from _tool_outputs_due(state, provider)
     head = next(iter(state.delivery.says.values()), None)
     if head and _may_speak(state, head, now_ns):
-        yield e.SayDispatched(say=head.requested.say, attempt=head.attempt + 1, link=provider), head.seq
+        text = head.requested.command.text
+        yield e.SayDispatched(say=head.requested.say, attempt=head.attempt + 1, link=provider, text=text), head.seq
 
 
 def _relayed(provider: str, owed: e.Event) -> e.Event:
@@ -58,7 +59,7 @@ def _tool_outputs_due(state: State, provider: str) -> Iterator[Caused]:
     for call_id, call in list(state.tools.model_calls.items()):
         latest = max(latest, call.answered_seq)
         if call.answered and not call.dispatched:
-            yield e.ToolOutputDispatched(link=provider, call_id=call_id), call.answered_seq
+            yield e.ToolOutputDispatched(link=provider, call_id=call_id, output=call.answered.output), call.answered_seq
     if state.tools.follow_up_due():
         yield e.AnswerDispatched(link=provider), latest
 

@@ -396,6 +396,7 @@ class SayDispatched(Event, frozen=True, kw_only=True):
     say: str
     attempt: int
     link: str
+    text: str = ""
 
 
 class SayRefused(Event, frozen=True, kw_only=True):
@@ -435,10 +436,11 @@ class InputClearDispatched(Event, frozen=True, kw_only=True):
 
 
 class ToolOutputDispatched(Event, frozen=True, kw_only=True):
-    """A tool's output is on its way to the model."""
+    """A tool's output (JSON text) is on its way to the model."""
 
     link: str
     call_id: str
+    output: str = ""
 
 
 # --- from the provider ---

@@ -109,7 +109,7 @@ class _Replay:
                     self.asked.extend(asked)
 
     def _compare(self, seq: int, event: e.Event) -> None:
-        recorded, index = _command_of(event)
+        index, recorded = _command_of(event)
         now = self.asked.popleft() if self.asked else None
         if now is None or c.encode_command(now.issued.command) != c.encode_command(recorded):
             self._diverge(now, (index, recorded, _site_of(event)), seq)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,7 +26,7 @@ _OWN = tuple({os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.pat
 _STDLIB = os.path.dirname(os.path.abspath(asyncio.__file__))
 
 
-class Issued(NamedTuple):
+class Issued(msgspec.Struct, frozen=True):
     """A command with its place among the handler's commands and in its code."""
 
     index: int
@@ -194,8 +194,8 @@ class RealtimeSession:
         index = self._journal.issue(c.Input(timeout_s=None if timeout is None else float(timeout)))
         return self._input(index, timeout)
 
-    async def _input(self, index: int, timeout: float | None) -> SessionTurn:
-        async with asyncio.timeout(timeout):
+    async def _input(self, index: int, limit_s: float | None) -> SessionTurn:
+        async with asyncio.timeout(limit_s):
             return await self._journal.turn(index)
 
     def turns(self) -> AsyncIterator[SessionTurn]:
@@ -208,7 +208,7 @@ class RealtimeSession:
         Returns a handle once the request is durable; `await handle.settled()` waits for the outcome. `metadata` is kept in
         the log. Raises HandlerError TL105 for empty text or metadata that cannot be stored, SessionEnded after the end.
         """
-        if not isinstance(text, str) or not text.strip():
+        if type(text) is not str or not text.strip():
             raise HandlerError("TL105", f"say({text!r}): there is nothing to say", "pass a string with at least one word")
         self._refuse_after_end()
         kept = c.plain(metadata or {}, "say(metadata)")

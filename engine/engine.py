@@ -1,0 +1,139 @@
+"""Engine: the composition. Declarations, a store and providers become live sessions.
+
+Every session is a task of the engine's TaskGroup; leaving the context ends the sessions in order and closes the store.
+"""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from ..core import events as e
+from ..core.core import SessionCore
+from ..core.errors import TurnlogError
+from ..core.ports import Link, Provider, SessionRow
+from ..store.open import open_store
+from ..store.port import Store
+from .app import App, Declared, code_version
+from .clock import Clock
+from .effects import Effects
+from .handler_run import HandlerRun
+from .live import LiveSession
+from .providers import default_provider
+from .run import SessionRun
+
+__all__ = ["ENGINE_FLAGS", "Engine"]
+
+ENGINE_FLAGS = 1  # choices of the handler's scheduling that replay depends on; a new choice takes a new bit
+
+
+class Engine:
+    """Runs an App's sessions on one store.
+
+    store: "sqlite:///calls.db", "memory://", a path, or an open Store (which the caller then closes). providers: by name, in
+    place of the built-in ones. durability: "normal" (an acknowledged append survives the process) or "full" (power loss).
+    Raises DefinitionError TL204 for tools that are not declared; on entering, StoreError TL401, TL404, TL405 or TL406.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        store: str | Store = "sqlite:///turnlog.db",
+        providers: Mapping[str, Provider] | None = None,
+        durability: str = "normal",
+    ) -> None:
+        app.check_tools()
+        self.app = app
+        self.sessions: dict[str, LiveSession] = {}
+        self._given = store
+        self._providers = dict(providers or {})
+        self._durability = durability
+
+    async def __aenter__(self) -> Self:
+        if isinstance(self._given, str):
+            self.store: Store = await asyncio.to_thread(open_store, self._given, durability=self._durability)
+        else:
+            self.store = self._given
+        self._tasks = await asyncio.TaskGroup().__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for session in self.sessions.values():
+            session.end("engine_stopped", drain=False)
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            if isinstance(self._given, str):
+                await asyncio.shield(self.store.close())
+
+    async def start(self, target: str, *, metadata: dict[str, Any] | None = None, session: str | None = None) -> LiveSession:
+        """Start a session of `target` ("app.session"); it is in the log when this returns.
+
+        Its handler runs at once; what it says waits for a caller. `session` names it, else it gets an id. Raises
+        DefinitionError TL204, StoreError TL409 (the name is taken), MissingExtra for what its provider needs.
+        """
+        declared = self.app.resolve(target)
+        provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
+        started = _started(declared, session or _session_id(), metadata or {})
+        clock = Clock()
+        head = await self.store.create(_row(started, clock.now_ns()))
+        core = SessionCore()
+        now_ns = clock.now_ns()
+        handler = HandlerRun(declared.handler, started, now_ns)
+        core.record(started, e.Root.START, now_ns)
+        effects = Effects(self.app.tools, declared.definition.tools)
+        live = LiveSession(SessionRun(core, self.store, head, clock, handler, effects), started, provider)
+        await live.begin()
+        self.sessions[live.id] = live
+        task = self._tasks.create_task(live.drive(), name=f"session {live.id}")
+        task.add_done_callback(lambda _: self.sessions.pop(live.id, None))
+        return live
+
+    async def attach(self, session: str, link: Link, *, transport: str = "in_process", peer: str = "") -> str:
+        """Attach a caller to a running session; returns its line's name. Raises TurnlogError TL408 or TL102."""
+        live = self.sessions.get(session)
+        if live is None:
+            raise TurnlogError("TL408", f"session {session!r} is not running here", "start it, or ask `turnlog sessions`")
+        return live.attach(link, transport=transport, peer=peer)
+
+
+def _session_id() -> str:
+    """AgentField's form: sess_YYYYMMDD_HHMMSS_xxxxxxxx."""
+    return f"sess_{datetime.now(UTC):%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
+
+
+def _started(declared: Declared, session: str, metadata: dict[str, Any]) -> e.SessionStarted:
+    handler = declared.handler
+    return e.SessionStarted(
+        session=session,
+        target=declared.target,
+        definition=declared.definition,
+        metadata=metadata,
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        code_version=code_version(handler),
+        handler=f"{handler.__module__}:{handler.__qualname__}",
+        engine_flags=ENGINE_FLAGS,
+    )
+
+
+def _row(started: e.SessionStarted, now_ns: int) -> SessionRow:
+    return SessionRow(
+        session=started.session,
+        tenant="",
+        target=started.target,
+        provider=started.definition.provider,
+        transport=started.definition.transport,
+        status="active",
+        python=started.python,
+        code_version=started.code_version,
+        engine_flags=started.engine_flags,
+        head_seq=0,
+        created_ns=now_ns,
+        ended_ns=None,
+    )

@@ -1,0 +1,127 @@
+"""What happened to a session and is not decided yet, in the order it happened."""
+
+import asyncio
+from typing import NamedTuple
+
+import msgspec
+
+from ..core import events as e
+from ..core.errors import TurnlogError
+from ..transports.realtime.wire import Message
+from .line import Line
+
+__all__ = ["Arrived", "CallDone", "Down", "Ending", "Failed", "FirstAudio", "Inbox", "Input", "ToolDone", "Unreadable", "Up"]
+
+
+class Arrived(NamedTuple):
+    """A message on a line."""
+
+    line: Line
+    message: Message
+    at_ns: int
+
+
+class Unreadable(NamedTuple):
+    """Bytes on a line that are no message."""
+
+    line: Line
+    raw: bytes
+    error: TurnlogError
+    at_ns: int
+
+
+class Up(NamedTuple):
+    """A line stands."""
+
+    line: Line
+    transport: str
+    peer: str
+
+
+class Down(NamedTuple):
+    """A line is gone."""
+
+    line: Line
+    code: int
+    reason: str
+
+
+class Failed(NamedTuple):
+    """The provider's line could not be opened."""
+
+    error: TurnlogError
+
+
+class FirstAudio(NamedTuple):
+    """A response's first audio went to the callers."""
+
+    response: str
+    at_ns: int
+
+
+class CallDone(msgspec.Struct, frozen=True):
+    """A tool the handler called has returned (msgpack) or raised."""
+
+    index: int
+    seq: int
+    result: bytes | None
+    error: BaseException | None
+
+
+class ToolDone(NamedTuple):
+    """A tool the model called has returned or raised; output is JSON text."""
+
+    call_id: str
+    seq: int
+    output: str
+    ok: bool
+
+
+class Ending(NamedTuple):
+    """The embedding program ends the session."""
+
+    event: e.SessionEnding
+
+
+Input = Arrived | Unreadable | Up | Down | Failed | CallDone | ToolDone | Ending
+
+
+class Inbox:
+    """A queue with one taker that takes everything there is, or wakes at a deadline."""
+
+    def __init__(self) -> None:
+        self._items: list[Input] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._awake = False
+
+    def put(self, item: Input) -> None:
+        """Add what happened."""
+        self._items.append(item)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the taker go on, with or without an item."""
+        self._awake = True
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    @property
+    def idle(self) -> bool:
+        """True while the taker waits and nothing lies here."""
+        return not self._awake and self._waiter is not None
+
+    async def take(self, delay_s: float | None) -> list[Input]:
+        """Everything that lies here; waits for something at most `delay_s` seconds."""
+        if not self._awake and (delay_s is None or delay_s > 0):
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(delay_s, self.wake) if delay_s is not None else None
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+                if timer:
+                    timer.cancel()
+        self._awake = False
+        items, self._items = self._items, []
+        return items

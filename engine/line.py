@@ -1,0 +1,97 @@
+"""A line: one link with the protocol machine on our end of it and the recorders of what passes.
+
+The machine is a Leg: wire messages in, signals out; events in, wire messages out. It does no I/O.
+"""
+
+from typing import Protocol
+
+from ..core import events as e
+from ..core import signals as s
+from ..core.core import Staged
+from ..core.errors import TurnlogError
+from ..core.ports import Link
+from ..core.state import State
+from ..store.media import PackedSegment, SegmentBuilder
+from ..transports.realtime.wire import Message
+
+__all__ = ["Leg", "Line", "Track"]
+
+
+class Leg(Protocol):
+    """Our end of a line."""
+
+    def receive(self, message: Message) -> list[s.Signal]:
+        """What a message means."""
+
+    def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
+        """What answers bytes that are no message."""
+
+    def owed(self) -> list[bytes]:
+        """What the protocol itself makes us answer to what was received."""
+
+    def present(self, staged: Staged, state: State) -> list[bytes]:
+        """The messages by which this peer learns of an event."""
+
+    def media(self, signal: s.Signal) -> list[bytes]:
+        """A media signal of the other side as messages for this peer; none if it is not for it."""
+
+
+class Track:
+    """One direction of a line: numbers its messages and gathers the high-rate ones into segments."""
+
+    __slots__ = ("_builder", "_packed", "name", "ordinal")
+
+    def __init__(self, link: str, direction: str) -> None:
+        self.name = f"{link}.{direction}"
+        self.ordinal = 0
+        self._builder = SegmentBuilder(self.name)
+        self._packed: list[PackedSegment] = []  # full before they were due
+
+    def next(self) -> int:
+        """The ordinal of the next message."""
+        self.ordinal += 1
+        return self.ordinal
+
+    def add(self, raw: bytes, at_ns: int, audio: bytes | None = None) -> None:
+        """Gather a high-rate message; `audio` is the base64 text that stands in it."""
+        if not self._builder.fits(at_ns, len(raw)) and (packed := self._builder.pack()):
+            self._packed.append(packed)
+        start = raw.find(audio) if audio else -1
+        self._builder.add(self.next(), at_ns, raw, (start, start + len(audio)) if audio and start > 0 else None)
+
+    @property
+    def due_ns(self) -> int | None:
+        """When what was gathered must be in the log."""
+        return self._packed[0].t0_ns if self._packed else self._builder.due_ns
+
+    def pack(self, now_ns: int, *, everything: bool) -> list[PackedSegment]:
+        """The segments that are due, or all."""
+        due = self.due_ns
+        if due is None or (now_ns < due and not everything):
+            return []
+        packed, self._packed = self._packed, []
+        last = self._builder.pack()
+        return [*packed, last] if last else packed
+
+
+class Line:
+    """One link of a session. `name`: "p1" for the provider's first, "c1" for the first caller."""
+
+    __slots__ = ("leg", "link", "name", "received", "sent")
+
+    def __init__(self, name: str, link: Link, leg: Leg) -> None:
+        self.name = name
+        self.link = link
+        self.leg = leg
+        self.received = Track(name, "in")
+        self.sent = Track(name, "out")
+
+    @property
+    def of_provider(self) -> bool:
+        """Whether this line leads to the provider."""
+        return self.name.startswith("p")
+
+    def opened(self, transport: str, peer: str) -> e.LinkOpened:
+        """The fact that this line stands."""
+        side = "provider" if self.of_provider else "caller"
+        return e.LinkOpened(link=self.name, side=side, transport=transport, peer=peer)  # type: ignore[arg-type] # one of the two

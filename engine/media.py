@@ -1,0 +1,122 @@
+"""The media path: audio and deltas from one line to the others, at once; written to the log behind by at most 200 ms.
+
+Media changes no state and waits for no append. What the log gets are segments and, per response, AudioStarted.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from ..core import events as e
+from ..core import signals as s
+from ..core.errors import LinkClosed
+from ..core.ports import Segment
+from ..core.state import State
+from ..store.media import PackedSegment
+from ..transports.realtime.wire import Message
+from .line import Line
+
+__all__ = ["MediaRouter"]
+
+_AUDIO = (s.OutputAudio, s.AudioAppended)
+_EARLY_MESSAGES = 500  # caller audio kept until the provider is ready: 10 s of 20 ms frames
+
+
+class MediaRouter:
+    """Routes media signals between the lines of one session and records every media message."""
+
+    __slots__ = ("_early", "_heard", "_lines", "_on_first_audio", "_state")
+
+    def __init__(self, state: State, lines: dict[str, Line], on_first_audio: Callable[[str, int], None]) -> None:
+        self._state = state
+        self._lines = lines
+        self._on_first_audio = on_first_audio
+        self._heard: set[str] = set()  # responses whose first audio was delivered
+        self._early: deque[s.Signal] = deque(maxlen=_EARLY_MESSAGES)
+
+    # --- data in ---
+
+    def receive(self, line: Line, message: Message, at_ns: int) -> None:
+        """Record a media message and hand on what it carries. Raises ProtocolError for audio that is not base64."""
+        signals: list[s.Signal] = []
+        try:
+            signals = line.leg.receive(message)
+        finally:
+            audio = next((signal.audio for signal in signals if isinstance(signal, _AUDIO)), None)
+            line.received.add(message.raw, at_ns, audio)
+        for signal in signals:
+            self._route(line, signal, at_ns)
+
+    def _route(self, line: Line, signal: s.Signal, at_ns: int) -> None:
+        """Hand a media signal to the lines it is for."""
+        if not line.of_provider:
+            self._to_provider(signal, at_ns)
+            return
+        match signal:
+            case s.OutputAudio() if self._audible(signal.response):
+                if self._to_callers(signal, at_ns) and signal.response not in self._heard:
+                    self._heard.add(signal.response)
+                    self._on_first_audio(signal.response, at_ns)
+            case s.OutputText() if self._audible(signal.response):
+                self._to_callers(signal, at_ns)
+
+    def provider_ready(self, at_ns: int) -> None:
+        """Send what callers said before the provider could hear it."""
+        while self._early:
+            self._to_provider(self._early.popleft(), at_ns)
+
+    def _audible(self, response: str) -> bool:
+        """A say always; the model's own words only where the model answers."""
+        sounding = response in self._state.playout.responses
+        return sounding and (
+            self._state.life.definition.answers == "model" or self._state.delivery.by_response(response) is not None
+        )
+
+    def _to_provider(self, signal: s.Signal, at_ns: int) -> None:
+        provider = self._lines.get(self._state.links.provider or "")
+        if provider is None or not self._state.links.provider_ready:
+            self._early.append(signal)
+            return
+        self._send(provider, signal, at_ns)
+
+    def _to_callers(self, signal: s.Signal, at_ns: int) -> bool:
+        callers = [line for line in self._lines.values() if not line.of_provider]
+        for line in callers:
+            self._send(line, signal, at_ns)
+        return bool(callers)
+
+    def _send(self, line: Line, signal: s.Signal, at_ns: int) -> None:
+        audio = getattr(signal, "audio", None)
+        for raw in line.leg.media(signal):
+            line.sent.add(raw, at_ns, audio)
+            try:
+                line.link.send(raw)
+            except LinkClosed:
+                return  # its reader reports the loss
+
+    # --- data out: to the log ---
+
+    def due_ns(self) -> int | None:
+        """When the oldest open segment must be in the log."""
+        due = [at for line in self._lines.values() for track in (line.received, line.sent) if (at := track.due_ns) is not None]
+        return min(due, default=None)
+
+    def segments_to_append(self, now_ns: int, next_seq: int, *, everything: bool) -> list[tuple[e.MediaRecorded, Segment]]:
+        """The segments that are due (or all, before an event that refers to them), numbered from `next_seq`."""
+        closed: list[tuple[e.MediaRecorded, Segment]] = []
+        for line in self._lines.values():
+            for track in (line.received, line.sent):
+                for packed in track.pack(now_ns, everything=everything):
+                    closed.append((_recorded(packed), packed.at(next_seq + len(closed))))
+        return closed
+
+
+def _recorded(packed: PackedSegment) -> e.MediaRecorded:
+    return e.MediaRecorded(
+        track=packed.track,
+        n=packed.n,
+        duration_ms=packed.audio_ms(),
+        digest=packed.digest,
+        messages=packed.messages,
+        first=packed.first,
+        peaks=packed.peaks(),
+    )

@@ -1,0 +1,269 @@
+"""The live loop of one session: take what happened, decide, append, act. Nothing here decides and nothing skips the log.
+
+`run` is the loop. A step turns inputs into staged events and the messages they cause; they leave only after the append.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NamedTuple
+
+from ..core import events as e
+from ..core.chain import NONCE_SIZE
+from ..core.codec import encode
+from ..core.core import SessionCore, Staged
+from ..core.errors import LinkClosed, TurnlogError
+from ..core.ports import Draft, Head, Link, Log, Segment
+from ..transports.realtime.wire import MEDIA_TYPES, InvalidMessage, Message, parse
+from .clock import Clock
+from .effects import Effects
+from .handler_run import DELIVERED, Asked, HandlerRun
+from .inbox import Arrived, CallDone, Down, Ending, Failed, FirstAudio, Inbox, Input, ToolDone, Unreadable, Up
+from .line import Leg, Line
+from .media import MediaRouter
+
+__all__ = ["SessionRun"]
+
+
+class Step(NamedTuple):
+    """What one round brings: events and segments for the log, then messages and held media for the lines."""
+
+    staged: list[Staged]
+    segments: list[Segment]
+    sends: list[tuple[Line, bytes]]
+    media: list[Arrived]
+
+
+class SessionRun:
+    """One live session, from SessionStarted to SessionEnded."""
+
+    def __init__(self, core: SessionCore, log: Log, head: Head, clock: Clock, handler: HandlerRun, effects: Effects) -> None:
+        self.core = core
+        self.log = log
+        self.head = head
+        self.clock = clock
+        self.handler = handler
+        self.effects = effects
+        self.inbox = Inbox()
+        self.lines: dict[str, Line] = {}
+        self.media = MediaRouter(core.state, self.lines, self._first_audio)
+        self.first: list[Asked | FirstAudio] = []  # goes before what lies in the inbox: it came from an earlier round
+
+    async def run(self) -> None:
+        """Drive the session to its end. Raises StoreError when the log cannot be written: then nothing more may happen."""
+        while not self.core.ended:
+            for inputs in rounds(await self.inbox.take(self._delay_s())):
+                await self.round(inputs)
+
+    async def round(self, inputs: list[Input]) -> None:
+        """Decide, append, act, once."""
+        step = self.step(inputs, self.clock.now_ns())
+        await self.append(step)
+        self.send(step)
+        await self.wake_handler(step.staged)
+
+    # --- decide ---
+
+    def step(self, inputs: list[Input], now_ns: int) -> Step:
+        """Turn what happened into facts, applied and staged, and the messages by which the peers learn of them."""
+        media = [item for item in inputs if isinstance(item, Arrived) and _is_media(item)]
+        segments = self._close_segments(now_ns, everything=bool(self.first) or len(media) < len(inputs))
+        answers: list[tuple[Line, bytes, int]] = []
+        first, self.first = self.first, []
+        for item in (*first, *inputs):
+            self._take(item, now_ns, answers)
+        self.core.time_passed(now_ns)
+        self._fire_timer(now_ns)
+        self.core.sends_due(now_ns)
+        if not any(isinstance(staged.event, DELIVERED) for staged in self.core.staged):
+            self.core.close_when_done(now_ns)
+        sends = self._present(answers, now_ns)
+        return Step(self.core.events_to_append(), segments, sends, media)
+
+    def _take(self, item: Input | Asked | FirstAudio, now_ns: int, answers: list[tuple[Line, bytes, int]]) -> None:
+        core = self.core
+        match item:
+            case Arrived(line, message):
+                if message.type not in MEDIA_TYPES:
+                    self._receive(line, message, now_ns, answers)
+            case Unreadable(line, raw, error):
+                seq = core.record(e.TransportReceived(link=line.name, n=line.received.next(), data=raw), e.Root.WIRE, now_ns)
+                core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), seq, now_ns)
+                answers += [(line, owed, seq) for owed in line.leg.refuse(raw, error)]
+            case Asked(issued, cause):
+                core.command(issued.index, issued.command, issued.site, cause, now_ns)
+            case CallDone(index, seq, result, error):
+                core.record(_call_event(index, result, error), seq, now_ns)
+            case ToolDone(call_id, seq, output, ok):
+                core.record(e.ToolAnswered(call_id=call_id, output=output, ok=ok), seq, now_ns)
+            case FirstAudio(response):
+                core.record(e.AudioStarted(response=response), e.Root.WIRE, now_ns)
+            case Up(line, transport, peer):
+                core.record(line.opened(transport, peer), e.Root.HOST, now_ns)
+            case Down(line, code, reason):
+                del self.lines[line.name]
+                core.link_closed(e.LinkClosed(link=line.name, code=code, reason=reason), now_ns)
+            case Failed(error):
+                core.link_failed(e.LinkFailed(side="provider", code=error.code, message=error.message), now_ns)
+            case Ending(event):
+                core.ending(event, now_ns)
+
+    def _receive(self, line: Line, message: Message, now_ns: int, answers: list[tuple[Line, bytes, int]]) -> None:
+        received = e.TransportReceived(link=line.name, n=line.received.next(), data=message.raw)
+        seq = self.core.record(received, e.Root.WIRE, now_ns)
+        try:
+            signals = line.leg.receive(message)
+        except TurnlogError as error:
+            self.core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), seq, now_ns)
+            signals = []
+        answers += [(line, owed, seq) for owed in line.leg.owed()]
+        for signal in signals:
+            self.core.decide(line.name, signal, seq, now_ns)
+
+    def _fire_timer(self, now_ns: int) -> None:
+        timer = self.handler.next_timer()
+        if timer and now_ns >= timer[1]:
+            self.core.record(e.TimerFired(timer=timer[0], deadline_ns=timer[1]), e.Root.TIMER, now_ns)
+
+    def _present(self, answers: list[tuple[Line, bytes, int]], now_ns: int) -> list[tuple[Line, bytes]]:
+        """Stage the messages that tell the peers of the new facts, behind the protocol's own answers."""
+        told = list(answers)
+        for staged in list(self.core.staged):
+            told += [(line, raw, staged.seq) for line in self.lines.values() for raw in line.leg.present(staged, self.core.state)]
+        for line, raw, cause in told:
+            self.core.record(e.TransportSent(link=line.name, n=line.sent.next(), data=raw), cause, now_ns)
+        return [(line, raw) for line, raw, _ in told]
+
+    def _close_segments(self, now_ns: int, *, everything: bool) -> list[Segment]:
+        closed = self.media.segments_to_append(now_ns, self.core.seq + 1, everything=everything)
+        for recorded, _ in closed:
+            self.core.record(recorded, e.Root.WIRE, now_ns)
+        return [segment for _, segment in closed]
+
+    # --- append ---
+
+    async def append(self, step: Step) -> None:
+        """Commit the step's events; until this returns nothing of them has happened for anyone else."""
+        if not step.staged:
+            return
+        nonces = os.urandom(NONCE_SIZE * len(step.staged))
+        drafts = []
+        for n, staged in enumerate(step.staged):
+            type_, version, data = encode(staged.event, nonces[n * NONCE_SIZE : (n + 1) * NONCE_SIZE])
+            drafts.append(Draft(type_, version, staged.at_ns, staged.cause, data))
+        status = "ended" if self.core.ended else None
+        self.head = await self.log.append(self.head, drafts, step.segments, status=status)
+
+    # --- act ---
+
+    def send(self, step: Step) -> None:
+        """Let the committed messages leave, then the media that waited behind them."""
+        for line, raw in step.sends:
+            try:
+                line.link.send(raw)
+            except LinkClosed:
+                continue  # its reader reports the loss
+        for staged in step.staged:
+            if isinstance(staged.event, e.LinkReady):
+                self.media.provider_ready(self.clock.now_ns())
+        for line, message, at_ns in step.media:
+            self.media.receive(line, message, at_ns)
+
+    async def wake_handler(self, staged: list[Staged]) -> None:
+        """Start the tools that were called, and give the handler each event it is to see, one at a time."""
+        for one in staged:
+            self.effects.start(one, self.inbox.put)
+        for_handler = [one for one in staged if isinstance(one.event, (*DELIVERED, e.SessionStarted))]
+        if for_handler:
+            await in_callback(self._deliver, for_handler)
+        if self.core.state.life.ending and not self.core.ended:
+            self.inbox.wake()  # what is ending may end now
+
+    def _deliver(self, staged: list[Staged]) -> None:
+        for seq, at_ns, _, event in staged:
+            asked = self.handler.start(seq) if isinstance(event, e.SessionStarted) else self.handler.deliver(seq, at_ns, event)
+            self.first += asked
+        if self.first:
+            self.inbox.wake()
+
+    def _first_audio(self, response: str, at_ns: int) -> None:
+        self.first.append(FirstAudio(response, at_ns))
+        self.inbox.wake()
+
+    # --- lines ---
+
+    def attach(self, name: str, link: Link, leg: Leg, transport: str, peer: str) -> Coroutine[Any, Any, None]:
+        """Add a line; returns the coroutine that reads it to its end."""
+        line = Line(name, link, leg)
+        self.lines[name] = line
+        self.inbox.put(Up(line, transport, peer))
+        return self._read(line)
+
+    async def _read(self, line: Line) -> None:
+        while True:
+            try:
+                raw = await line.link.receive()
+            except LinkClosed as closed:
+                self.inbox.put(Down(line, closed.close_code, closed.reason))
+                return
+            self.offer(line, raw)
+
+    def offer(self, line: Line, raw: bytes) -> None:
+        """Take a message: media goes on at once if nothing before it waits to be decided."""
+        at_ns = self.clock.now_ns()
+        try:
+            message = parse(raw)
+        except InvalidMessage as error:
+            self.inbox.put(Unreadable(line, raw, error, at_ns))
+            return
+        if message.type in MEDIA_TYPES and self.inbox.idle:
+            was_due = self.media.due_ns()
+            self.media.receive(line, message, at_ns)
+            if was_due is None and (due := self.media.due_ns()) is not None:
+                asyncio.get_running_loop().call_later((due - at_ns) / 1e9, self.inbox.wake)
+        else:
+            self.inbox.put(Arrived(line, message, at_ns))
+
+    def _delay_s(self) -> float | None:
+        timer = self.handler.next_timer()
+        due = [self.core.next_deadline(), self.media.due_ns(), timer[1] if timer else None]
+        known = [at_ns for at_ns in due if at_ns is not None]
+        return max(0.0, (min(known) - self.clock.now_ns()) / 1e9) if known else None
+
+
+def rounds(inputs: list[Input]) -> Iterator[list[Input]]:
+    """Cut what happened where a control message follows media: media leaves after the commit of what came before it,
+    and before anything that came later is decided."""
+    at = 0
+    for n, item in enumerate(inputs):
+        if n > at and _is_media(inputs[n - 1]) and not _is_media(item):
+            yield inputs[at:n]
+            at = n
+    yield inputs[at:]
+
+
+def _is_media(item: Input) -> bool:
+    return isinstance(item, Arrived) and item.message.type in MEDIA_TYPES
+
+
+def _call_event(index: int, result: bytes | None, error: BaseException | None) -> e.Event:
+    if error is not None:
+        return e.CallFailed(index=index, type_name=type(error).__name__, message=str(error))
+    return e.CallCompleted(index=index, result=result or b"\xc0")
+
+
+async def in_callback(function: Callable[..., None], *args: Any) -> None:
+    """Run a function in a callback of the running loop: a handler's loop must not be driven inside a host task (3.14)."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def call() -> None:
+        try:
+            function(*args)
+        except Exception as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    loop.call_soon(call)
+    await done

@@ -1,0 +1,73 @@
+"""Our end of a provider's line: its messages become signals, our dispatches its messages."""
+
+from typing import Any
+
+from ...core import events as e
+from ...core import signals as s
+from ...core.core import Staged
+from ...core.errors import TurnlogError
+from ...core.state import State
+from .client import ClientProtocol
+from .session_wire import modalities, provider_session
+from .wire import Message
+
+__all__ = ["ProviderLeg"]
+
+
+class ProviderLeg:
+    """One connection to a provider. `link` is its name in the log, `tools` what the model may call."""
+
+    def __init__(self, link: str, tools: list[dict[str, Any]]) -> None:
+        self._link = link
+        self._tools = tools
+        self._client = ClientProtocol()
+
+    def receive(self, message: Message) -> list[s.Signal]:
+        """What a message means. Raises ProtocolError for one that cannot be used."""
+        return self._client.receive(message)
+
+    def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
+        """Nothing: a client does not answer a server's unreadable message."""
+        return []
+
+    def owed(self) -> list[bytes]:
+        """Nothing: a client owes no answers."""
+        return []
+
+    def present(self, staged: Staged, state: State) -> list[bytes]:
+        """The message that carries out a dispatch of this link."""
+        event = staged.event
+        if getattr(event, "link", None) != self._link:
+            return []
+        client = self._client
+        match event:
+            case e.ConfigurationDispatched():
+                return [client.configure(provider_session(state.life.definition, event.settings, self._tools))]
+            case e.SayDispatched():
+                return [self._speak(event, state)]
+            case e.ItemForwarded():
+                return [client.create_item(event.raw)]
+            case e.AnswerDispatched():
+                return [client.create_response(event.request or None, f"answer_{staged.seq}")]
+            case e.InputCommitDispatched():
+                return [client.commit()]
+            case e.InputClearDispatched():
+                return [client.clear()]
+            case e.ToolOutputDispatched():
+                return [client.function_output(event.call_id, event.output)]
+        return []
+
+    def _speak(self, event: e.SayDispatched, state: State) -> bytes:
+        definition, settings = state.life.definition, state.links.settings
+        voice = settings.get("voice") or definition.voice
+        return self._client.speak(
+            event.say,
+            event.attempt,
+            event.text,
+            output={"voice": voice} if voice else None,
+            modalities=modalities(definition, settings),
+        )
+
+    def media(self, signal: s.Signal) -> list[bytes]:
+        """The caller's audio as input_audio_buffer.append."""
+        return [self._client.append_audio(signal.audio)] if isinstance(signal, s.AudioAppended) else []

@@ -1,0 +1,66 @@
+"""The session object that configures a provider, from a definition and what its callers asked for. Pure.
+
+A handler answers: then create_response goes out as false, whatever was declared, and the model gets no tools. A null
+idle_timeout_ms is never sent, since with a value the model would speak by itself.
+"""
+
+from typing import Any
+
+from ...core.definition import SessionDefinition
+
+__all__ = ["caller_session", "modalities", "provider_session"]
+
+_PCM = {"type": "audio/pcm", "rate": 24000}
+
+
+def modalities(definition: SessionDefinition, settings: dict[str, Any]) -> list[str]:
+    """["audio"] or ["text"]: what callers asked for, else audio if the definition has it (the protocol takes one)."""
+    asked = settings.get("output_modalities")
+    if asked:
+        return list(asked)
+    return ["audio"] if "audio" in definition.modalities else ["text"]
+
+
+def provider_session(
+    definition: SessionDefinition, settings: dict[str, Any], tools: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What session.update asks of the provider."""
+    answers = definition.answers == "model"
+    input_: dict[str, Any] = {"format": _PCM, "turn_detection": _turn_detection(definition, settings)}
+    input_["transcription"] = None
+    if definition.transcription:
+        language = {"language": definition.language} if definition.language else {}
+        input_["transcription"] = {"model": definition.transcription, **language}
+    output: dict[str, Any] = {"format": _PCM}
+    if voice := settings.get("voice") or definition.voice:
+        output["voice"] = voice
+    session: dict[str, Any] = {
+        "output_modalities": modalities(definition, settings),
+        "audio": {"input": input_, "output": output},
+    }
+    if definition.instructions:
+        session["instructions"] = definition.instructions
+    if tools and answers:
+        session |= {"tools": tools, "tool_choice": "auto"}
+    return session
+
+
+def _turn_detection(definition: SessionDefinition, settings: dict[str, Any]) -> dict[str, Any] | None:
+    declared = settings.get("turn_detection", definition.turn_detection)
+    if declared is None:
+        return None
+    effective = {key: value for key, value in declared.items() if key != "idle_timeout_ms"}
+    if definition.answers == "handler":
+        effective["create_response"] = False
+    return effective
+
+
+def caller_session(definition: SessionDefinition) -> dict[str, Any]:
+    """What a caller finds in its session.created: the declared values, under which its own updates are merged."""
+    input_: dict[str, Any] = {"turn_detection": definition.turn_detection}
+    if definition.transcription:
+        input_["transcription"] = {"model": definition.transcription}
+    session: dict[str, Any] = {"output_modalities": modalities(definition, {}), "audio": {"input": input_}}
+    if definition.voice:
+        session["audio"]["output"] = {"voice": definition.voice}
+    return session
