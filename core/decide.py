@@ -16,7 +16,6 @@ from .states import SayState
 __all__ = ["MAX_ATTEMPTS", "begin_ending", "decide", "decide_command", "decide_link_closed", "heard_words"]
 
 MAX_ATTEMPTS = 5
-_SETTINGS = ("output_modalities",)
 
 
 def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
@@ -141,13 +140,18 @@ def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event
 
 
 def _applicable(changes: dict[str, Any]) -> dict[str, Any]:
-    """The part of a caller's session.update that reaches the provider: modalities, voice, turn detection timing."""
-    settings = {key: changes[key] for key in _SETTINGS if key in changes}
+    """The part of a caller's session.update that reaches the provider: modalities, formats, voice, turn detection timing."""
     audio = changes.get("audio") or {}
-    if "turn_detection" in (audio.get("input") or {}):
-        settings["turn_detection"] = audio["input"]["turn_detection"]
-    if voice := (audio.get("output") or {}).get("voice"):
-        settings["voice"] = voice
+    input_, output = audio.get("input") or {}, audio.get("output") or {}
+    asked = {
+        "output_modalities": changes.get("output_modalities"),
+        "input_format": input_.get("format"),
+        "output_format": output.get("format"),
+        "voice": output.get("voice"),
+    }
+    settings = {key: value for key, value in asked.items() if value is not None}
+    if "turn_detection" in input_:  # null is a choice: the caller commits its audio itself
+        settings["turn_detection"] = input_["turn_detection"]
     return settings
 
 

@@ -39,39 +39,46 @@ class Leg(Protocol):
 class Track:
     """One direction of a line: numbers its messages and gathers the high-rate ones into segments."""
 
-    __slots__ = ("_builder", "_packed", "name", "ordinal")
+    __slots__ = ("_builder", "_ms", "_packed", "name", "ordinal")
 
     def __init__(self, link: str, direction: str) -> None:
         self.name = f"{link}.{direction}"
         self.ordinal = 0
         self._builder = SegmentBuilder(self.name)
-        self._packed: list[PackedSegment] = []  # full before they were due
+        self._packed: list[tuple[PackedSegment, int]] = []  # full before they were due, with their ms of audio
+        self._ms = 0.0
 
     def next(self) -> int:
         """The ordinal of the next message."""
         self.ordinal += 1
         return self.ordinal
 
-    def add(self, raw: bytes, at_ns: int, audio: bytes | None = None) -> None:
-        """Gather a high-rate message; `audio` is the base64 text that stands in it."""
-        if not self._builder.fits(at_ns, len(raw)) and (packed := self._builder.pack()):
-            self._packed.append(packed)
+    def add(self, raw: bytes, at_ns: int, audio: bytes | None = None, ms: float = 0.0) -> None:
+        """Gather a high-rate message; `audio` is the base64 text that stands in it, `ms` its duration."""
+        if not self._builder.fits(at_ns, len(raw)):
+            self._close()
         start = raw.find(audio) if audio else -1
         self._builder.add(self.next(), at_ns, raw, (start, start + len(audio)) if audio and start > 0 else None)
+        self._ms += ms
 
     @property
     def due_ns(self) -> int | None:
         """When what was gathered must be in the log."""
-        return self._packed[0].t0_ns if self._packed else self._builder.due_ns
+        return self._packed[0][0].t0_ns if self._packed else self._builder.due_ns
 
-    def pack(self, now_ns: int, *, everything: bool) -> list[PackedSegment]:
-        """The segments that are due, or all."""
+    def pack(self, now_ns: int, *, everything: bool) -> list[tuple[PackedSegment, int]]:
+        """The segments that are due, or all, each with its ms of audio."""
         due = self.due_ns
         if due is None or (now_ns < due and not everything):
             return []
+        self._close()
         packed, self._packed = self._packed, []
-        last = self._builder.pack()
-        return [*packed, last] if last else packed
+        return packed
+
+    def _close(self) -> None:
+        if packed := self._builder.pack():
+            self._packed.append((packed, round(self._ms)))
+        self._ms = 0.0
 
 
 class Line:

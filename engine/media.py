@@ -41,8 +41,8 @@ class MediaRouter:
         try:
             signals = line.leg.receive(message)
         finally:
-            audio = next((signal.audio for signal in signals if isinstance(signal, _AUDIO)), None)
-            line.received.add(message.raw, at_ns, audio)
+            audio = next((signal for signal in signals if isinstance(signal, _AUDIO)), None)
+            line.received.add(message.raw, at_ns, *_payload(audio))
         for signal in signals:
             self._route(line, signal, at_ns)
 
@@ -85,9 +85,9 @@ class MediaRouter:
         return bool(callers)
 
     def _send(self, line: Line, signal: s.Signal, at_ns: int) -> None:
-        audio = getattr(signal, "audio", None)
+        payload = _payload(signal)
         for raw in line.leg.media(signal):
-            line.sent.add(raw, at_ns, audio)
+            line.sent.add(raw, at_ns, *payload)
             try:
                 line.link.send(raw)
             except LinkClosed:
@@ -105,18 +105,23 @@ class MediaRouter:
         closed: list[tuple[e.MediaRecorded, Segment]] = []
         for line in self._lines.values():
             for track in (line.received, line.sent):
-                for packed in track.pack(now_ns, everything=everything):
-                    closed.append((_recorded(packed), packed.at(next_seq + len(closed))))
+                for packed, ms in track.pack(now_ns, everything=everything):
+                    closed.append((_recorded(packed, ms), packed.at(next_seq + len(closed))))
         return closed
 
 
-def _recorded(packed: PackedSegment) -> e.MediaRecorded:
+def _payload(signal: s.Signal | None) -> tuple[bytes | None, float]:
+    return (signal.audio, signal.ms) if isinstance(signal, _AUDIO) else (None, 0.0)
+
+
+def _recorded(packed: PackedSegment, ms: int) -> e.MediaRecorded:
+    is_pcm = abs(packed.audio_ms() - ms) <= 1  # G.711 has no levels to see in its bytes
     return e.MediaRecorded(
         track=packed.track,
         n=packed.n,
-        duration_ms=packed.audio_ms(),
+        duration_ms=ms,
         digest=packed.digest,
         messages=packed.messages,
         first=packed.first,
-        peaks=packed.peaks(),
+        peaks=packed.peaks() if is_pcm else b"",
     )

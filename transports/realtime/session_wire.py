@@ -26,12 +26,16 @@ def provider_session(
 ) -> dict[str, Any]:
     """What session.update asks of the provider."""
     answers = definition.answers == "model"
-    input_: dict[str, Any] = {"format": _PCM, "turn_detection": _turn_detection(definition, settings)}
-    input_["transcription"] = None
+    transcription = None
     if definition.transcription:
         language = {"language": definition.language} if definition.language else {}
-        input_["transcription"] = {"model": definition.transcription, **language}
-    output: dict[str, Any] = {"format": _PCM}
+        transcription = {"model": definition.transcription, **language}
+    input_ = {
+        "format": settings.get("input_format", _PCM),
+        "transcription": transcription,
+        "turn_detection": _turn_detection(definition, settings),
+    }
+    output = {"format": settings.get("output_format", _PCM)}
     if voice := settings.get("voice") or definition.voice:
         output["voice"] = voice
     session: dict[str, Any] = {
