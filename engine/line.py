@@ -58,8 +58,11 @@ class Track:
         if not self._builder.fits(at_ns, len(raw)):
             self._close()
         start = raw.find(audio) if audio else -1
-        self._builder.add(self.next(), at_ns, raw, (start, start + len(audio)) if audio and start > 0 else None)
-        self._ms += ms
+        if audio and start > 0:
+            self._builder.add(self.next(), at_ns, raw, (start, start + len(audio)))
+            self._ms += ms
+        else:
+            self._builder.add(self.next(), at_ns, raw)
 
     @property
     def due_ns(self) -> int | None:
