@@ -45,7 +45,7 @@ class SqliteStore(SqliteReads):
         def write(raw: sqlite3.Connection, group: Sequence[Append]) -> list[Outcome]:
             return commit(raw, group, path)
 
-        self._writer = Writer(connect, write, lock.release)
+        self._writer = Writer(path, connect, write, lock.release)
 
     async def create(self, row: SessionRow) -> Head:
         """Enter a new session (head_seq 0) in epoch 1. Raises StoreError TL409 if the name is taken."""

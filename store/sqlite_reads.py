@@ -22,7 +22,7 @@ from .verify import verify_log
 
 __all__ = ["ROW_COLUMNS", "SqliteReads", "no_session"]
 
-PAGE = 512  # events a page: some hundred KB, and the price of a page is below a hundredth of reading it
+PAGE = 256  # events a page: about 100 KB, and what a page costs is below a hundredth of reading it
 MEDIA_PAGE = 32  # segments a page
 _LAST = 2**63 - 1
 

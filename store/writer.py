@@ -1,4 +1,4 @@
-"""The one thread that writes to a SQLite file: group commit, jobs in between, checkpoints when there is time.
+"""The one thread that writes to a SQLite file: group commit, with jobs and checkpoints in between.
 
 While a commit is in flight appends gather; then they go as one transaction. No artificial delay: the first append of a quiet
 moment goes at once. One hop there, one back for a whole group.
@@ -7,9 +7,9 @@ moment goes at once. One hop there, one back for a whole group.
 import asyncio
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from ..core.errors import StoreError
 from ..core.ports import Head
+from .checkpoint import CheckpointClock
 from .commit import Append, Outcome
 from .connect import driver
 
@@ -24,7 +25,6 @@ __all__ = ["Writer"]
 
 T = TypeVar("T")
 
-CHECKPOINT_NS = 250_000_000
 GROUP_ROWS = 4096  # a longer group would only make its first append wait
 
 
@@ -38,10 +38,15 @@ class _Job(NamedTuple):
     run: Callable[[sa.Connection], Any]
 
 
+class _Checkpoint(NamedTuple):
+    pass
+
+
 class _Stop(NamedTuple):
     pass
 
 
+_Item: TypeAlias = _Asked | _Job | _Checkpoint | _Stop
 _Settled: TypeAlias = tuple[asyncio.Future[Any], Any]
 Commit: TypeAlias = Callable[[sqlite3.Connection, list[Append]], list[Outcome]]
 
@@ -52,8 +57,9 @@ class Writer:
     `release` is called on that thread when it ends, whether it could open or not.
     """
 
-    def __init__(self, connect: Callable[[], sa.Connection], commit: Commit, release: Callable[[], None]) -> None:
-        self._queue: SimpleQueue[_Asked | _Job | _Stop] = SimpleQueue()
+    def __init__(self, path: Path, connect: Callable[[], sa.Connection], commit: Commit, release: Callable[[], None]) -> None:
+        self._path = path
+        self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._commit = commit
         self._closing = threading.Lock()  # Invariant: nothing is queued behind the _Stop
         self._closed = False
@@ -109,33 +115,26 @@ class Writer:
 
     def _run(self, connection: sa.Connection) -> None:
         raw = driver(connection)
-        checkpoint_at = 0  # 0: nothing was written since the last one
+        clock = CheckpointClock(self._path, lambda: self._queue.put(_Checkpoint()))
         while True:
-            try:
-                wait_s = max(checkpoint_at - time.monotonic_ns(), 0) / 1e9 if checkpoint_at else None
-                item = self._queue.get(timeout=wait_s)
-            except Empty:
-                _checkpoint(raw, "PASSIVE")
-                checkpoint_at = 0
-                continue
+            item = self._queue.get()
             match self._group(raw, item) if isinstance(item, _Asked) else item:
                 case _Job(future, run):
                     _settle_all([(future, _run_job(connection, run))])
+                case _Checkpoint():
+                    _checkpoint(raw, "PASSIVE")
+                    continue
                 case _Stop():
+                    clock.stop()
                     _checkpoint(raw, "TRUNCATE")
                     return
-            now = time.monotonic_ns()
-            if not checkpoint_at:
-                checkpoint_at = now + CHECKPOINT_NS
-            elif now >= checkpoint_at:
-                _checkpoint(raw, "PASSIVE")
-                checkpoint_at = 0
+            clock.wrote()
 
-    def _group(self, raw: sqlite3.Connection, first: _Asked) -> _Job | _Stop | None:
+    def _group(self, raw: sqlite3.Connection, first: _Asked) -> _Job | _Checkpoint | _Stop | None:
         """Take what has gathered behind `first`, commit it, and return what ended the group, if anything did."""
         group = [first]
         rows = len(first.append.events)
-        end: _Job | _Stop | None = None
+        end: _Job | _Checkpoint | _Stop | None = None
         while rows < GROUP_ROWS:
             try:
                 item = self._queue.get_nowait()
