@@ -59,6 +59,7 @@ CODES: dict[str, str] = {
     "TL501": "The caller's key is missing or wrong.",
     "TL502": "The caller asked for a session target that is not declared.",
     "TL503": "The server cannot listen on this address.",
+    "TL504": "The request is not one that this server answers.",
     "TL601": "An optional dependency is not installed.",
     "TL602": "The audio cannot be read or decoded.",
     "TL603": "No engine for this part of speech works on this machine.",

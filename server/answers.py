@@ -1,0 +1,27 @@
+"""What HTTP hears of an error: a status and a JSON body in the shape that OpenAI's clients read."""
+
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+
+from ..core.errors import TurnlogError
+
+__all__ = ["STATUS", "error_answer"]
+
+STATUS: Final = {"TL501": 401, "TL502": 404, "TL504": 400, "TL601": 500}
+"""By code; what is not here is a failure of the server's own (503): the log, a link, the machine."""
+_HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 426: {"Upgrade": "websocket", "Connection": "Upgrade"}}
+
+
+def error_answer(error: TurnlogError, status: int | None = None, *, param: str | None = None) -> Response:
+    """{"error": {"type", "code", "message", "param", "hint"}} under the error's status, or the one given."""
+    status = STATUS.get(error.code, 503) if status is None else status
+    body = {
+        "type": "invalid_request_error" if status < 500 else "server_error",
+        "code": error.code,
+        "message": error.message,
+        "param": param,
+        "hint": error.hint,
+    }
+    return Response(msgspec.json.encode({"error": body}), status, headers=_HEADERS.get(status), media_type="application/json")

@@ -1,0 +1,57 @@
+"""The control plane as an ASGI application. Its host enters the Engine: a mounted application's lifespan does not run."""
+
+from collections.abc import Iterable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from ..core.errors import TurnlogError
+from ..engine.engine import Engine
+from ..transports.callers.websocket import MAX_MESSAGE_BYTES
+from .answers import error_answer
+from .auth import Keys
+from .realtime import RealtimeEndpoint
+
+__all__ = ["create_app"]
+
+
+def create_app(engine: Engine, *, keys: Iterable[str] = (), max_message_bytes: int = MAX_MESSAGE_BYTES) -> Starlette:
+    """The routes of docs/reference/server.md over an engine that is entered.
+
+    keys: what callers must show; none means that only peers on loopback are let in. max_message_bytes: a larger message
+    closes its connection with 1009.
+    """
+    realtime = RealtimeEndpoint(engine, Keys(keys), max_message_bytes)
+    return Starlette(
+        routes=[
+            Route("/healthz", _healthz),
+            Route("/v1/realtime", _upgrade_required),
+            WebSocketRoute("/v1/realtime", realtime.answer),
+            Route("/{path:path}", _not_found),
+            WebSocketRoute("/{path:path}", _no_such_socket),
+        ]
+    )
+
+
+async def _healthz(request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _upgrade_required(request: Request) -> Response:
+    error = TurnlogError("TL504", "this address speaks WebSocket", "connect to it with a Realtime client")
+    return error_answer(error, 426)
+
+
+async def _not_found(request: Request) -> Response:
+    return error_answer(_unknown(request.scope["path"]), 404)
+
+
+async def _no_such_socket(socket: WebSocket) -> None:
+    await socket.send_denial_response(error_answer(_unknown(socket.scope["path"]), 404))
+
+
+def _unknown(path: str) -> TurnlogError:
+    return TurnlogError("TL504", f"there is nothing at {path[:200]}", "the Realtime endpoint is /v1/realtime")
