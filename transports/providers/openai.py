@@ -1,0 +1,97 @@
+"""Links to the OpenAI Realtime service and to Azure's, which is the same with another path and another header.
+
+Keys and addresses come from the arguments or from the environment, read when a link is opened: an application can be
+imported, checked and replayed without them. Any service that speaks the protocol is reached by its base URL.
+"""
+
+import os
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from ...core.definition import DEFAULT_MODELS, SessionDefinition
+from ...core.errors import LinkError
+from ..links.websocket import WebSocketLink
+from .dial import Credential, DialSettings, dial, is_loopback
+
+__all__ = ["AzureProvider", "OpenAIProvider"]
+
+_OPENAI_URL: Final = "https://api.openai.com/v1"
+_SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+
+class OpenAIProvider:
+    """Provider "openai": `base_url` or OPENAI_BASE_URL (default https://api.openai.com/v1), key or OPENAI_API_KEY.
+
+    A base URL on this machine (`turnlog provider`) needs no key.
+    """
+
+    def __init__(self, *, base_url: str | None = None, api_key: str | None = None, settings: DialSettings | None = None) -> None:
+        self._base_url = base_url
+        self._given = _bearer(api_key)
+        self._settings = settings
+
+    async def connect(self, definition: SessionDefinition, session: str) -> WebSocketLink:
+        """A new link. Raises LinkError TL303 (no key, or refused) or TL301 (unreachable)."""
+        base = _split(self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL, "OPENAI_BASE_URL")
+        credential = self._given or _bearer(os.environ.get("OPENAI_API_KEY"))
+        if credential is None and not is_loopback(base.hostname):
+            raise _missing("OPENAI_API_KEY")
+        url = _realtime_url(base, "/realtime", definition.model or DEFAULT_MODELS["openai"])
+        return await dial(url, credential, self._settings)
+
+
+class AzureProvider:
+    """Provider "azure": `endpoint` or AZURE_OPENAI_ENDPOINT, key or AZURE_OPENAI_API_KEY; the model is the deployment."""
+
+    def __init__(self, *, endpoint: str | None = None, api_key: str | None = None, settings: DialSettings | None = None) -> None:
+        self._endpoint = endpoint
+        self._given = _azure_key(api_key)
+        self._settings = settings
+
+    async def connect(self, definition: SessionDefinition, session: str) -> WebSocketLink:
+        """A new link. Raises LinkError TL303 (no key, or refused) or TL301 (no endpoint, or unreachable)."""
+        endpoint = self._endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT")
+        if not endpoint:
+            raise LinkError(
+                "TL301", "provider=azure has no endpoint", "set AZURE_OPENAI_ENDPOINT, e.g. https://NAME.openai.azure.com"
+            )
+        credential = self._given or _azure_key(os.environ.get("AZURE_OPENAI_API_KEY"))
+        if credential is None:
+            raise _missing("AZURE_OPENAI_API_KEY")
+        base = _split(endpoint, "AZURE_OPENAI_ENDPOINT")
+        url = _realtime_url(base, "/openai/v1/realtime", definition.model or DEFAULT_MODELS["azure"])
+        return await dial(url, credential, self._settings)
+
+
+# Strategy: the key is a local variable nowhere on the stack of an error that a user may see.
+
+
+def _bearer(key: str | None) -> Credential | None:
+    return Credential(key, header="Authorization", prefix="Bearer ", source="OPENAI_API_KEY") if key else None
+
+
+def _azure_key(key: str | None) -> Credential | None:
+    return Credential(key, header="api-key", source="AZURE_OPENAI_API_KEY") if key else None
+
+
+def _missing(source: str) -> LinkError:
+    return LinkError("TL303", f"{source} is not set", f"export {source}=… (it is read when a session starts)")
+
+
+def _split(url: str, source: str) -> SplitResult:
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a port or a bracket that is none
+        usable = False
+    if not usable:
+        raise LinkError("TL301", f"the address in {source} is not an http(s) or ws(s) URL", f"set {source} to e.g. {_OPENAI_URL}")
+    return parts
+
+
+def _realtime_url(base: SplitResult, path: str, model: str) -> str:
+    """The base's own query (a gateway's, an api-version) is kept."""
+    query = [(key, value) for key, value in parse_qsl(base.query, keep_blank_values=True) if key != "model"]
+    return base._replace(
+        scheme=_SCHEMES[base.scheme], path=base.path.rstrip("/") + path, query=urlencode([*query, ("model", model)]), fragment=""
+    ).geturl()
