@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ("core", "store", "transports", "engine", "server", "testing", "cli", "migrations")
+LAYERS = ("core", "store", "transports", "engine", "server", "testing", "cli", "migrations", "examples")
 SHIPPED_BESIDE = {"LICENSE", "MANIFEST.in", "README.md", "CHANGELOG.md", "PKG-INFO", "pyproject.toml", "setup.cfg"}
 
 
@@ -47,9 +47,10 @@ def test_the_wheel_holds_every_source_file(wheel: zipfile.ZipFile) -> None:
 
 
 def test_the_wheel_holds_what_is_no_python(wheel: zipfile.ZipFile) -> None:
-    """The typing marker, the migrations' template, the static files and the licence are shipped too."""
+    """The typing marker, the migrations' template, the static files, the demo's recordings and the licence are shipped too."""
     wanted = {"turnlog/py.typed", "turnlog/migrations/script.py.mako"}
-    wanted |= {f"turnlog/{path.relative_to(ROOT)}" for path in (ROOT / "server" / "static").rglob("*") if path.is_file()}
+    data = [*(ROOT / "server" / "static").rglob("*"), *(ROOT / "examples" / "audio").iterdir()]
+    wanted |= {f"turnlog/{path.relative_to(ROOT)}" for path in data if path.is_file()}
     names = set(wheel.namelist())
     assert wanted <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -1,0 +1,101 @@
+"""What of an event matters to a reader, in a line; and all of it, ready for JSON. Pure."""
+
+from typing import Any
+
+import msgspec
+
+from ..core import commands as c
+from ..core import events as e
+from ..core.codec import decode, to_json
+from ..core.ports import Recorded
+
+__all__ = ["call_text", "cause_name", "essence", "event_facts"]
+
+
+def cause_name(cause: int) -> str:
+    """The seq of the causing event as "#12", or the name of a root, e.g. "wire"."""
+    return f"#{cause}" if cause > 0 else e.Root(cause).name.lower() if cause in set(e.Root) else str(cause)
+
+
+def event_facts(recorded: Recorded, started_ns: int) -> dict[str, Any]:
+    """Everything about a log entry. `ms` since the session's start."""
+    event = decode(recorded)
+    fields = to_json(event)
+    if isinstance(event, e.CallCompleted) and isinstance(fields, dict):
+        fields["result"] = msgspec.msgpack.decode(event.result)
+    return {
+        "seq": recorded.seq,
+        "ms": round((recorded.at_ns - started_ns) / 1e6, 3),
+        "at_ns": recorded.at_ns,
+        "cause": recorded.cause if recorded.cause > 0 else cause_name(recorded.cause),
+        "type": recorded.type,
+        "version": recorded.version,
+        "epoch": recorded.epoch,
+        "digest": recorded.digest.hex(),
+        "hash": recorded.hash.hex(),
+        "event": fields,
+    }
+
+
+def essence(event: e.Event | e.Unknown | e.Erased) -> str:
+    """The point of an event in some words, without its type. One line, of any length."""
+    return " ".join(_essence(event).split())
+
+
+def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
+    match event:
+        case e.SessionStarted():
+            definition = event.definition
+            return f"{event.target} by {event.handler}, {definition.provider} {definition.transport}, Python {event.python}"
+        case e.SessionEnding() | e.SessionEnded():
+            return " ".join(filter(None, (event.reason, event.code, event.detail)))
+        case e.TransportReceived() | e.TransportSent():
+            return f"{event.link} {_text(event.data)}"
+        case e.MediaRecorded():
+            return f"{event.track} segment {event.n}: {event.messages} messages, {event.duration_ms} ms"
+        case e.TurnEnded():
+            status = "" if event.transcript_status == "completed" else f" ({event.transcript_status})"
+            return f'turn {event.turn} "{event.text}"{status}'
+        case e.InputTranscribed() | e.TranscriptArrivedLate():
+            return f'{event.item} "{event.transcript}"'
+        case e.SayRequested():
+            return f'#{event.index} {event.say} "{event.command.text}"'
+        case e.SaySettled():
+            code = f" {event.code}" if event.code else ""
+            return f"{event.say} {event.status}{code}, heard {event.heard_ms} ms of {event.generated_ms} ms"
+        case e.CallRequested():
+            return f"#{event.index} {call_text(event.command)}"
+        case e.CallCompleted():
+            return f"#{event.index} {msgspec.msgpack.decode(event.result)!r}"
+        case e.CallFailed() | e.HandlerFailed():
+            return f"#{event.index} {event.type_name}: {event.message}"
+        case e.InputRequested():
+            limit = "" if event.command.timeout_s is None else f"timeout={event.command.timeout_s:g}"
+            return f"#{event.index} input({limit})"
+        case e.ResponseEnded():
+            return f'{event.response} {event.status} {event.code} {event.generated_ms} ms "{event.transcript}"'
+        case e.PeerFaulted() | e.LinkFailed():
+            return f"{event.code} {event.message}"
+        case _:
+            return _fields(event)
+
+
+def call_text(command: c.Call) -> str:
+    """The call as its handler wrote it."""
+    given = [repr(value) for value in command.args] + [f"{key}={value!r}" for key, value in command.kwargs.items()]
+    return f"{command.target}({', '.join(given)})"
+
+
+def _fields(event: e.Event | e.Unknown | e.Erased) -> str:
+    parts = ((name, getattr(event, name)) for name in event.__struct_fields__)
+    return " ".join(f"{name}={_text(value)}" for name, value in parts if value not in (None, "", {}, []))
+
+
+def _text(value: object) -> str:
+    match value:
+        case bytes():
+            return value.decode(errors="replace")
+        case str() | int() | float():
+            return str(value)
+        case _:
+            return msgspec.json.encode(value).decode()

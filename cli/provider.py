@@ -1,0 +1,41 @@
+"""`turnlog provider`: offline speech as a Realtime service of its own, for engines and for any client of the protocol."""
+
+import asyncio
+import contextlib
+import signal
+
+import click
+
+from ..transports.providers.local import LocalProvider
+
+__all__ = ["command", "until_stopped"]
+
+
+@click.command("provider")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--echo", is_flag=True, help="Answer what is no say by repeating the user; else it fails with no_model.")
+@click.option("--key", envvar="TURNLOG_PROVIDER_KEY", help="The key clients must send. Without one only this machine gets in.")
+def command(port: int, host: str, echo: bool, key: str | None) -> None:
+    """Serve offline speech at ws://HOST:PORT/v1/realtime until Ctrl-C.
+
+    Prints the address when it listens. Say OPENAI_BASE_URL=http://HOST:PORT/v1 to reach it as provider "openai".
+    """
+    asyncio.run(_serve(port, host, echo, key))
+
+
+async def _serve(port: int, host: str, echo: bool, key: str | None) -> None:
+    provider = LocalProvider(echo=echo)
+    await provider.warm()
+    async with provider.server.serve(host, port, key=key) as url:
+        click.echo(url)
+        await until_stopped()
+
+
+async def until_stopped() -> None:
+    """Wait for Ctrl-C or SIGTERM. Where the loop takes no signal handlers (Windows), for the cancellation that Ctrl-C is."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    with contextlib.suppress(NotImplementedError):
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(one, stopped.set)
+    await stopped.wait()

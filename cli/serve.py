@@ -1,0 +1,31 @@
+"""`turnlog serve`: an app's sessions for any client of the Realtime protocol."""
+
+import asyncio
+
+import click
+
+from ..engine.app import load_app
+from ..server.serve import ServerSettings
+from ..server.serve import serve as serve_app
+from .options import db_option
+
+__all__ = ["command"]
+
+
+@click.command("serve")
+@click.argument("app", metavar="MODULE:APP")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--key", "keys", multiple=True, envvar="TURNLOG_KEYS", help="A key that callers must show; may be repeated.")
+@db_option
+def command(app: str, host: str, port: int, keys: tuple[str, ...], db: str) -> None:
+    """Serve an app, e.g. `turnlog serve turnlog.examples.hotel:app`, until Ctrl-C; its sessions then end in order.
+
+    A client connects to ws://HOST:PORT/v1/realtime?model=APP.SESSION. Without a key only callers on this machine get in.
+    """
+    loaded = load_app(app)
+
+    def listening(url: str) -> None:
+        click.echo(f"{url}/v1/realtime  sessions: {', '.join(one.target for one in loaded.sessions.values()) or 'none'}  log: {db}")
+
+    asyncio.run(serve_app(loaded, host, port, db, settings=ServerSettings(keys=keys), on_listening=listening))
