@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.realtime.realtime_client_event import RealtimeClientEvent
 from pydantic import TypeAdapter
 
-from turnlog.core.errors import ProtocolError
+from turnlog.core.errors import ProtocolError, TurnlogError
 from turnlog.core.signals import (
     AudioCleared,
     AudioCommitted,
@@ -146,6 +148,35 @@ def test_dialects_are_understood_as_far_as_they_go(file: Path) -> None:
     assert all(s.transcript for s in ended if s.status == "completed" and s.response not in called)
 
 
+JUNK: list[Any] = [None, True, -1, 2**63, 0.5, "", "completed", [], [5], {}, {"id": 5}, {"output": 5}, "\ud800"]
+SEEDS = [event for file in OPENAI[:4] for event in events(file)]
+
+
+def spoiled(data: st.DataObject, value: Any) -> Any:
+    """The value with something in it replaced or left out."""
+    if isinstance(value, dict) and value and data.draw(st.integers(0, 3)):
+        key = data.draw(st.sampled_from(sorted(value)))
+        if data.draw(st.integers(0, 4)) == 0:
+            return {name: inner for name, inner in value.items() if name != key}
+        return {**value, key: spoiled(data, value[key])}
+    if isinstance(value, list) and value and data.draw(st.booleans()):
+        return [*value, spoiled(data, value[-1])]
+    return data.draw(st.sampled_from(JUNK))
+
+
+@given(st.lists(st.sampled_from(SEEDS), min_size=1, max_size=6), st.data())
+def test_no_server_event_breaks_it(said: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Events in any order, spoiled anywhere, are read or refused with a TurnlogError; the machine goes on after it."""
+    client = ClientProtocol()
+    client.speak("say_1", 1, "x")
+    for event in said:
+        try:
+            client.receive(parse(json.dumps(spoiled(data, event)).encode()))
+        except TurnlogError:
+            pass
+    assert isinstance(feed(client, done("at the end"))[-1], ResponseFinished)
+
+
 # --- what bites ---
 
 
@@ -218,9 +249,10 @@ def test_audio_items_are_known_by_any_of_their_names(part: str) -> None:
     assert isinstance(signal, ItemAdded) and signal.has_audio and signal.text == ""
 
 
-def test_rate_limits_and_pings_mean_nothing() -> None:
-    """They may come at any time, or never."""
-    assert feed(ClientProtocol(), {"type": "rate_limits.updated", "rate_limits": []}, {"type": "ping", "timestamp": 1}) == []
+def test_rate_limits_pings_and_echoes_mean_nothing() -> None:
+    """They may come at any time, or never; a client's own type coming back is as good as none."""
+    said = [{"type": "rate_limits.updated", "rate_limits": []}, {"type": "ping", "timestamp": 1}, {"type": "response.create"}]
+    assert feed(ClientProtocol(), *said) == []
 
 
 def test_nothing_of_a_finished_response_gets_out() -> None:
@@ -404,6 +436,7 @@ def test_a_say_may_choose_its_voice_and_band() -> None:
     event = sent(ClientProtocol().speak("s", 1, "x", conversation="auto", output={"voice": "marin"}))
     assert event["response"]["audio"] == {"output": {"voice": "marin"}}
     assert event["response"]["conversation"] == "auto"
+    assert sent(ClientProtocol().speak("s", 1, "x", modalities=["text"]))["response"]["output_modalities"] == ["text"]
     with pytest.raises(ProtocolError, match="TL307"):
         ClientProtocol().speak("s", 1, "x", conversation="all")
 

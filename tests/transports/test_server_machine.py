@@ -479,6 +479,7 @@ def vad(**fields: Any) -> dict[str, Any]:
         ({"max_output_tokens": 0}, "invalid_value", "session.max_output_tokens"),
         ({"audio": {"output": {"speed": "fast"}}}, "invalid_type", "session.audio.output.speed"),
         ({"audio": {"output": {"voice": {"name": "x"}}}}, "missing_required_parameter", "session.audio.output.voice.id"),
+        ({"audio": {"input": {"format": {"rate": 24000}}}}, "missing_required_parameter", "session.audio.input.format.type"),
         ({"audio": {"input": {"format": {"type": "audio/opus"}}}}, "invalid_value", "session.audio.input.format"),
         ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 8000}}}}, "invalid_value", "session.audio.input.format"),
         (vad(threshold=1.5), "invalid_value", "session.audio.input.turn_detection.threshold"),
@@ -604,6 +605,8 @@ def test_a_request_overrides_the_session_for_once() -> None:
         ({"x": 1}, "unknown_parameter", "response.x"),
         ({"conversation": "all"}, "invalid_value", "response.conversation"),
         ({"metadata": {"a": 1}}, "invalid_type", "response.metadata.a"),
+        ({"metadata": []}, "invalid_type", "response.metadata"),
+        ({"tools": [{}] * 1025}, "invalid_value", "response.tools"),
         ({"metadata": {str(n): "" for n in range(17)}}, "invalid_value", "response.metadata"),
         ({"input": {}}, "invalid_type", "response.input"),
         ({"audio": {"output": {"speed": 1}}}, "unknown_parameter", "response.audio.output.speed"),
@@ -656,11 +659,12 @@ def test_unknown_and_unsupported_types() -> None:
 
 
 @pytest.mark.parametrize("ms", [0, 99])
-def test_a_commit_needs_audio(ms: int) -> None:
+@pytest.mark.parametrize("emptied_by", ["clear", "commit"])
+def test_a_commit_needs_audio(emptied_by: str, ms: int) -> None:
     """Less than 100 ms since the last commit or clear is refused in the service's words."""
     peer = Peer()
     peer.say(type="input_audio_buffer.append", audio=SECOND)
-    peer.say(type="input_audio_buffer.clear")
+    peer.say(type=f"input_audio_buffer.{emptied_by}")
     peer.say(type="input_audio_buffer.append", audio=base64.b64encode(bytes(48 * ms)).decode())
     peer.sent()
     error = peer.error(type="input_audio_buffer.commit")

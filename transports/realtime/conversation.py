@@ -122,10 +122,7 @@ class Conversation:
         if item["id"] in self._items:
             self._items[item["id"]] = item
 
-    def delete(self, item_id: str) -> bool:
-        """Take an item out; False if there is none of this id."""
-        if item_id not in self._items:
-            return False
+    def delete(self, item_id: str) -> None:
+        """Take an item out that is there."""
         del self._items[item_id]
         self._order.remove(item_id)
-        return True

@@ -217,9 +217,9 @@ class ServerProtocol:
 
     def transcription_completed(self, item_id: str, transcript: str, usage: _Json) -> None:
         """The user's words. `usage`: {"type": "duration", "seconds": …} or {"type": "tokens", …}."""
+        self._outbox.send(_TRANSCRIPTION + "completed", item_id=item_id, content_index=0, transcript=transcript, usage=usage)
         if (item := self._conversation.get(item_id)) is not None:
             self._conversation.replace({**item, "content": [{"type": "input_audio", "transcript": transcript}]})
-        self._outbox.send(_TRANSCRIPTION + "completed", item_id=item_id, content_index=0, transcript=transcript, usage=usage)
 
     def transcription_failed(self, item_id: str, code: str, message: str) -> None:
         """The user's words will not be known."""
