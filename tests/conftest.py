@@ -11,6 +11,8 @@ import pytest
 
 from tools import debian
 
+pytest_plugins = ["tests.speech_fixtures"]  # real voices and engines, for every folder
+
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
 EMPTY_SET = "got empty parameter set"  # pytest's words for a test parametrized over no file
 

@@ -1,4 +1,4 @@
-"""Fixtures of the transports' tests: real speech, real engines. Models are loaded once a run."""
+"""Fixtures: real speech, real engines. Models are loaded once a run."""
 
 import os
 import shutil
