@@ -93,9 +93,7 @@ async def test_an_unexpected_message_fails(transport: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         provider.assert_complete()
     assert caught.value.code == "TL309"
-    assert 'step 1 of 2 expects session.update; the client sent {"type": "response.create", "event_id": "e1"}' in str(
-        caught.value
-    )
+    assert 'step 1 of 2 expects session.update; the client sent {"type": "response.create"}' in str(caught.value)
 
 
 async def test_a_message_after_the_last_step_fails() -> None:

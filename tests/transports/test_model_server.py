@@ -1,0 +1,90 @@
+"""Who gets in at a served model: paths, keys, subprotocols, addresses. No speech engine is needed for it."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
+
+from turnlog.core.errors import LinkError
+from turnlog.transports.providers.local import LocalProvider
+from turnlog.transports.speech.engines import Speech, detect
+
+KEY = "sk-turnlog-1"
+
+
+@asynccontextmanager
+async def served(key: str | None = None) -> AsyncIterator[str]:
+    """A provider without engines at a free port."""
+    provider = LocalProvider(speech=Speech(engines=detect(), voice_activity=None, recogniser=None, synthesiser=None))
+    async with provider.server.serve(port=0, key=key) as url:
+        yield url
+
+
+async def greeting(connection: ClientConnection) -> str:
+    """The model that the server's greeting names."""
+    return str(json.loads(await connection.recv())["session"]["model"])
+
+
+async def test_the_model_asked_for_is_named() -> None:
+    """`?model=` says what session.model says; without it the provider's own name stands there."""
+    async with served() as url:
+        async with connect(url + "?model=gpt-realtime&x=1") as connection:
+            assert await greeting(connection) == "gpt-realtime"
+        async with connect(url) as connection:
+            assert await greeting(connection) == "local"
+
+
+async def test_other_paths_are_404() -> None:
+    """Only the Realtime path exists; the answer says where it is."""
+    async with served() as url:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(url.replace("/v1/realtime", "/v2/realtime"))
+    assert caught.value.response.status_code == 404
+    assert "/v1/realtime" in json.loads(caught.value.response.body or b"")["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Bearer {KEY}x"}, {"api-key": "ünï"}], ids=str
+)
+async def test_a_wrong_key_is_401(headers: dict[str, str]) -> None:
+    """Where a key is configured a missing or another one is refused at the upgrade, and the right one is not told."""
+    async with served(KEY) as url:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(url, additional_headers=headers)
+    assert caught.value.response.status_code == 401
+    assert KEY not in (caught.value.response.body or b"").decode()
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": f"Bearer {KEY}"}, {"api-key": KEY}], ids=str)
+async def test_the_right_key_gets_in(headers: dict[str, str]) -> None:
+    """OpenAI's header and Azure's both carry it."""
+    async with served(KEY) as url, connect(url, additional_headers=headers) as connection:
+        assert await greeting(connection) == "local"
+
+
+async def test_a_browser_brings_its_key_as_a_subprotocol() -> None:
+    """`realtime` is selected, never the one with the key in it."""
+    offered = [Subprotocol("realtime"), Subprotocol(f"openai-insecure-api-key.{KEY}")]
+    async with served(KEY) as url, connect(url, subprotocols=offered) as connection:
+        assert connection.subprotocol == "realtime"
+
+
+async def test_without_a_configured_key_any_key_gets_in_on_loopback() -> None:
+    """A local tool needs no setup."""
+    async with served() as url, connect(url, additional_headers={"Authorization": "Bearer anything"}) as connection:
+        assert await greeting(connection) == "local"
+
+
+async def test_a_taken_port_is_tl503() -> None:
+    """The address and what to do are named."""
+    async with served() as url:
+        port = int(url.split(":")[2].split("/")[0])
+        provider = LocalProvider()
+        with pytest.raises(LinkError) as caught:
+            async with provider.server.serve(port=port):
+                pass
+    assert (caught.value.code, f"127.0.0.1:{port}" in caught.value.message) == ("TL503", True)
