@@ -10,7 +10,9 @@ import msgspec
 
 from .errors import HandlerError
 
-__all__ = ["Abandon", "Call", "Command", "End", "Fail", "Input", "Return", "Say", "Site", "encode_command", "plain"]
+__all__ = ["MAX_DEPTH", "Abandon", "Call", "Command", "End", "Fail", "Input", "Return", "Say", "Site", "encode_command", "plain"]
+
+MAX_DEPTH = 100  # lists and dicts within each other; what is deeper, or holds itself, is refused
 
 
 class Site(msgspec.Struct, frozen=True, array_like=True):
@@ -73,22 +75,42 @@ encode_command = msgspec.msgpack.Encoder(order="sorted").encode
 def plain(value: object, where: str) -> Any:
     """`value` as it will come back from the log: tuples become lists, everything else stays.
 
-    Raises HandlerError TL105 with the path of the part that cannot be stored faithfully (sets, objects, keys that are no
-    strings, integers beyond 64 bit).
+    Raises HandlerError TL105 with the path of the part that cannot be stored faithfully (sets, objects, subclasses of str
+    or int such as enums, keys that are no strings, text with lone surrogates, integers beyond 64 bit, more than MAX_DEPTH
+    levels).
     """
+    return _plain(value, where, 0)
+
+
+def _plain(value: object, where: str, depth: int) -> Any:
     match value:
-        case None | bool() | float() | str() | bytes():
-            return value
-        case int() if -(2**63) <= value < 2**64:
-            return value
+        case list() | tuple() | dict() if depth >= MAX_DEPTH:
+            raise _unfaithful(f"{where[:60]}… is more than {MAX_DEPTH} levels deep")
         case list() | tuple():
-            return [plain(item, f"{where}[{n}]") for n, item in enumerate(value)]
+            return [_plain(item, f"{where}[{n}]", depth + 1) for n, item in enumerate(value)]
         case dict():
-            for key in value:
-                if type(key) is not str:
-                    raise _unfaithful(f"{where} has the key {key!r}, which is no string")
-            return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
-    raise _unfaithful(f"{where} is {type(value).__name__}")
+            return {_key(key, where): _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+        case str() if type(value) is str:
+            return _text(value, where)
+        case int() if type(value) is int and not -(2**63) <= value < 2**64:
+            raise _unfaithful(f"{where} is an integer beyond 64 bit")
+    if value is not None and type(value) not in (bool, int, float, bytes):
+        raise _unfaithful(f"{where} is {type(value).__name__}")
+    return value
+
+
+def _key(key: object, where: str) -> str:
+    if type(key) is not str:
+        raise _unfaithful(f"{where} has the key {key!r}, which is no string")
+    return _text(key, where)
+
+
+def _text(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _unfaithful(f"{where} holds a lone surrogate, which is no character") from None
+    return text
 
 
 def _unfaithful(what: str) -> HandlerError:
