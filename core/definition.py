@@ -4,12 +4,12 @@ Field names, defaults and error texts up to turn_detection are AgentField's, who
 turn_detection is turnlog's own. A provider x transport pair stands in TRANSPORTS only when it works.
 """
 
-import math
 from typing import Any, Literal, get_args
 
 import msgspec
 
-from .errors import DefinitionError
+from .commands import plain
+from .errors import DefinitionError, HandlerError
 
 __all__ = [
     "DEFAULT_MODELS",
@@ -80,7 +80,7 @@ def validate_transport(provider: str, transport: str) -> tuple[str, str]:
 
     Normalised means stripped, lower case, "-" as "_". Neither is ever inferred from the other.
     """
-    provider_key, transport_key = (value.strip().lower().replace("-", "_") for value in (provider, transport))
+    provider_key, transport_key = _normalize(provider), _normalize(transport)
     if not provider_key:
         raise DefinitionError(
             "TL202", "session provider is required; AgentField does not infer providers", _known(), field="provider"
@@ -103,6 +103,10 @@ def validate_transport(provider: str, transport: str) -> tuple[str, str]:
     return provider_key, transport_key
 
 
+def _normalize(value: object) -> str:
+    return value.strip().lower().replace("-", "_") if isinstance(value, str) else ""
+
+
 def _known() -> str:
     pairs = (f"{provider} ({', '.join(sorted(transports))})" for provider, transports in sorted(TRANSPORTS.items()))
     return "known: " + ", ".join(pairs)
@@ -118,7 +122,7 @@ def normalize_turn_detection(config: dict[str, Any] | None) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise _vad_error("must be an object", "")
     kind = config.get("type")
-    if kind not in _VAD_KEYS:
+    if not isinstance(kind, str) or kind not in _VAD_KEYS:
         raise _vad_error("must be server_vad or semantic_vad", ".type")
     for key, value in config.items():
         if key not in _VAD_KEYS[kind]:
@@ -133,7 +137,7 @@ def _vad_problem(key: str, value: object) -> str:
     match key:
         case "create_response" | "interrupt_response" if type(value) is not bool:
             return "must be a boolean"
-        case "threshold" if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 1:  # type: ignore[arg-type,operator] # the type was checked first
+        case "threshold" if type(value) not in (int, float) or not 0 <= value <= 1:  # type: ignore[operator] # the type was checked first; NaN is in no range
             return "must be a finite number between 0 and 1"
         case "prefix_padding_ms" | "silence_duration_ms" if type(value) is not int or value < 0:
             return "must be a non-negative integer"
@@ -164,30 +168,34 @@ def define_session(
     Raises DefinitionError TL201 (a field), TL202 (provider or transport), TL203 (turn detection).
     """
     provider, transport = validate_transport(provider, transport)
-    if not name or "." in name or name != name.strip():
+    if type(name) is not str or not name or "." in name or name != name.strip():
         raise DefinitionError("TL201", f"session name {name!r} must be a word without dots", "rename it", field="name")
     answers = options.get("answers", "handler")
     if answers not in get_args(Answers):
         raise DefinitionError(
             "TL201", f"answers={answers!r} must be 'handler' or 'model'", "the default is 'handler'", field="answers"
         )
-    if transcription is None and answers == "handler":
+    if not transcription and answers == "handler":
         raise DefinitionError(
             "TL201",
-            "transcription=None leaves the handler without the user's words",
+            f"transcription={transcription!r} leaves the handler without the user's words",
             'name a transcription model, or say transcription="none" if that is meant',
             field="transcription",
         )
     fields: dict[str, Any] = {"name": name, "provider": provider, "transport": transport, **options}
-    fields["transcription"] = None if transcription == "none" else transcription
+    fields["transcription"] = None if transcription in ("none", "") else transcription
     fields["turn_detection"] = normalize_turn_detection(turn_detection)
     fields.setdefault("proposed_tags", list(options.get("tags") or []))
+    fields["modalities"] = options.get("modalities") or None
     fields = {key: value for key, value in fields.items() if value is not None or key == "transcription"}
     try:
+        fields["metadata"] = plain(fields.get("metadata", {}), "metadata")
         _refuse_unknown(fields)
         return msgspec.convert(fields, SessionDefinition)
     except msgspec.ValidationError as error:
         raise DefinitionError("TL201", f"session {name!r}: {error}", "correct the named option") from None
+    except HandlerError as error:
+        raise DefinitionError("TL201", f"session {name!r}: {error.message}", error.hint, field="metadata") from None
 
 
 def _refuse_unknown(fields: dict[str, Any]) -> None:
