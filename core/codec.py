@@ -38,7 +38,7 @@ def decode(recorded: Recorded) -> Event | Unknown | Erased:
         return Unknown(type=name, version=recorded.version)
     try:
         return decoder(memoryview(recorded.data)[NONCE_SIZE:])
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:  # MsgspecError, UnicodeDecodeError: both are ValueErrors
         raise StoreError(
             "TL407",
             f"event {recorded.seq} ({name}) does not decode: {error}",
