@@ -53,20 +53,27 @@ class SessionCore:
         self.staged.append(Staged(self.seq, now_ns, cause, event))
         return self.seq
 
+    # Invariant: SessionEnded is the last decision. What comes after it decides nothing, whatever it is.
+
     def decide(self, link: str, signal: s.Signal, cause: int, now_ns: int) -> None:
         """Decide what a message means. cause: the seq of its TransportReceived."""
-        self._record_all(decide(self.state, link, signal), cause, now_ns)
+        if not self.ended:
+            self._record_all(decide(self.state, link, signal), cause, now_ns)
 
     def command(self, index: int, command: c.Command, site: c.Site, cause: int, now_ns: int) -> None:
         """Enter what the handler asked for. cause: the seq of the event that woke it."""
-        self._record_all(decide_command(self.state, index, command, site), cause, now_ns)
+        if not self.ended:
+            self._record_all(decide_command(self.state, index, command, site), cause, now_ns)
 
     def link_closed(self, closed: e.LinkClosed, now_ns: int) -> None:
         """Enter the loss of a link and what it means."""
-        self._record_all(decide_link_closed(self.state, closed), e.Root.HOST, now_ns)
+        if not self.ended:
+            self._record_all(decide_link_closed(self.state, closed), e.Root.HOST, now_ns)
 
     def link_failed(self, failed: e.LinkFailed, now_ns: int) -> None:
         """Enter that the provider could not be reached: the session ends."""
+        if self.ended:
+            return
         seq = self.record(failed, e.Root.HOST, now_ns)
         self.ending(e.SessionEnding(reason="provider_lost", code=failed.code, detail=failed.message), now_ns, seq)
 
@@ -77,7 +84,8 @@ class SessionCore:
 
     def time_passed(self, now_ns: int) -> None:
         """Decide what the clock brings."""
-        self._record_all(timeouts(self.state, now_ns), e.Root.TIMER, now_ns)
+        for fact in timeouts(self.state, now_ns):
+            self._record_all(fact, e.Root.TIMER, now_ns)
 
     def sends_due(self, now_ns: int) -> None:
         """Stage the dispatches that the state calls for."""
@@ -85,8 +93,11 @@ class SessionCore:
             self.record(event, cause, now_ns)
 
     def close_when_done(self, now_ns: int) -> None:
-        """End the session if it is ending and nothing is owed. Only when the handler has seen every event."""
-        self._record_all(closing(self.state, now_ns), e.Root.HOST, now_ns)
+        """Bring an ending session nearer to its end: settle what will not be spoken, or, where nothing is owed, end.
+
+        Only when the handler has seen every event; called again once it has seen what this decided.
+        """
+        self._record_all(closing(self.state, now_ns), self.state.life.ending_seq, now_ns)
 
     # --- data out ---
 

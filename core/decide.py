@@ -27,7 +27,7 @@ def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
             yield from _user_spoke(state, signal)
         case s.ResponseBegan() | s.ResponseFinished() | s.ResponseRefused():
             yield from _provider_answered(state, link, signal)
-        case s.FunctionCalled():
+        case s.FunctionCalled() if signal.call_id not in state.tools.model_calls:
             yield e.ToolRequested(
                 response=signal.response,
                 item=signal.item,
@@ -37,7 +37,8 @@ def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
             )
         case s.ProviderError():
             yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
-            if signal.code == "session_expired":
+            # Before it is ready a provider has been told nothing but our configuration: it will not take it, so it never is.
+            if signal.code == "session_expired" or not state.links.provider_ready:
                 yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code=signal.code, detail=signal.message))
         case s.CallerConfigured() | s.ItemCreated() | s.CommitRequested() | s.AudioCleared() | s.AnswerRequested():
             yield from _caller_asked(state, link, signal)
@@ -49,7 +50,7 @@ def _user_spoke(state: State, signal: s.Signal) -> Iterator[e.Event]:
             yield e.SpeechStarted(item=signal.item, audio_start_ms=signal.audio_start_ms)
         case s.SpeechCeased():
             yield e.SpeechStopped(item=signal.item, audio_end_ms=signal.audio_end_ms)
-        case s.AudioCommitted():
+        case s.AudioCommitted() if _is_new(state, signal.item):
             yield e.InputCommitted(item=signal.item, previous_item=signal.previous_item)
             if state.life.definition.transcription is None:
                 yield e.InputTranscribed(item=signal.item, transcript="", status="none")
@@ -63,6 +64,11 @@ def _user_spoke(state: State, signal: s.Signal) -> Iterator[e.Event]:
         case s.TranscriptFailed() if signal.item not in state.turns.closed:
             yield e.InputTranscribed(item=signal.item, transcript="", status="failed")
             yield from end_turns(state)
+
+
+def _is_new(state: State, item: str) -> bool:
+    known = state.turns.open.get(item)
+    return item not in state.turns.closed and (known is None or known.committed_ns is None)
 
 
 def end_turns(state: State) -> Iterator[e.Event]:
@@ -86,15 +92,14 @@ def end_turns(state: State) -> Iterator[e.Event]:
 
 def _provider_answered(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
     match signal:
-        case s.ResponseBegan():
+        case s.ResponseBegan() if signal.response not in state.playout.responses:
             say = state.delivery.says.get(signal.say or "")
             ours = say is not None and say.state is SayState.DISPATCHED and say.attempt == signal.attempt
             yield e.ResponseStarted(
                 response=signal.response, say=signal.say if ours else None, attempt=signal.attempt if ours else 0
             )
-        case s.ResponseFinished() if signal.response in state.playout.responses:
-            say = state.delivery.by_response(signal.response)
-            ended = e.ResponseEnded(
+        case s.ResponseFinished() if _is_running(state, signal.response):
+            yield e.ResponseEnded(
                 response=signal.response,
                 status=signal.status,
                 code=signal.code,
@@ -103,11 +108,6 @@ def _provider_answered(state: State, link: str, signal: s.Signal) -> Iterator[e.
                 transcript=signal.transcript,
                 usage=signal.usage,
             )
-            yield ended
-            if say and ended.status == "failed":
-                yield e.PlayoutEnded(response=signal.response)
-                settled = e.SaySettled(say=say.requested.say, status="failed", code=signal.code or "failed")
-                yield settled
         case s.ResponseRefused() if signal.say in state.delivery.says:
             say = state.delivery.says[signal.say]
             if say.state is SayState.DISPATCHED and say.attempt == signal.attempt:
@@ -116,6 +116,11 @@ def _provider_answered(state: State, link: str, signal: s.Signal) -> Iterator[e.
                     yield e.SaySettled(say=signal.say, status="failed", code=signal.code)
         case s.ResponseRefused():
             yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
+
+
+def _is_running(state: State, response: str) -> bool:
+    sounding = state.playout.responses.get(response)
+    return sounding is not None and sounding.ended is None
 
 
 def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
@@ -132,8 +137,7 @@ def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event
         case s.AnswerRequested():
             seeded = state.turns.seeded
             yield e.AnswerAsked(link=link, event_id=signal.event_id, request=signal.request)
-            if seeded:
-                text = "\n".join(text for _, text in seeded)
+            if text := "\n".join(text for _, text in seeded if text.strip()):
                 yield e.TurnEnded(
                     turn=state.turns.count + 1, item=seeded[-1][0], text=text, channel="text", transcript_status="none"
                 )
@@ -181,12 +185,12 @@ def decide_command(state: State, index: int, command: c.Command, site: c.Site) -
 
 def decide_link_closed(state: State, closed: e.LinkClosed) -> Iterator[e.Event]:
     """A link is gone: without its provider a session ends; without callers nobody is left to hear."""
-    of_provider = closed.link == state.links.provider
+    of_provider, of_caller = closed.link == state.links.provider, closed.link in state.links.callers
     yield closed
     if of_provider:
         detail = f"{closed.code} {closed.reason}".strip()
         yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code="TL302", detail=detail))
-    elif not state.links.callers:
+    elif of_caller and not state.links.callers:
         yield e.CallersGone(reason=closed.reason)
 
 

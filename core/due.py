@@ -4,6 +4,7 @@ A dispatch is a fact like any other: it is recorded, its append commits, and onl
 """
 
 from collections.abc import Iterator
+from typing import Literal
 
 from . import events as e
 from .decide import end_turns, heard_words
@@ -25,18 +26,18 @@ Caused = tuple[e.Event, int]  # an event and the seq of its cause
 def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
     """Dispatches that the state calls for, in order; each changes the state before the next is looked for."""
     provider = state.links.provider
-    if provider is None or state.life.phase is SessionState.ENDED:
+    if provider is None or state.life.phase is SessionState.ENDED or _is_hard_ending(state):
         return
-    if not state.links.provider_configured:
-        yield e.ConfigurationDispatched(link=provider, settings=state.links.settings), e.Root.WIRE
+    if (owed_since := state.links.configuration_owed) is not None:
+        yield e.ConfigurationDispatched(link=provider, settings=state.links.settings), owed_since
     if not state.links.provider_ready:
         return
     while state.relay.owed:
         owed = state.relay.owed[0]
         yield _relayed(provider, owed.event), owed.seq
     yield from _tool_outputs_due(state, provider)
-    head = next(iter(state.delivery.says.values()), None)
-    if head and _may_speak(state, head, now_ns):
+    head = _next_say(state)
+    if head and now_ns >= _pause_end_ns(state):
         text = head.requested.command.text
         yield e.SayDispatched(say=head.requested.say, attempt=head.attempt + 1, link=provider, text=text), head.seq
 
@@ -64,58 +65,83 @@ def _tool_outputs_due(state: State, provider: str) -> Iterator[Caused]:
         yield e.AnswerDispatched(link=provider), latest
 
 
-def _may_speak(state: State, head: OpenSay, now_ns: int) -> bool:
-    """One mouth: a say is asked for when nothing sounds, somebody listens, and no refusal is fresh."""
-    ending = state.life.ending
+def _next_say(state: State) -> OpenSay | None:
+    """One mouth: the oldest say, if it is not asked for yet, nothing sounds and somebody listens."""
+    head = next(iter(state.delivery.says.values()), None)
+    free = bool(state.links.callers) and not state.playout.responses and not _is_hard_ending(state)
+    return head if head and head.state is SayState.PENDING and free else None
+
+
+def _is_hard_ending(state: State) -> bool:
+    return state.life.ending is not None and not state.life.ending.drain
+
+
+def _pause_end_ns(state: State) -> int:
     refused_ns = state.delivery.refused_ns
-    return (
-        head.state is SayState.PENDING
-        and bool(state.links.callers)
-        and not state.playout.responses
-        and (ending is None or ending.drain)
-        and (refused_ns is None or now_ns >= refused_ns + REFUSED_PAUSE_S * _S)
-    )
+    return 0 if refused_ns is None else refused_ns + REFUSED_PAUSE_S * _S
 
 
-def timeouts(state: State, now_ns: int) -> Iterator[e.Event]:
-    """What has come to pass because time went by."""
+def timeouts(state: State, now_ns: int) -> Iterator[Iterator[e.Event]]:
+    """What has come to pass because time went by: a group of events for each fact. Each changes the state before the next."""
+    if state.life.phase is SessionState.ENDED:
+        return
     for head in state.turns.heads():
         if head.status is None and head.committed_ns is not None and now_ns >= head.committed_ns + TRANSCRIPT_TIMEOUT_S * _S:
-            yield e.InputTranscribed(item=head.item, transcript="", status="late")
-            yield from end_turns(state)
+            yield _late(state, head.item)
     for response, until_ns in list(state.playout.until_ns.items()):
         if now_ns >= until_ns:
-            yield from _played(state, response, now_ns)
+            yield _played(state, response)
     for link, asked_ns in list(state.turns.asks.items()):
         if now_ns >= asked_ns + ANSWER_TIMEOUT_S * _S:
-            yield e.AnswerTimedOut(link=link)
+            yield iter([e.AnswerTimedOut(link=link)])
     gone_ns = state.links.gone_ns
     if gone_ns is not None:
-        yield from _settle_all(state, "failed", "caller_gone", now_ns)
+        yield _settle_all(state, "failed", "caller_gone", now_ns)
         if state.life.ending is None and now_ns >= gone_ns + HANDLER_GRACE_S * _S:
-            yield e.SessionEnding(reason="caller_gone")
+            yield iter([e.SessionEnding(reason="caller_gone")])
 
 
-def _played(state: State, response: str, now_ns: int) -> Iterator[e.Event]:
+def _late(state: State, item: str) -> Iterator[e.Event]:
+    yield e.InputTranscribed(item=item, transcript="", status="late")
+    yield from end_turns(state)
+
+
+def _played(state: State, response: str) -> Iterator[e.Event]:
     say = state.delivery.by_response(response)
     sounding = state.playout.responses[response]
     yield e.PlayoutEnded(response=response)
     if say is None or sounding.ended is None:
         return
     ended = sounding.ended
-    words = ended.transcript or say.requested.command.text
+    heard_ms = 0 if sounding.started_ns is None else ended.generated_ms
+    status, code = _outcome(ended, heard_ms)
+    # Words that came as text were delivered as they are; words of audio only with the audio.
+    words = ended.transcript if heard_ms or not ended.generated_ms else ""
     yield e.SaySettled(
         say=say.requested.say,
-        status="played" if ended.status == "completed" else "interrupted",
-        code=ended.code,
+        status=status,
+        code=code,
         generated_ms=ended.generated_ms,
-        heard_ms=ended.generated_ms,
-        source="clock" if ended.generated_ms else "none",
-        heard_text=words,
+        heard_ms=heard_ms,
+        source="clock" if heard_ms else "none",
+        heard_text=words or (say.requested.command.text if heard_ms and status == "played" else ""),
     )
 
 
-def _settle_all(state: State, status: str, code: str, now_ns: int) -> Iterator[e.Event]:
+def _outcome(ended: e.ResponseEnded, heard_ms: int) -> tuple[Literal["played", "interrupted", "failed"], str]:
+    match ended.status:
+        case "completed" if ended.generated_ms and not heard_ms:
+            return "failed", "not_delivered"
+        case "completed" if not ended.generated_ms and not ended.transcript:
+            return "failed", "no_output"
+        case "completed":
+            return "played", ended.code
+        case "failed":
+            return "failed", ended.code or "failed"
+    return "interrupted", ended.code or ended.status
+
+
+def _settle_all(state: State, status: Literal["failed", "cancelled"], code: str, now_ns: int) -> Iterator[e.Event]:
     """Settle every open say: what sounded was heard so far, what waited was not heard."""
     for say in list(state.delivery.says.values()):
         sounding = state.playout.responses.get(say.response or "")
@@ -126,7 +152,7 @@ def _settle_all(state: State, status: str, code: str, now_ns: int) -> Iterator[e
         words = sounding.ended.transcript if sounding and sounding.ended else ""
         yield e.SaySettled(
             say=say.requested.say,
-            status="interrupted" if heard_ms else status,  # type: ignore[arg-type] # a Literal chosen by the two callers
+            status="interrupted" if heard_ms else status,
             code=code,
             generated_ms=generated,
             heard_ms=heard_ms,
@@ -136,28 +162,34 @@ def _settle_all(state: State, status: str, code: str, now_ns: int) -> Iterator[e
 
 
 def closing(state: State, now_ns: int) -> Iterator[e.Event]:
-    """The end of a session that is ending: says drained or settled, then SessionEnded.
+    """The end of a session that is ending: first what will not be spoken is settled, then, in another call, it ends.
 
-    Called only when the handler has seen every event so far, so that nothing it still asked for is lost.
+    Two calls, because the handler sees how its says ended, and what it does then must not come after SessionEnded.
     """
     ending = state.life.ending
     if ending is None or state.life.phase is not SessionState.ENDING:
         return
-    if not ending.drain or not state.links.callers:
-        yield from _settle_all(state, "cancelled", ending.reason, now_ns)
-    if not state.delivery.says:
+    if state.delivery.says:
+        if not ending.drain or not state.links.callers:
+            yield from _settle_all(state, "cancelled", ending.reason, now_ns)
+    else:
         yield e.SessionEnded(reason=ending.reason, code=ending.code, detail=ending.detail)
 
 
 def next_deadline(state: State) -> int | None:
     """When `timeouts` or `sends_due` next has something to say because of the clock (ns), or None."""
+    if state.life.phase is SessionState.ENDED:
+        return None
+    waiting = [head.committed_ns for head in state.turns.heads() if head.committed_ns is not None and head.status is None]
     due = [
-        *(h.committed_ns + TRANSCRIPT_TIMEOUT_S * _S for h in state.turns.open.values() if h.committed_ns and h.status is None),
+        *(committed_ns + TRANSCRIPT_TIMEOUT_S * _S for committed_ns in waiting),
         *state.playout.until_ns.values(),
         *(asked_ns + ANSWER_TIMEOUT_S * _S for asked_ns in state.turns.asks.values()),
     ]
-    if state.delivery.refused_ns is not None:
-        due.append(state.delivery.refused_ns + REFUSED_PAUSE_S * _S)
+    # Strategy: only what can happen then is a deadline. A pause that ends while the say waits for something else is none,
+    # or the live loop would find it in the past and never rest.
+    if state.delivery.refused_ns is not None and state.links.provider_ready and _next_say(state):
+        due.append(_pause_end_ns(state))
     if state.links.gone_ns is not None and state.life.ending is None:
         due.append(state.links.gone_ns + HANDLER_GRACE_S * _S)
     return min(due, default=None)

@@ -19,22 +19,25 @@ class Line(NamedTuple):
 class Conversation:
     """The conversation's lines, oldest first, bounded."""
 
-    __slots__ = ("_model", "lines")
+    __slots__ = ("_model", "_model_answers", "lines")
 
     def __init__(self) -> None:
         self.lines: deque[Line] = deque(maxlen=200)
-        self._model: set[str] = set()
+        self._model: set[str] = set()  # the model's own responses that are not done
+        self._model_answers = False  # else nobody hears the model's own words
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         match event:
+            case e.SessionStarted():
+                self._model_answers = event.definition.answers == "model"
             case e.TurnEnded() if event.text:
                 self.lines.append(Line(seq, "user", event.text))
             case e.ItemSeeded(role="assistant"):
                 self.lines.append(Line(seq, "assistant", event.text))
             case e.SaySettled() if event.heard_text:
                 self.lines.append(Line(seq, "assistant", event.heard_text))
-            case e.ResponseStarted(say=None):
+            case e.ResponseStarted(say=None) if self._model_answers:
                 self._model.add(event.response)
             case e.ResponseEnded() if event.response in self._model:
                 self._model.discard(event.response)

@@ -12,13 +12,14 @@ __all__ = ["Lifecycle", "Links"]
 class Lifecycle:
     """The session's phase, its definition, and why it is ending."""
 
-    __slots__ = ("ending", "handler_done", "phase", "started", "started_ns")
+    __slots__ = ("ending", "ending_seq", "handler_done", "phase", "started", "started_ns")
 
     def __init__(self) -> None:
         self.phase = SessionState.NEW
         self.started: e.SessionStarted | None = None
         self.started_ns = 0
         self.ending: e.SessionEnding | None = None
+        self.ending_seq = 0  # of `ending`: it causes what is settled and ended for it
         self.handler_done = False
 
     @property
@@ -36,7 +37,7 @@ class Lifecycle:
                 self.started, self.started_ns = event, at_ns
             case e.SessionEnding():
                 self.phase = step(SESSION, self.phase, event)
-                self.ending = event
+                self.ending, self.ending_seq = event, seq
             case e.SessionEnded():
                 self.phase = step(SESSION, self.phase, event)
             case e.HandlerReturned() | e.HandlerFailed():
@@ -46,11 +47,11 @@ class Lifecycle:
 class Links:
     """Which connections stand, and what the callers asked of the session."""
 
-    __slots__ = ("callers", "gone_ns", "had_caller", "provider", "provider_configured", "provider_ready", "settings")
+    __slots__ = ("callers", "configuration_owed", "gone_ns", "had_caller", "provider", "provider_ready", "settings")
 
     def __init__(self) -> None:
         self.provider: str | None = None
-        self.provider_configured = False  # our session.update is on its way or confirmed
+        self.configuration_owed: int | None = None  # seq of what calls for a session.update that is not on its way yet
         self.provider_ready = False
         self.callers: list[str] = []
         self.had_caller = False
@@ -61,19 +62,19 @@ class Links:
         """Fold one event."""
         match event:
             case e.LinkOpened(side="provider"):
-                self.provider, self.provider_configured, self.provider_ready = event.link, False, False
+                self.provider, self.configuration_owed, self.provider_ready = event.link, seq, False
             case e.LinkOpened():
                 self.callers.append(event.link)
                 self.had_caller, self.gone_ns = True, None
             case e.ConfigurationDispatched():
-                self.provider_configured = True
+                self.configuration_owed = None
             case e.LinkReady():
                 self.provider_ready = True
             case e.SettingsAsked():
                 self.settings = {**self.settings, **event.settings}
-                self.provider_configured = False
+                self.configuration_owed = seq
             case e.LinkClosed() if event.link == self.provider:
-                self.provider, self.provider_configured, self.provider_ready = None, False, False
+                self.provider, self.configuration_owed, self.provider_ready = None, None, False
             case e.CallersGone():
                 self.gone_ns = at_ns
             case e.LinkClosed() if event.link in self.callers:

@@ -47,7 +47,10 @@ class Playout:
             case e.ResponseStarted():
                 self.responses[event.response] = Sounding()
             case e.AudioStarted() if event.response in self.responses:
-                self.responses[event.response].started_ns = at_ns
+                sounding = self.responses[event.response]
+                sounding.started_ns = at_ns
+                if sounding.ended:
+                    self.until_ns[event.response] = sounding.end_ns(at_ns)
             case e.ResponseEnded() if event.response in self.responses:
                 sounding = self.responses[event.response]
                 sounding.ended = event
@@ -56,5 +59,6 @@ class Playout:
                 self.responses.pop(event.response, None)
                 self.until_ns.pop(event.response, None)
             case e.LinkClosed() if event.link.startswith("p"):
-                self.responses.clear()
-                self.until_ns.clear()
+                # What was sounding was heard so far: it stays until that is written down.
+                self.responses = {key: one for key, one in self.responses.items() if one.started_ns is not None}
+                self.until_ns = {key: until for key, until in self.until_ns.items() if key in self.responses}

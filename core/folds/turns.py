@@ -26,14 +26,15 @@ class OpenInput:
 class Turns:
     """Open inputs by item, seeded text, and the number of turns so far."""
 
-    __slots__ = ("asks", "closed", "count", "open", "seeded")
+    __slots__ = ("_model_answers", "asks", "closed", "count", "open", "seeded")
 
     def __init__(self) -> None:
-        self.open: dict[str, OpenInput] = {}
-        self.closed: dict[str, None] = {}  # the last items that ended without their words, to name what comes late
+        self.open: dict[str, OpenInput] = {}  # Invariant: the committed ones stand in the order of their commits
+        self.closed: dict[str, None] = {}  # the last items that ended: words that still come for one are late
         self.seeded: list[tuple[str, str]] = []  # (item, text) of the caller's user items since the last answer
         self.asks: dict[str, int] = {}  # caller link -> at_ns of a response.create no say has answered yet
         self.count = 0
+        self._model_answers = False
 
     def heads(self) -> list[OpenInput]:
         """The committed inputs, oldest first."""
@@ -42,12 +43,16 @@ class Turns:
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         match event:
+            case e.SessionStarted():
+                self._model_answers = event.definition.answers == "model"
             case e.SpeechStarted():
                 self._input(event.item).start_ms = event.audio_start_ms
             case e.SpeechStopped():
                 self._input(event.item).end_ms = event.audio_end_ms
             case e.InputCommitted():
-                self._input(event.item).committed_ns = at_ns
+                committed = self.open.pop(event.item, None) or OpenInput(event.item)
+                committed.committed_ns = at_ns
+                self.open[event.item] = committed
             case e.InputTranscribed():
                 known = self._input(event.item)
                 known.transcript, known.status = event.transcript, event.status
@@ -68,8 +73,8 @@ class Turns:
                 self.asks.pop(event.link, None)
             case e.LinkClosed():
                 self.asks.pop(event.link, None)
-            case e.ResponseStarted():
-                self.asks.clear()  # the answer is bound on every link that asked
+            case e.ResponseStarted() if event.say or self._model_answers:
+                self.asks.clear()  # the answer is bound on every link that asked; a response nobody hears answers nobody
 
     def _input(self, item: str) -> OpenInput:
         return self.open.setdefault(item, OpenInput(item))
