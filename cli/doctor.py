@@ -5,7 +5,6 @@ import platform
 import sqlite3
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +52,8 @@ def command(db: str, as_json: bool) -> int:
         if as_json:
             print_json(msgspec.structs.asdict(finding))
         else:
-            click.echo(f"{finding.level:<6}{finding.about:<16} {finding.text}" + (f"\n{'':<23}{finding.hint}" if finding.hint else ""))
+            hint = f"\n{'':<23}{finding.hint}" if finding.hint else ""
+            click.echo(f"{finding.level:<6}{finding.about:<16} {finding.text}{hint}")
     return 1 if any(finding.level == "fault" for finding in findings) else 0
 
 
@@ -63,10 +63,7 @@ def examine(db: str) -> list[Finding]:
 
 
 def _python() -> Finding:
-    version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Finding(about="python", level="fault", text=version, hint="turnlog needs Python 3.11 or newer")
-    return Finding(about="python", level="ok", text=f"{version} ({sys.executable})")
+    return Finding(about="python", level="ok", text=f"{platform.python_version()} ({sys.executable})")
 
 
 def _machine() -> Finding:

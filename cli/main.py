@@ -55,7 +55,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(installed_version("turnlog") or "(a checkout, not installed)", prog_name="turnlog", message="%(prog)s %(version)s")
+@click.version_option(installed_version("turnlog") or "(not installed)", prog_name="turnlog", message="%(prog)s %(version)s")
 def cli() -> None:
     """turnlog: live voice sessions whose every event is in a log. Replay them, look into them, serve them."""
 

@@ -26,6 +26,7 @@ def command(app: str, host: str, port: int, keys: tuple[str, ...], db: str) -> N
     loaded = load_app(app)
 
     def listening(url: str) -> None:
-        click.echo(f"{url}/v1/realtime  sessions: {', '.join(one.target for one in loaded.sessions.values()) or 'none'}  log: {db}")
+        targets = ", ".join(one.target for one in loaded.sessions.values()) or "none"
+        click.echo(f"{url}/v1/realtime  sessions: {targets}  log: {db}")
 
     asyncio.run(serve_app(loaded, host, port, db, settings=ServerSettings(keys=keys), on_listening=listening))

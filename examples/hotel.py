@@ -23,7 +23,7 @@ async def find_room(nights: int) -> dict[str, int]:
     return {"room": 12, "price": 90 * nights}
 
 
-@app.session("frontdesk", provider="local", transport="in_process", tools=["find_room"], instructions="You are a hotel's front desk.")
+@app.session("frontdesk", provider="local", transport="in_process", tools=["find_room"])
 async def frontdesk(session: turnlog.RealtimeSession) -> None:
     """Greet, answer what is asked, and end when the guest says goodbye."""
     await session.say("Front desk, how can I help you?")

@@ -1,0 +1,182 @@
+"""`turnlog demo`: a caller made of recordings, or of what is typed, talks to examples/hotel.py; then the log tells it again."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import click
+
+from ..core.errors import Divergence, LinkError, MediaError
+from ..core.ports import Provider, Recorded
+from ..engine.app import App
+from ..engine.replay import replay
+from ..examples import hotel
+from ..store.open import open_store
+from ..transports.providers.local import LocalProvider
+from ..transports.realtime.audio import PCM16, read_wav
+from ..transports.speech.engines import Speech, detect
+from ..transports.speech.resample import read_audio
+from .call import Held, Question, hold_spoken, hold_typed
+from .replay import identical, speed
+from .retell import edit_handler
+
+__all__ = ["command"]
+
+_RATE = PCM16.rate
+
+
+class _Plan(NamedTuple):
+    """What is to happen: who answers, and what is asked ([]: the user types)."""
+
+    provider: Literal["local", "openai"]
+    speech: Speech | None  # None: the process's engines, or none are needed
+    questions: list[Question]
+    folder: Path
+
+
+@click.command("demo")
+@click.option("--wav", type=click.Path(path_type=Path), metavar="FILE", help="Ask with this recording, of any format.")
+@click.option("--text", is_flag=True, help="Type instead of speaking. Needs the core install only.")
+@click.option("--provider", type=click.Choice(["local", "openai"]), default="local", show_default=True, help="Who listens.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default="out", show_default=True, help="For log and WAVs.")
+def command(wav: Path | None, text: bool, provider: Literal["local", "openai"], out: Path) -> int:
+    """A conversation with a hotel's front desk, in real time, then its replay from the log.
+
+    Recorded questions are streamed to the engine, heard, answered by the handler of turnlog.examples.hotel, and spoken.
+    Ctrl-C ends it in order. --provider openai needs OPENAI_API_KEY (OPENAI_BASE_URL names another service).
+    """
+    if text and wav is not None:
+        raise click.UsageError("--text and --wav exclude each other")
+    if provider == "openai" and not (os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")):
+        raise LinkError("TL303", "OPENAI_API_KEY is not set", "export OPENAI_API_KEY=…; without --provider it works offline")
+    plan = _plan(wav, text, provider, out)
+    _make_folder(out)
+    return _finish(asyncio.run(_hold(plan)), plan)
+
+
+# --- before ---
+
+
+def _plan(wav: Path | None, text: bool, provider: Literal["local", "openai"], folder: Path) -> _Plan:
+    """Name the active engines, and decide what can be done with them."""
+    engines = detect()
+    silent = Speech(engines=engines, voice_activity=None, recogniser=None, synthesiser=None)
+    if provider == "openai":
+        click.echo(f"speech: by provider openai at {os.environ.get('OPENAI_BASE_URL') or 'https://api.openai.com/v1'}")
+        return _Plan(provider, None, [] if text else _questions(wav), folder)
+    if text:
+        click.echo("speech: none, you type")
+        return _Plan(provider, silent, [], folder)
+    kinds = (engines.voice_activity, engines.recognition, engines.synthesis)
+    click.echo("; ".join(f"{kind.kind}: {kind.name or 'none'}" for kind in kinds))
+    for kind in kinds:
+        if not kind.name:
+            click.echo(f"  {kind}")
+    if not engines.hears:
+        click.echo("Without an ear for speech this is the typed conversation.")
+        return _Plan(provider, silent, [], folder)
+    return _Plan(provider, None, _questions(wav), folder)
+
+
+def _questions(wav: Path | None) -> list[Question]:
+    """What the caller will say, as PCM16 mono at 24 kHz. Raises MediaError TL602, MissingExtra."""
+    if wav is not None:
+        return [Question(wav.name, read_audio(wav, _RATE))]
+    recordings = resources.files(hotel.__package__ or "") / "audio"
+    with resources.as_file(recordings) as folder:
+        return [Question(path.name, read_wav(path)[0]) for path in sorted(folder.glob("*.wav"))]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError("TL604", f"{folder}: {error.strerror or error}", "choose another folder with --out") from error
+
+
+def _app(plan: _Plan) -> App:
+    """The hotel as its module declares it, by the provider and in the modality that were chosen."""
+    app = App(hotel.app.name)
+    app.tool(hotel.find_room)
+    declared = hotel.app.sessions["frontdesk"].definition
+    app.session(
+        declared.name,
+        provider=plan.provider,
+        transport="websocket" if plan.provider == "openai" else "in_process",
+        modalities=["audio", "text"] if plan.questions else ["text"],
+        tools=declared.tools,
+    )(hotel.frontdesk)
+    return app
+
+
+# --- the conversation ---
+
+
+async def _hold(plan: _Plan) -> Held:
+    providers: dict[str, Provider] = {}
+    if plan.provider == "local":
+        local = LocalProvider(speech=plan.speech)
+        await local.warm()
+        providers["local"] = local
+    app = _app(plan)
+    if plan.questions:
+        return await hold_spoken(app, providers, plan.folder, plan.questions, _write)
+    if sys.stdin.isatty():
+        click.echo("Type what you would say (a room for two nights? breakfast? goodbye), Ctrl-D to hang up.")
+    return await hold_typed(app, providers, plan.folder, _write, _prompt)
+
+
+def _write(ms: int, who: str, line: str) -> None:
+    click.echo(f"{ms:>7} ms  {who:<8} {line}")
+
+
+def _prompt() -> None:
+    if sys.stdin.isatty():
+        click.echo("you> ", nl=False)
+
+
+# --- after ---
+
+
+def _finish(held: Held, plan: _Plan) -> int:
+    """Where everything is, and the replays. The exit code: 130 after Ctrl-C, 1 if the session failed, 3 for a divergence."""
+    db = plan.folder / "demo.db"
+    verified = "verifies" if held.report.ok else f"DOES NOT VERIFY: {held.report.problems[0].detail}"
+    size = f"{held.report.events} events, {held.report.segments} media segments"
+    click.echo(f"\nlog    {db}: session {held.session}, {size}; {verified}")
+    for name, path in zip(("caller", "heard"), held.recordings, strict=False):
+        click.echo(f"{name:<6} {path}")
+    click.echo(f"look   {_program()} show {held.session} --db {db}")
+    if held.ended.code:
+        click.echo(f"error {held.ended.code}: the session ended: {held.ended.reason}: {held.ended.detail}", err=True)
+    log = open_store(db, read_only=True)
+    _replay_edited(lambda: log.scan(held.session), plan)
+    done = replay(log.scan(held.session), hotel.frontdesk)
+    click.echo(f"\nThe same handler again: {speed(done)}\n{identical(done)}")
+    return 130 if held.stopped else 1 if held.ended.code or not held.report.ok else 0
+
+
+def _replay_edited(scan: Callable[[], Iterator[Recorded]], plan: _Plan) -> None:
+    """Change one line of the handler, replay, and show where it parts from the log."""
+    edited = edit_handler(hotel, hotel.frontdesk.__name__, scan(), plan.folder)
+    if edited is None:
+        return
+    click.echo(f'\nA changed handler on the same log: {edited.path}:{edited.line} says "{edited.after}"')
+    try:
+        replay(scan(), edited.handler)
+    except Divergence as error:
+        click.echo(f"{error.code} {error.message}")
+
+
+def _program() -> str:
+    """How this program was called, for people to type."""
+    if Path(sys.argv[0]).name == "turnlog":
+        return "turnlog" if shutil.which("turnlog") else sys.argv[0]
+    python = Path(sys.executable)
+    near = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    return f"{near} -m turnlog"
