@@ -56,6 +56,7 @@ CODES: dict[str, str] = {
     "TL408": "No such session in this store.",
     "TL409": "A session of this name exists already.",
     "TL410": "The store is closed, or was opened only for reading.",
+    "TL411": "The event that is needed was erased.",
     "TL501": "The caller's key is missing or wrong.",
     "TL502": "The caller asked for a session target that is not declared.",
     "TL503": "The server cannot listen on this address.",

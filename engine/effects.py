@@ -1,5 +1,6 @@
 """What the log calls for outside of it: tools. Started only after their request is durable; results go to the inbox."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -7,10 +8,21 @@ import msgspec
 
 from ..core import events as e
 from ..core.core import Staged
+from .handler_run import words_of
 from .inbox import CallDone, ToolDone
 from .tools import Tool
 
 __all__ = ["Effects"]
+
+
+# Strategy: a tool may itself raise CancelledError (a task of its own was cancelled) or SystemExit; its caller must learn of it.
+_RAISED = (Exception, asyncio.CancelledError, SystemExit)
+
+
+def _stopped() -> bool:
+    """Whether this task is being cancelled, as the session's end does."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Effects:
@@ -37,7 +49,9 @@ class Effects:
         command = requested.command
         try:
             result = await self._find(command.target, self._tools).invoke(command.args, command.kwargs)
-        except Exception as error:
+        except _RAISED as error:
+            if _stopped():
+                raise
             done(CallDone(requested.index, seq, None, error))
         else:
             done(CallDone(requested.index, seq, result, None))
@@ -46,8 +60,10 @@ class Effects:
         allowed = {name: tool for name, tool in self._tools.items() if name in self._allowed}
         try:
             output = await self._find(requested.name, allowed).invoke_json(requested.arguments)
-        except Exception as error:
-            told = msgspec.json.encode({"error": f"{type(error).__name__}: {error}"}).decode()
+        except _RAISED as error:
+            if _stopped():
+                raise
+            told = msgspec.json.encode({"error": f"{type(error).__name__}: {words_of(error)}"}).decode()
             done(ToolDone(requested.call_id, seq, told, ok=False))
         else:
             done(ToolDone(requested.call_id, seq, output, ok=True))

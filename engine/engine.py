@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from ..core import events as e
+from ..core.commands import plain
 from ..core.core import SessionCore
 from ..core.errors import TurnlogError
 from ..core.ports import Link, Provider, SessionRow
@@ -20,14 +23,12 @@ from ..store.port import Store
 from .app import App, Declared, code_version
 from .clock import Clock
 from .effects import Effects
-from .handler_run import HandlerRun
+from .handler_run import ENGINE_FLAGS, HandlerRun
 from .live import LiveSession
 from .providers import default_provider
 from .run import SessionRun
 
-__all__ = ["ENGINE_FLAGS", "Engine"]
-
-ENGINE_FLAGS = 1  # choices of the handler's scheduling that replay depends on; a new choice takes a new bit
+__all__ = ["Engine"]
 
 
 class Engine:
@@ -52,6 +53,7 @@ class Engine:
         self._given = store
         self._providers = dict(providers or {})
         self._durability = durability
+        self._stopping = True  # until entered
 
     async def __aenter__(self) -> Self:
         if isinstance(self._given, str):
@@ -59,11 +61,13 @@ class Engine:
         else:
             self.store = self._given
         self._tasks = await asyncio.TaskGroup().__aenter__()
+        self._stopping = False
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._stopping = True
         for session in self.sessions.values():
             session.end("engine_stopped", drain=False)
         try:
@@ -76,8 +80,10 @@ class Engine:
         """Start a session of `target` ("app.session"); it is in the log when this returns.
 
         Its handler runs at once; what it says waits for a caller. `session` names it, else it gets an id. Raises
-        DefinitionError TL204, StoreError TL409 (the name is taken), MissingExtra for what its provider needs.
+        DefinitionError TL204, HandlerError TL105 for metadata that cannot be stored, StoreError TL409 (the name is taken),
+        MissingExtra for what its provider needs, TurnlogError TL410 outside of the engine's context.
         """
+        self._must_run()
         declared = self.app.resolve(target)
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
         started = _started(declared, session or _session_id(), metadata or {})
@@ -90,10 +96,16 @@ class Engine:
         effects = Effects(self.app.tools, declared.definition.tools)
         live = LiveSession(SessionRun(core, self.store, head, clock, handler, effects), started, provider)
         await live.begin()
+        if self._stopping:  # while this session began
+            live.end("engine_stopped", drain=False)
         self.sessions[live.id] = live
         task = self._tasks.create_task(live.drive(), name=f"session {live.id}")
         task.add_done_callback(lambda _: self.sessions.pop(live.id, None))
         return live
+
+    def _must_run(self) -> None:
+        if self._stopping:
+            raise TurnlogError("TL410", "the engine is not running", "start sessions inside `async with Engine(…)`")
 
     async def attach(self, session: str, link: Link, *, transport: str = "in_process", peer: str = "") -> str:
         """Attach a caller to a running session; returns its line's name. Raises TurnlogError TL408 or TL102."""
@@ -110,16 +122,18 @@ def _session_id() -> str:
 
 def _started(declared: Declared, session: str, metadata: dict[str, Any]) -> e.SessionStarted:
     handler = declared.handler
-    return e.SessionStarted(
+    started = e.SessionStarted(
         session=session,
         target=declared.target,
         definition=declared.definition,
-        metadata=metadata,
+        metadata=plain(metadata, "metadata"),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         code_version=code_version(handler),
         handler=f"{handler.__module__}:{handler.__qualname__}",
         engine_flags=ENGINE_FLAGS,
     )
+    # What the handler is given is what a replay will give it: the value as the log holds it.
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(started), type=e.SessionStarted)
 
 
 def _row(started: e.SessionStarted, now_ns: int) -> SessionRow:

@@ -4,6 +4,7 @@ Events go in one at a time in log order, the loop drained to quiescence after ea
 for carries the seq of the event that woke it.
 """
 
+import asyncio
 from typing import NamedTuple
 
 from ..core import commands as c
@@ -13,7 +14,9 @@ from .app import Handler
 from .handler_loop import HandlerLoop
 from .session import Issued, Journal, RealtimeSession
 
-__all__ = ["DELIVERED", "Asked", "HandlerRun"]
+__all__ = ["DELIVERED", "ENGINE_FLAGS", "Asked", "HandlerRun", "words_of"]
+
+ENGINE_FLAGS = 1  # choices of the handler's scheduling that replay depends on; a new choice takes a new bit
 
 DELIVERED = (
     e.SayRequested,
@@ -77,11 +80,14 @@ class HandlerRun:
         # Strategy: the handler's end is a command like the others, so that replay compares it the same way.
         try:
             await self._handler(self._session)
-        except SessionEnded:
-            self._finish(c.Return())
-        except Exception as error:
-            self.failure = error
-            self._finish(c.Fail(type_name=type(error).__name__, message=str(error)), _raised_at(error))
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if self.loop.closing:
+                raise
+            if _is_the_end(error):
+                self._finish(c.Return())
+            else:
+                self.failure = error
+                self._finish(c.Fail(type_name=type(error).__name__, message=words_of(error)), _raised_at(error))
         else:
             self._finish(c.Return())
 
@@ -92,9 +98,28 @@ class HandlerRun:
         self.journal.issue(command, site or here)
 
     def _drain(self, seq: int) -> list[Asked]:
-        self.loop.drain()
+        try:
+            self.loop.drain()
+        except SystemExit:  # asyncio lets it through beside the task that it ends; the rest is still to be run
+            return self._drain(seq)
         issued, self.journal.issued = self.journal.issued, []
         return [Asked(one, seq) for one in issued]
+
+
+def words_of(error: BaseException) -> str:
+    """The error's message as text that can be stored."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its message cannot be read)"
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _is_the_end(error: BaseException) -> bool:
+    """SessionEnded, alone or as all that the tasks of a TaskGroup raised."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(SessionEnded)[1] is None
+    return isinstance(error, SessionEnded)
 
 
 def _raised_at(error: BaseException) -> c.Site | None:

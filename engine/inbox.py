@@ -10,7 +10,20 @@ from ..core.errors import TurnlogError
 from ..transports.realtime.wire import Message
 from .line import Line
 
-__all__ = ["Arrived", "CallDone", "Down", "Ending", "Failed", "FirstAudio", "Inbox", "Input", "ToolDone", "Unreadable", "Up"]
+__all__ = [
+    "Arrived",
+    "CallDone",
+    "Down",
+    "Ending",
+    "Failed",
+    "Faulted",
+    "FirstAudio",
+    "Inbox",
+    "Input",
+    "ToolDone",
+    "Unreadable",
+    "Up",
+]
 
 
 class Arrived(NamedTuple):
@@ -28,6 +41,14 @@ class Unreadable(NamedTuple):
     raw: bytes
     error: TurnlogError
     at_ns: int
+
+
+class Faulted(NamedTuple):
+    """Media that could not be used, and what the protocol makes us answer to it."""
+
+    line: Line
+    error: TurnlogError
+    owed: list[bytes]
 
 
 class Up(NamedTuple):
@@ -83,7 +104,7 @@ class Ending(NamedTuple):
     event: e.SessionEnding
 
 
-Input = Arrived | Unreadable | Up | Down | Failed | CallDone | ToolDone | Ending
+Input = Arrived | Unreadable | Faulted | Up | Down | Failed | CallDone | ToolDone | Ending
 
 
 class Inbox:
@@ -122,6 +143,8 @@ class Inbox:
                 self._waiter = None
                 if timer:
                     timer.cancel()
+        elif not self._awake:
+            await asyncio.sleep(0)  # a deadline that is due: the other sessions get their turn all the same
         self._awake = False
         items, self._items = self._items, []
         return items

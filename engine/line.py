@@ -16,6 +16,8 @@ from ..transports.realtime.wire import Message
 
 __all__ = ["Leg", "Line", "Track"]
 
+_NOT_YET = 2**63
+
 
 class Leg(Protocol):
     """Our end of a line."""
@@ -87,7 +89,7 @@ class Track:
 class Line:
     """One link of a session. `name`: "p1" for the provider's first, "c1" for the first caller."""
 
-    __slots__ = ("leg", "link", "name", "received", "sent")
+    __slots__ = ("leg", "link", "name", "received", "sent", "since")
 
     def __init__(self, name: str, link: Link, leg: Leg) -> None:
         self.name = name
@@ -95,6 +97,7 @@ class Line:
         self.leg = leg
         self.received = Track(name, "in")
         self.sent = Track(name, "out")
+        self.since = _NOT_YET  # the seq of its LinkOpened
 
     @property
     def of_provider(self) -> bool:

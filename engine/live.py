@@ -51,7 +51,9 @@ class LiveSession:
         return await asyncio.shield(self._ended)
 
     def end(self, reason: str = "ended", *, drain: bool = True) -> None:
-        """Ask the session to end; says that are queued are spoken first if `drain`."""
+        """Ask the session to end; says that are queued are spoken first if `drain`. Ending twice does nothing."""
+        if type(reason) is not str:
+            raise TypeError(f"end({reason!r}): the reason must be a string")
         self._run.inbox.put(Ending(e.SessionEnding(reason=reason, drain=drain)))
 
     def attach(self, link: Link, *, transport: str = "in_process", peer: str = "") -> str:
@@ -59,7 +61,7 @@ class LiveSession:
 
         Raises TurnlogError TL102 when the session has ended.
         """
-        if self._ended.done():
+        if self._ended.done() or self._run.core.ended:
             raise TurnlogError("TL102", f"session {self.id} has ended", "start a new session for this caller")
         name = self._name("c")
         leg = CallerLeg(name, self.definition.model or "", _id)
@@ -85,27 +87,39 @@ class LiveSession:
         except Exception as error:
             failure = error
             log.exception("session %s stopped by a fault of the engine", self.id)
-        except asyncio.CancelledError as error:
-            failure = error
+        except asyncio.CancelledError:
+            failure = TurnlogError("TL102", f"session {self.id} was cancelled; its log has no end", "start the engine anew")
             raise
         finally:
             await asyncio.shield(self._close(failure))
 
     async def _close(self, failure: BaseException | None) -> None:
         ending = self._run.core.state.life.ending
-        reason = ending.reason if ending else "stopped"
-        in_order = failure is None and reason in ("completed", "caller_gone", "ended")
-        for line in list(self._run.lines.values()):
-            await line.link.close(1000 if in_order else 1011, reason if failure is None else "the session's log failed")
-        for child in list(self._children):
-            child.cancel()
-        await asyncio.gather(*self._children, return_exceptions=True)
-        await in_callback(self._run.handler.close)
+        if failure is None and ending is None:
+            failure = TurnlogError("TL102", f"session {self.id} stopped without an end", "see the engine's log for why")
+        code, reason = (1011, "the session failed") if failure or not ending else (_CLOSE.get(ending.reason, 1000), ending.reason)
+        while lines := list(self._run.lines.values()):  # a caller may still come while these are being closed
+            self._run.lines.clear()
+            for error in await asyncio.gather(*(line.link.close(code, reason) for line in lines), return_exceptions=True):
+                if error is not None:
+                    log.warning("session %s: a link did not close in order: %r", self.id, error)
+        while children := list(self._children):
+            for child in children:
+                child.cancel()
+            _, left = await asyncio.wait(children, timeout=_PATIENCE_S)
+            if left:
+                log.warning("session %s: %d tools do not end; they are left running", self.id, len(left))
+                break
+        try:
+            await in_callback(self._run.handler.close)
+        except Exception as error:
+            log.exception("session %s: its handler could not be closed", self.id)
+            failure = failure or error
         if failure is not None:
             self._ended.set_exception(failure)
             self._ended.exception()  # logged above; ended() raises it for whoever asks
-        else:
-            self._ended.set_result(e.SessionEnded(reason=reason, code=ending.code, detail=ending.detail) if ending else _END)
+        elif ending:
+            self._ended.set_result(e.SessionEnded(reason=ending.reason, code=ending.code, detail=ending.detail))
 
     async def _connect(self) -> None:
         try:
@@ -137,7 +151,8 @@ class LiveSession:
         return f"{side}{self._names[side]}"
 
 
-_END = e.SessionEnded(reason="stopped")
+_PATIENCE_S = 5  # for tools that clean up when they are cancelled
+_CLOSE = {"provider_lost": 1011, "handler_failed": 1011, "engine_fault": 1011, "engine_stopped": 1001}  # else 1000
 
 
 def _id(prefix: str) -> str:

@@ -18,7 +18,7 @@ from ..core.errors import Divergence, StoreError
 from ..core.ports import Recorded
 from ..core.state import State
 from .app import Handler, code_version
-from .handler_run import DELIVERED, Asked, HandlerRun
+from .handler_run import DELIVERED, ENGINE_FLAGS, Asked, HandlerRun
 
 __all__ = ["Replayed", "replay"]
 
@@ -31,6 +31,9 @@ _COMMANDS = (
     e.HandlerReturned,
     e.HandlerFailed,
 )
+
+
+_NEEDED = {kind.__name__ for kind in (*_COMMANDS, *DELIVERED, e.SessionStarted)}
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +51,8 @@ def replay(events: Iterable[Recorded], handler: Handler, *, until: int | None = 
     """Run `handler` on a recorded session.
 
     A log cut anywhere replays as far as it goes. Raises Divergence TL101 at the first difference, StoreError TL407 for a
-    log that does not decode or has no beginning, StoreError TL405 if the log needs a newer turnlog to replay.
+    log that does not decode or has no beginning, StoreError TL405 if the log needs a newer turnlog to replay, StoreError TL411
+    if an event was erased on which the handler depends.
     """
     return _Replay(handler).run(events, until)
 
@@ -95,7 +99,11 @@ class _Replay:
         """Apply one event, compare it if it is a command, deliver it if the handler is to see it."""
         event = decode(recorded)
         self.state.apply(recorded.seq, recorded.at_ns, event)
-        if isinstance(event, e.SessionStarted):
+        if isinstance(event, e.Unknown | e.Erased):
+            _refuse_missing(recorded.seq, event)
+        elif isinstance(event, e.SessionStarted):
+            if event.engine_flags & ~ENGINE_FLAGS:
+                raise StoreError("TL405", "this session ran under rules that this turnlog does not know", "update turnlog")
             if not event.replayable:
                 raise StoreError("TL405", "this session ran with replay=False", "such sessions are logged, not replayable")
             self.run_ = HandlerRun(self.handler, event, recorded.at_ns)
@@ -143,6 +151,17 @@ class _Replay:
             return "(the handler has ended)"
         frames = self.run_.waits_at()
         return f"(waits)  {frames[-1][0].rpartition('/')[2]}:{frames[-1][1]}" if frames else "(waits)"
+
+
+def _refuse_missing(seq: int, event: e.Unknown | e.Erased) -> None:
+    """Events that no handler sees may be unknown or erased; without one that it asked for or saw, replay would guess."""
+    if event.type not in _NEEDED:
+        return
+    until = f"replay what stands before it: until={seq - 1}"
+    if isinstance(event, e.Erased):
+        raise StoreError("TL411", f"event {seq} ({event.type}) was erased, and the handler depends on it", until)
+    why = f"event {seq} is {event.type} in version {event.version}, which this turnlog does not know"
+    raise StoreError("TL405", why, f"update turnlog, or {until}")
 
 
 def _command_of(event: e.Event) -> tuple[int, c.Command]:

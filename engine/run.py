@@ -12,17 +12,19 @@ from ..core import events as e
 from ..core.chain import NONCE_SIZE
 from ..core.codec import encode
 from ..core.core import SessionCore, Staged
-from ..core.errors import LinkClosed, TurnlogError
+from ..core.errors import LinkClosed, ProtocolError, TurnlogError
 from ..core.ports import Draft, Head, Link, Log, Segment
 from ..transports.realtime.wire import MEDIA_TYPES, InvalidMessage, Message, parse
 from .clock import Clock
 from .effects import Effects
-from .handler_run import DELIVERED, Asked, HandlerRun
-from .inbox import Arrived, CallDone, Down, Ending, Failed, FirstAudio, Inbox, Input, ToolDone, Unreadable, Up
+from .handler_run import DELIVERED, Asked, HandlerRun, words_of
+from .inbox import Arrived, CallDone, Down, Ending, Failed, Faulted, FirstAudio, Inbox, Input, ToolDone, Unreadable, Up
 from .line import Leg, Line
 from .media import MediaRouter
 
 __all__ = ["SessionRun"]
+
+_RETRY_NS = 10_000_000  # how soon a deadline that has passed without effect is looked at again
 
 
 class Step(NamedTuple):
@@ -53,7 +55,8 @@ class SessionRun:
         """Drive the session to its end. Raises StoreError when the log cannot be written: then nothing more may happen."""
         while not self.core.ended:
             for inputs in rounds(await self.inbox.take(self._delay_s())):
-                await self.round(inputs)
+                if not self.core.ended:  # what came with the last message of a session came after its end
+                    await self.round(inputs)
 
     async def round(self, inputs: list[Input]) -> None:
         """Decide, append, act, once."""
@@ -67,14 +70,16 @@ class SessionRun:
     def step(self, inputs: list[Input], now_ns: int) -> Step:
         """Turn what happened into facts, applied and staged, and the messages by which the peers learn of them."""
         media = [item for item in inputs if isinstance(item, Arrived) and _is_media(item)]
-        segments = self._close_segments(now_ns, everything=bool(self.first) or len(media) < len(inputs))
+        only_media = not self.first and len(media) == len(inputs)
+        segments = self._close_segments(now_ns, everything=not only_media or self._time_decides(now_ns))
         answers: list[tuple[Line, bytes, int]] = []
         first, self.first = self.first, []
         for item in (*first, *inputs):
             self._take(item, now_ns, answers)
         self.core.time_passed(now_ns)
         self._fire_timer(now_ns)
-        self.core.sends_due(now_ns)
+        if not any(isinstance(staged.event, e.LinkReady) for staged in self.core.staged):
+            self.core.sends_due(now_ns)  # else in the next round: what callers said before goes first
         if not any(isinstance(staged.event, DELIVERED) for staged in self.core.staged):
             self.core.close_when_done(now_ns)
         sends = self._present(answers, now_ns)
@@ -92,6 +97,9 @@ class SessionRun:
                 answers += [(line, owed, seq) for owed in line.leg.refuse(raw, error)]
             case Asked(issued, cause):
                 core.command(issued.index, issued.command, issued.site, cause, now_ns)
+            case Faulted(line, error, owed):
+                seq = core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), e.Root.WIRE, now_ns)
+                answers += [(line, raw, seq) for raw in owed]
             case CallDone(index, seq, result, error):
                 core.record(_call_event(index, result, error), seq, now_ns)
             case ToolDone(call_id, seq, output, ok):
@@ -99,7 +107,7 @@ class SessionRun:
             case FirstAudio(response):
                 core.record(e.AudioStarted(response=response), e.Root.WIRE, now_ns)
             case Up(line, transport, peer):
-                core.record(line.opened(transport, peer), e.Root.HOST, now_ns)
+                line.since = core.record(line.opened(transport, peer), e.Root.HOST, now_ns)
             case Down(line, code, reason):
                 del self.lines[line.name]
                 core.link_closed(e.LinkClosed(link=line.name, code=code, reason=reason), now_ns)
@@ -129,10 +137,28 @@ class SessionRun:
         """Stage the messages that tell the peers of the new facts, behind the protocol's own answers."""
         told = list(answers)
         for staged in list(self.core.staged):
-            told += [(line, raw, staged.seq) for line in self.lines.values() for raw in line.leg.present(staged, self.core.state)]
+            for line in self.lines.values():
+                if staged.seq >= line.since:  # a peer learns of nothing before its own line stands
+                    told += [(line, raw, staged.seq) for raw in self._told(line, staged)]
         for line, raw, cause in told:
             self.core.record(e.TransportSent(link=line.name, n=line.sent.next(), data=raw), cause, now_ns)
         return [(line, raw) for line, raw, _ in told]
+
+    def _told(self, line: Line, staged: Staged) -> list[bytes]:
+        try:
+            return line.leg.present(staged, self.core.state)
+        except TurnlogError as error:  # the other side's fact breaks this side's protocol, e.g. an item's id used twice
+            self.core.record(
+                e.PeerFaulted(link=line.name, code=error.code, message=error.message), staged.seq, staged.at_ns
+            )
+            return line.leg.owed()
+
+    def _time_decides(self, now_ns: int) -> bool:
+        """Whether this step may bring facts that refer to media, though no message does."""
+        timer = self.handler.next_timer()
+        due = self.core.next_deadline()
+        ending = self.core.state.life.ending is not None
+        return ending or (due is not None and now_ns >= due) or (timer is not None and now_ns >= timer[1])
 
     def _close_segments(self, now_ns: int, *, everything: bool) -> list[Segment]:
         closed = self.media.segments_to_append(now_ns, self.core.seq + 1, everything=everything)
@@ -166,8 +192,9 @@ class SessionRun:
         for staged in step.staged:
             if isinstance(staged.event, e.LinkReady):
                 self.media.provider_ready(self.clock.now_ns())
-        for line, message, at_ns in step.media:
-            self.media.receive(line, message, at_ns)
+                self.inbox.wake()  # its dispatches are due, behind what callers said before
+        for line, message, at_ns in step.media if not self.core.ended else ():  # no segment could hold it any more
+            self._hand_on(line, message, at_ns)
 
     async def wake_handler(self, staged: list[Staged]) -> None:
         """Start the tools that were called, and give the handler each event it is to see, one at a time."""
@@ -176,8 +203,8 @@ class SessionRun:
         for_handler = [one for one in staged if isinstance(one.event, (*DELIVERED, e.SessionStarted))]
         if for_handler:
             await in_callback(self._deliver, for_handler)
-        if self.core.state.life.ending and not self.core.ended:
-            self.inbox.wake()  # what is ending may end now
+            if self.core.state.life.ending:
+                self.inbox.wake()  # what is ending may end, now that the handler has seen all there was
 
     def _deliver(self, staged: list[Staged]) -> None:
         for seq, at_ns, _, event in staged:
@@ -218,17 +245,32 @@ class SessionRun:
             return
         if message.type in MEDIA_TYPES and self.inbox.idle:
             was_due = self.media.due_ns()
-            self.media.receive(line, message, at_ns)
+            self._hand_on(line, message, at_ns)
             if was_due is None and (due := self.media.due_ns()) is not None:
                 asyncio.get_running_loop().call_later((due - at_ns) / 1e9, self.inbox.wake)
         else:
             self.inbox.put(Arrived(line, message, at_ns))
 
+    def _hand_on(self, line: Line, message: Message, at_ns: int) -> None:
+        """Media to the other lines; what is wrong with it is a fact for the next round, and never the session's end."""
+        fault: TurnlogError | None = None
+        try:
+            self.media.receive(line, message, at_ns)
+        except TurnlogError as error:
+            fault = error
+        owed = line.leg.owed()
+        if owed and fault is None:
+            fault = ProtocolError("TL305", f"{message.type} was refused: the answer says why")
+        if fault is not None:
+            self.inbox.put(Faulted(line, fault, owed))
+
     def _delay_s(self) -> float | None:
-        timer = self.handler.next_timer()
-        due = [self.core.next_deadline(), self.media.due_ns(), timer[1] if timer else None]
-        known = [at_ns for at_ns in due if at_ns is not None]
-        return max(0.0, (min(known) - self.clock.now_ns()) / 1e9) if known else None
+        now_ns = self.clock.now_ns()
+        timer, decision = self.handler.next_timer(), self.core.next_deadline()
+        if decision is not None:
+            decision = max(decision, now_ns + _RETRY_NS)  # one that is past had its chance: it waits for more than the clock
+        known = [at_ns for at_ns in (decision, self.media.due_ns(), timer[1] if timer else None) if at_ns is not None]
+        return max(0.0, (min(known) - now_ns) / 1e9) if known else None
 
 
 def rounds(inputs: list[Input]) -> Iterator[list[Input]]:
@@ -248,7 +290,7 @@ def _is_media(item: Input) -> bool:
 
 def _call_event(index: int, result: bytes | None, error: BaseException | None) -> e.Event:
     if error is not None:
-        return e.CallFailed(index=index, type_name=type(error).__name__, message=str(error))
+        return e.CallFailed(index=index, type_name=type(error).__name__, message=words_of(error))
     return e.CallCompleted(index=index, result=result or b"\xc0")
 
 
@@ -258,9 +300,14 @@ async def in_callback(function: Callable[..., None], *args: Any) -> None:
     done: asyncio.Future[None] = loop.create_future()
 
     def call() -> None:
+        error: Exception | None = None
         try:
             function(*args)
-        except Exception as error:
+        except Exception as raised:
+            error = raised
+        if done.cancelled():
+            return  # whoever waited is gone; the function has run
+        if error is not None:
             done.set_exception(error)
         else:
             done.set_result(None)

@@ -80,16 +80,22 @@ class Journal:
 
     def issue(self, command: c.Command, site: c.Site | None = None) -> int:
         """Take the next index for a command. During teardown nothing is issued any more."""
+        try:
+            c.encode_command(command)
+        except (TypeError, ValueError, OverflowError) as error:  # e.g. half of a surrogate pair, a subclass of str
+            raise HandlerError("TL105", f"{type(command).__name__.lower()}(): {error}", "pass plain values") from None
         if self.loop.closing:
             return 0
         self._count += 1
         self.issued.append(Issued(self._count, command, site or _site()))
         return self._count
 
-    async def completion(self, index: int) -> Any:
-        """Wait for the completion of a command; a cancelled wait abandons it."""
-        future: asyncio.Future[Any] = self.loop.create_future()
-        self._open[index] = future
+    def completion(self, index: int) -> Coroutine[Any, Any, Any]:
+        """Wait for the completion of a command; a cancelled wait abandons it. It may complete before it is awaited."""
+        self._open[index] = future = self.loop.create_future()
+        return self._completed(index, future)
+
+    async def _completed(self, index: int, future: asyncio.Future[Any]) -> Any:
         try:
             return await future
         except asyncio.CancelledError:
@@ -191,8 +197,8 @@ class RealtimeSession:
         """
         if timeout is not None and not timeout > 0:
             raise ValueError(f"input(timeout={timeout!r}): a positive number of seconds, or None")
-        index = self._journal.issue(c.Input(timeout_s=None if timeout is None else float(timeout)))
-        return self._input(index, timeout)
+        limit_s = None if timeout is None else float(timeout)
+        return self._input(self._journal.issue(c.Input(timeout_s=limit_s)), limit_s)
 
     async def _input(self, index: int, limit_s: float | None) -> SessionTurn:
         async with asyncio.timeout(limit_s):
@@ -211,6 +217,8 @@ class RealtimeSession:
         if type(text) is not str or not text.strip():
             raise HandlerError("TL105", f"say({text!r}): there is nothing to say", "pass a string with at least one word")
         self._refuse_after_end()
+        if not isinstance(metadata, dict | None):
+            raise HandlerError("TL105", f"say(metadata={metadata!r}): it is no dict", "pass a dict with string keys")
         kept = c.plain(metadata or {}, "say(metadata)")
         return self._journal.completion(self._journal.issue(c.Say(text=text, metadata=kept)))
 
@@ -220,14 +228,18 @@ class RealtimeSession:
         Works after the caller has gone, until the session's end. Raises StepError if the tool raised or does not exist,
         HandlerError TL105 for arguments that cannot be stored, SessionEnded when the session ends before the tool does.
         """
+        if type(target) is not str:
+            raise HandlerError("TL105", f"call({target!r}): a tool is called by its name", "pass the name as a string")
         plain_args = c.plain(args, f"call({target!r}) args")
         plain_kwargs = c.plain(kwargs, f"call({target!r})")
         return self._journal.completion(self._journal.issue(c.Call(target=target, args=plain_args, kwargs=plain_kwargs)))
 
     def end(self, reason: str = "completed", *, drain: bool = True) -> Coroutine[Any, Any, None]:
         """End the session; says that are queued are spoken first unless drain=False."""
+        if type(reason) is not str:
+            raise HandlerError("TL105", f"end({reason!r}): the reason is no string", "pass a word, as in end('booked')")
         self._refuse_after_end()
-        return self._journal.completion(self._journal.issue(c.End(reason=reason, drain=drain)))
+        return self._journal.completion(self._journal.issue(c.End(reason=reason, drain=bool(drain))))
 
     def _refuse_after_end(self) -> None:
         if self._journal.over:

@@ -5,6 +5,7 @@ The parameters' schema comes from the type hints, through msgspec; the same type
 
 import asyncio
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
@@ -13,6 +14,8 @@ import msgspec
 from ..core.errors import DefinitionError
 
 __all__ = ["Tool", "declare_tool"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what the Realtime protocol takes as a function's name
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +50,12 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         if inspect.iscoroutinefunction(self.function):
             result = await self.function(**values)
         else:
-            result = await asyncio.to_thread(self.function, **values)
+            result = await asyncio.to_thread(_in_thread, self.function, values)
+        if inspect.isawaitable(result):  # a plain function around a coroutine function, as decorators make them
+            result = await result
         try:
             return msgspec.msgpack.encode(result)
-        except TypeError as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise TypeError(f"{self.name}: its result cannot be stored in the log: {error}") from None
 
     async def invoke_json(self, arguments: str) -> str:
@@ -62,15 +67,27 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(msgspec.msgpack.decode(result)).decode()
 
 
+def _in_thread(function: Callable[..., Any], values: dict[str, Any]) -> Any:
+    try:
+        return function(**values)
+    except StopIteration as error:  # a future cannot carry it: its waiter would wait for ever
+        raise RuntimeError("the tool raised StopIteration") from error
+
+
 def declare_tool(function: Callable[..., Any], name: str | None = None) -> Tool:
     """A Tool from a function's signature and docstring.
 
     Raises DefinitionError TL205 for parameters without a schema: *args, **kwargs, positional-only, types msgspec cannot
     describe.
     """
-    tool_name = name or function.__name__
+    tool_name = name or str(getattr(function, "__name__", ""))
+    if not _NAME.fullmatch(tool_name):
+        raise DefinitionError("TL201", f"a tool cannot be called {tool_name!r}", "use letters, digits, _ and -", field="name")
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    hints = get_type_hints(function)
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise _no_schema(tool_name, f"{error} where it was declared") from None
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise _no_schema(tool_name, f"parameter {parameter} is not a named one")
