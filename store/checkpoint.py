@@ -14,23 +14,37 @@ from pathlib import Path
 __all__ = ["CheckpointClock"]
 
 INTERVAL_S = 0.25
+WAL_BYTES = 32 * 1024 * 1024  # a WAL this long is checkpointed at once: some 15,000 events of 2 KB within the interval
 
 
 class CheckpointClock:
-    """Calls `ask` about every 250 ms, but only if wrote() was called since. `path` is the database's."""
+    """Calls `ask` about every 250 ms, and when the WAL gets long, but only if wrote() was called since.
+
+    `path` is the database's; `ask` may be called on this clock's thread or the writer's.
+    """
 
     def __init__(self, path: Path, ask: Callable[[], None]) -> None:
         self._wal = Path(f"{path}-wal")
         self._ask = ask
+        self._long = WAL_BYTES  # the size at which wrote() asks
         self._dirty = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="turnlog-checkpoint", daemon=True)
         self._thread.start()
 
     def wrote(self) -> None:
-        """There is something in the WAL."""
+        """There is something in the WAL. Called on the writer's thread after each group."""
         if not self._dirty.is_set():
             self._dirty.set()
+        try:
+            size = os.stat(self._wal).st_size
+        except OSError:
+            return
+        if size >= self._long:
+            self._ask()
+            self._long = size + WAL_BYTES  # should a reader keep the WAL from starting anew, do not ask at every group
+        elif size < WAL_BYTES:
+            self._long = WAL_BYTES
 
     def stop(self) -> None:
         """End the thread and wait for it."""

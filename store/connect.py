@@ -6,6 +6,7 @@ once (not after busy_timeout) when another connection has written meanwhile.
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,25 @@ async def fetch(path: Path, sql: str, parameters: Sequence[Any] = ()) -> list[An
             reading.exception()  # looked at: the caller is gone, nobody else will
         raise
     except sqlite3.Error as error:
-        raise store_error(error, path) from error
+        raise store_error(error, path, reading=True) from error
 
 
 async def _fetch(path: Path, sql: str, parameters: Sequence[Any]) -> list[Any]:
-    async with aiosqlite.connect(_uri(path, "rw"), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S) as reader:
-        return list(await reader.execute_fetchall(sql, parameters))
+    worker: list[threading.Thread] = []
+
+    def connect() -> sqlite3.Connection:
+        worker.append(threading.current_thread())
+        return open_reader(path)
+
+    try:
+        async with aiosqlite.Connection(connect, 64) as reader:
+            return list(await reader.execute_fetchall(sql, parameters))
+    except BaseException:
+        # Strategy: aiosqlite does not wait for its thread when connecting fails, and that thread then reports to an event
+        # loop that may be closed by now.
+        for thread in worker:
+            await asyncio.to_thread(thread.join)
+        raise
 
 
 def compiled(statement: sa.Select[Any]) -> tuple[str, list[Any]]:
@@ -88,7 +102,7 @@ def compiled(statement: sa.Select[Any]) -> tuple[str, list[Any]]:
     return str(query), [query.params[name] for name in query.positiontup or ()]
 
 
-def store_error(error: Exception, path: Path) -> StoreError:
+def store_error(error: Exception, path: Path, *, reading: bool = False) -> StoreError:
     """What went wrong, in a user's words."""
     original = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's errors
     match getattr(original, "sqlite_errorcode", 0) & 0xFF:
@@ -108,6 +122,8 @@ def store_error(error: Exception, path: Path) -> StoreError:
             return StoreError(
                 "TL406", f"{path} is locked by another program: {original}", "end that program's transaction (a SQLite shell?)"
             )
+    if reading:
+        return StoreError("TL404", f"{path} cannot be read: {original}", "it is damaged; restore it from a copy")
     return StoreError("TL406", f"{path} refused the data: {original}", "nothing of this append was written")
 
 

@@ -7,7 +7,7 @@ Unix epoch.
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple, Protocol
 
-from ..core.ports import Head, Log, Segment, SessionRow
+from ..core.ports import Head, Log, Recorded, Segment, SessionRow
 
 __all__ = ["Caller", "Callers", "Catalogue", "MediaReads", "Problem", "Store", "VerifyReport"]
 
@@ -86,6 +86,12 @@ class MediaReads(Protocol):
 
 class Store(Log, Catalogue, Callers, MediaReads, Protocol):
     """Everything turnlog keeps."""
+
+    def scan(self, session: str, *, after: int = 0, until: int | None = None, semantic: bool = False) -> Iterator[Recorded]:
+        """As Log.scan; `semantic` leaves out the events that carry the wire (schema.NOT_SEMANTIC)."""
+
+    def read(self, session: str, *, after: int = 0, until: int | None = None, semantic: bool = False) -> AsyncIterator[Recorded]:
+        """The same, asynchronously."""
 
     async def verify(self, session: str) -> VerifyReport:
         """Recompute every digest and the hash chain, and compare the media with their events. Raises StoreError TL408."""

@@ -1,0 +1,161 @@
+"""URLs, and files that are not what they should be."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from turnlog.core.errors import StoreError
+from turnlog.core.ports import Draft, SessionRow
+from turnlog.store import Store, open_store
+
+__all__: list[str] = []
+
+Rows = Callable[..., SessionRow]
+
+
+def opened(url: str | Path) -> None:
+    """Open it and close it."""
+    asyncio.run(open_store(url).close())
+
+
+def refused(url: str | Path, **options: str) -> StoreError:
+    """The error that opening gives."""
+    with pytest.raises(StoreError) as error:
+        open_store(url, **options)  # type: ignore[arg-type]  # bad values on purpose
+    assert error.value.hint
+    return error.value
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://x/y", "sqlite://", "sqlite:///", "sqlite://host/x.db", "memory://x", "", "sqlite:///a?b=c"]
+)
+def test_an_url_of_no_store_is_refused(url: str) -> None:
+    """TL404 and a hint with the known shapes."""
+    error = refused(url)
+    assert error.code == "TL404" and "sqlite:///" in error.hint
+
+
+def test_relative_absolute_and_bare_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three slashes are relative, four absolute, a path is itself; odd characters need no care."""
+    monkeypatch.chdir(tmp_path)
+    opened("sqlite:///relative.db")
+    opened(f"sqlite:///{tmp_path}/absolute.db")
+    opened("bare.db")
+    opened("sqlite:///a%20b.db")
+    opened(tmp_path / "odd ?#%20.db")
+    made = {file.name for file in tmp_path.iterdir() if file.suffix == ".db"}
+    assert made == {"relative.db", "absolute.db", "bare.db", "a b.db", "odd ?#%20.db"}
+
+
+def test_unknown_durability_is_refused(path: Path) -> None:
+    """Neither "normal" nor "full": TL404, and no file is made."""
+    assert refused(path, durability="maximum").code == "TL404"
+    assert not path.exists()
+
+
+def test_full_durability_opens(path: Path) -> None:
+    """durability="full" is known."""
+    asyncio.run(open_store(path, durability="full").close())
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    """A path into a folder that is not there gives TL404."""
+    error = refused(tmp_path / "none" / "log.db")
+    assert error.code == "TL404" and "none" in error.message
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    """A path that is a folder gives TL404."""
+    assert refused(tmp_path).code == "TL404"
+
+
+def test_a_file_that_is_no_database_is_refused_and_kept(path: Path) -> None:
+    """TL404, the bytes stay, and its lock is let go."""
+    text = b"these are my notes, not a database. " * 100
+    path.write_bytes(text)
+    assert refused(path).code == "TL404"
+    assert refused(path).code == "TL404"
+    assert path.read_bytes() == text
+
+
+def test_another_programs_database_is_refused(path: Path) -> None:
+    """A SQLite file with other tables gives TL404 and gets none of ours."""
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE notes (text)")
+    other.close()
+    assert "no turnlog store" in refused(path).message
+
+
+def test_a_damaged_file_is_refused(path: Path) -> None:
+    """A store whose first pages were overwritten gives TL404."""
+    opened(path)
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 8000)
+    assert refused(path).code == "TL404"
+
+
+def test_an_empty_file_becomes_a_store(path: Path) -> None:
+    """A file of no bytes, as mktemp leaves it, is taken."""
+    path.touch()
+    opened(path)
+    assert path.stat().st_size > 0
+
+
+def test_one_process_opens_a_file_once(path: Path) -> None:
+    """A second store on the same file in the same process is refused, also through a symlink."""
+
+    async def twice() -> None:
+        first = open_store(path)
+        try:
+            assert "this process itself" in refused(path).message
+            link = path.with_name("link.db")
+            link.symlink_to(path)
+            assert refused(link).code == "TL401"
+        finally:
+            await first.close()
+
+    asyncio.run(twice())
+    opened(path)
+
+
+async def test_a_reader_reads_beside_the_owner_and_writes_nothing(
+    path: Path, sqlite: Store, row: Rows, draft: Callable[..., Draft]
+) -> None:
+    """read_only=True opens an owned file, sees what is committed, and refuses every write with TL410."""
+    head = await sqlite.append(await sqlite.create(row()), [draft()])
+    reader = open_store(path, read_only=True)
+    assert [event.seq async for event in reader.read("s1")] == [1]
+    writes = [
+        reader.create(row("s2")),
+        reader.append(head, [draft()]),
+        reader.claim("s1"),
+        reader.add_caller(b"h", "s1", expires_ns=1),
+    ]
+    for result in await asyncio.gather(*writes, return_exceptions=True):
+        assert isinstance(result, StoreError) and result.code == "TL410"
+    await sqlite.append(head, [draft()])
+    assert [event.seq for event in reader.scan("s1")] == [1, 2]
+    await reader.close()
+    assert [r.session for r in await reader.sessions()] == ["s1"]
+
+
+def test_a_reader_makes_no_file(path: Path) -> None:
+    """read_only=True on a path where nothing is gives TL404."""
+    with pytest.raises(StoreError) as error:
+        open_store(path, read_only=True)
+    assert error.value.code == "TL404" and not path.exists()
+
+
+def test_a_reader_refuses_what_is_no_store(path: Path) -> None:
+    """read_only=True on an empty file or on other bytes gives TL404."""
+    path.touch()
+    with pytest.raises(StoreError, match="holds no turnlog store"):
+        open_store(path, read_only=True)
+    path.write_bytes(b"notes " * 1000)
+    with pytest.raises(StoreError) as error:
+        open_store(path, read_only=True)
+    assert error.value.code == "TL404"
