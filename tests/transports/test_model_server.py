@@ -1,6 +1,7 @@
 """Who gets in at a served model: paths, keys, subprotocols, addresses. No speech engine is needed for it."""
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ from websockets.typing import Subprotocol
 
 from turnlog.core.errors import LinkError
 from turnlog.transports.providers.local import LocalProvider
+from turnlog.transports.providers.model_server import Gate
 from turnlog.transports.speech.engines import Speech, detect
 
 KEY = "sk-turnlog-1"
@@ -77,6 +79,34 @@ async def test_without_a_configured_key_any_key_gets_in_on_loopback() -> None:
     """A local tool needs no setup."""
     async with served() as url, connect(url, additional_headers={"Authorization": "Bearer anything"}) as connection:
         assert await greeting(connection) == "local"
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "peer", "status"),
+    [
+        (None, [], "10.0.0.5", 401),
+        (None, ["anything"], "2001:db8::1", 401),
+        (None, [], "::1", None),
+        (KEY, [KEY], "10.0.0.5", None),
+        (KEY, ["wrong"], "127.0.0.1", 401),
+    ],
+)
+def test_other_machines_need_a_configured_key(key: str | None, given: list[str], peer: str, status: int | None) -> None:
+    """Without a configured key nobody gets in from elsewhere; with one everybody needs it."""
+    refused = Gate("/v1/realtime", key).refusal("/v1/realtime", given, peer)
+    assert (None if refused is None else refused[0]) == status
+
+
+async def test_a_callers_key_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Not even where everything is logged."""
+    for name in ("", "turnlog", "turnlog.links", "websockets", "websockets.server"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    quiet = logging.getLogger("test.client")
+    quiet.setLevel(logging.INFO)
+    async with served(KEY) as url, connect(url, additional_headers={"api-key": KEY}, logger=quiet) as connection:
+        await greeting(connection)
+    assert "connection open" in caplog.text
+    assert KEY not in caplog.text
 
 
 async def test_a_taken_port_is_tl503() -> None:

@@ -5,6 +5,7 @@ task and without a switch to it (6.2 us a message against 8.2 by `send`, measure
 the transport's buffer, which is bounded here: a peer that does not read is cut off.
 """
 
+import logging
 from typing import Final
 
 from websockets.asyncio.connection import Connection, broadcast
@@ -13,7 +14,7 @@ from websockets.protocol import State
 
 from ...core.errors import LinkClosed, ProtocolError
 
-__all__ = ["LIMIT_BYTES", "MAX_MESSAGE_BYTES", "WebSocketLink", "shorten_reason"]
+__all__ = ["LIMIT_BYTES", "MAX_MESSAGE_BYTES", "UNLOGGED", "WebSocketLink", "shorten_reason"]
 
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 """What may wait for a peer that does not read."""
@@ -22,6 +23,17 @@ MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 _BINARY: Final = 1003
 _TOO_SLOW: Final = 1008
 _TOO_BIG: Final = 1009
+
+
+class _Unlogged(logging.LoggerAdapter[logging.Logger]):
+    """The library writes headers, keys included, and all messages at DEBUG: that level does not exist here."""
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+UNLOGGED: Final = _Unlogged(logging.getLogger("turnlog.links"), {})
+"""Give it as `logger` where a connection or a server is opened: no key gets into a log, whatever the user configures."""
 
 
 class WebSocketLink:

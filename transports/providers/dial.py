@@ -6,7 +6,6 @@ and what the peer answers is shown only after the secret has been cut out of it.
 """
 
 import ipaddress
-import logging
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
 from ...core.errors import LinkError
-from ..links.websocket import MAX_MESSAGE_BYTES, WebSocketLink
+from ..links.websocket import MAX_MESSAGE_BYTES, UNLOGGED, WebSocketLink
 
 __all__ = ["Credential", "DialSettings", "dial", "is_loopback"]
 
@@ -55,16 +54,6 @@ class DialSettings(msgspec.Struct, frozen=True, kw_only=True):
     close_timeout_s: float = 2.0
 
 
-class _Unlogged(logging.LoggerAdapter[logging.Logger]):
-    """The library writes request headers at DEBUG: that level does not exist here, whatever the user configures."""
-
-    def isEnabledFor(self, level: int) -> bool:
-        return level > logging.DEBUG and super().isEnabledFor(level)
-
-
-_LOGGER: Final = _Unlogged(logging.getLogger("turnlog.providers"), {})
-
-
 class _Direct(connect):
     """A connection attempt that takes a redirect for the refusal that it is."""
 
@@ -100,7 +89,7 @@ async def _try(url: str, credential: Credential | None, settings: DialSettings) 
             url,
             additional_headers={} if credential is None else credential.headers(),
             compression=None,
-            logger=_LOGGER,
+            logger=UNLOGGED,
             proxy=None if is_loopback(host) else True,
             max_size=settings.max_message_bytes,
             open_timeout=settings.open_timeout_s,

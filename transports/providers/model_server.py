@@ -20,12 +20,12 @@ from websockets.typing import Subprotocol
 from ...core.errors import LinkError
 from ...core.ports import Link
 from ..links.in_process import InProcessLink, host
-from ..links.websocket import MAX_MESSAGE_BYTES, WebSocketLink
+from ..links.websocket import MAX_MESSAGE_BYTES, UNLOGGED, WebSocketLink
 from .dial import is_loopback
 from .model import Model
 from .model_session import ModelSession
 
-__all__ = ["PATH", "ModelServer"]
+__all__ = ["PATH", "Gate", "ModelServer"]
 
 PATH: Final = "/v1/realtime"
 _SUBPROTOCOL: Final = Subprotocol("realtime")
@@ -69,7 +69,7 @@ class ModelServer:
 
         Raises LinkError TL503 if it cannot listen. Leaving closes every session with 1001.
         """
-        gate = _Gate(path, key)
+        gate = Gate(path, key)
         try:
             server = await serve(
                 self._handle,
@@ -78,6 +78,7 @@ class ModelServer:
                 process_request=gate.check,
                 select_subprotocol=_select_subprotocol,
                 compression=None,
+                logger=UNLOGGED,
                 max_size=max_message_bytes,
                 close_timeout=2,
             )
@@ -101,7 +102,7 @@ def _ids() -> Callable[[str], str]:
     return lambda kind: f"{kind}_{prefix}{next(count):05x}"
 
 
-class _Gate:
+class Gate:
     """Who may open a session."""
 
     def __init__(self, path: str, key: str | None) -> None:
@@ -109,16 +110,21 @@ class _Gate:
         self._key = None if key is None else key.encode()
 
     def check(self, connection: ServerConnection, request: Request) -> Response | None:
-        if urlsplit(request.path).path.rstrip("/") != self._path:
-            return _answer(connection, HTTPStatus.NOT_FOUND, f"the Realtime API is at {self._path}")
-        given = _given_keys(request)
+        """The refusal of an upgrade; None lets it through."""
+        path = urlsplit(request.path).path
+        refused = self.refusal(path, _given_keys(request), str(connection.remote_address[0]))
+        return None if refused is None else _answer(connection, *refused)
+
+    def refusal(self, path: str, given: Sequence[str], peer: str) -> tuple[HTTPStatus, str] | None:
+        """Why somebody at the address `peer` who gave these keys does not get this path."""
+        if path.rstrip("/") != self._path:
+            return HTTPStatus.NOT_FOUND, f"the Realtime API is at {self._path}"
         if self._key is None:
-            allowed = is_loopback(str(connection.remote_address[0]))
-            problem = "this server has no key configured and serves this machine only"
-        else:
-            allowed = any(hmac.compare_digest(one.encode(errors="replace"), self._key) for one in given)
-            problem = "the key is wrong" if given else "a key is missing: send Authorization: Bearer …"
-        return None if allowed else _answer(connection, HTTPStatus.UNAUTHORIZED, problem)
+            refused = "this server has no key configured and serves this machine only"
+            return None if is_loopback(peer) else (HTTPStatus.UNAUTHORIZED, refused)
+        if any(hmac.compare_digest(one.encode(errors="replace"), self._key) for one in given):
+            return None
+        return HTTPStatus.UNAUTHORIZED, "the key is wrong" if given else "a key is missing: send Authorization: Bearer …"
 
 
 def _given_keys(request: Request) -> list[str]:

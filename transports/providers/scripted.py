@@ -17,7 +17,7 @@ from ...core.definition import SessionDefinition
 from ...core.errors import LinkClosed, LinkError, ProtocolError
 from ...core.ports import Link
 from ..links.in_process import host
-from ..links.websocket import MAX_MESSAGE_BYTES, WebSocketLink
+from ..links.websocket import MAX_MESSAGE_BYTES, UNLOGGED, WebSocketLink
 from .dial import dial
 
 __all__ = ["Close", "Emit", "Expect", "ScriptedProvider", "Step", "allow", "close", "emit", "expect", "steps_from_recording"]
@@ -107,7 +107,9 @@ class ScriptedProvider:
             await self.play(link)
             await link.close()
 
-        async with serve(handle, "127.0.0.1", port, compression=None, max_size=MAX_MESSAGE_BYTES, close_timeout=2) as server:
+        async with serve(
+            handle, "127.0.0.1", port, compression=None, logger=UNLOGGED, max_size=MAX_MESSAGE_BYTES, close_timeout=2
+        ) as server:
             base = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v1"
             self._url = base + "/realtime"
             try:
