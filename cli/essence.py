@@ -49,10 +49,6 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
             return f"{event.target} by {event.handler}, {definition.provider} {definition.transport}, Python {event.python}"
         case e.SessionEnding() | e.SessionEnded():
             return " ".join(filter(None, (event.reason, event.code, event.detail)))
-        case e.TransportReceived() | e.TransportSent():
-            return f"{event.link} {_text(event.data)}"
-        case e.MediaRecorded():
-            return f"{event.track} segment {event.n}: {event.messages} messages, {event.duration_ms} ms"
         case e.TurnEnded():
             status = "" if event.transcript_status == "completed" else f" ({event.transcript_status})"
             return f'turn {event.turn} "{event.text}"{status}'
@@ -72,8 +68,28 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
         case e.InputRequested():
             limit = "" if event.command.timeout_s is None else f"timeout={event.command.timeout_s:g}"
             return f"#{event.index} input({limit})"
+        case _:
+            return _essence_of_link(event)
+
+
+def _essence_of_link(event: e.Event | e.Unknown | e.Erased) -> str:
+    match event:
+        case e.TransportReceived() | e.TransportSent():
+            return f"{event.link} {_text(event.data)}"
+        case e.MediaRecorded():
+            return f"{event.track} segment {event.n}: {event.messages} messages, {event.duration_ms} ms"
+        case e.LinkOpened():
+            return f"{event.link} {event.side} {event.peer} by {event.transport}"
+        case e.SpeechStarted():
+            return f"at {event.audio_start_ms} ms of the input, {event.item}"
+        case e.SpeechStopped():
+            return f"at {event.audio_end_ms} ms of the input, {event.item}"
+        case e.SayDispatched():
+            return f"{event.say} attempt {event.attempt} on {event.link}"
+        case e.ResponseStarted():
+            return f"{event.say or 'the model answers'} {event.response}"
         case e.ResponseEnded():
-            return f'{event.response} {event.status} {event.code} {event.generated_ms} ms "{event.transcript}"'
+            return f"{event.status} {event.code} {event.generated_ms} ms {event.response}"
         case e.PeerFaulted() | e.LinkFailed():
             return f"{event.code} {event.message}"
         case _:

@@ -36,7 +36,7 @@ def edit_handler(module: ModuleType, name: str, events: Iterable[Recorded], fold
     if not literal:
         return None
     before = _choose(literal)
-    after = f"{before.removesuffix('.')}, as always."
+    after = f"Certainly. {before}"
     path = folder / "hotel_edited.py"
     path.write_text(source.replace(f'"{before}"', f'"{after}"'), encoding="utf-8")
     line = source[: source.index(f'"{before}"')].count("\n") + 1

@@ -40,8 +40,9 @@ async def _read(db: str, limit: int, target: str | None, status: str | None) -> 
 
 
 def _table(rows: list[SessionRow]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("session", "target", "provider", "started", "status"):
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("session", no_wrap=True, min_width=max(len(row.session) for row in rows))  # whole: it is what one copies
+    for name in ("target", "provider", "started", "status"):
         table.add_column(name, overflow="fold")
     table.add_column("events", justify="right")
     table.add_column("length", justify="right")

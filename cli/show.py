@@ -58,10 +58,10 @@ async def _events(store: Store, row: SessionRow, as_json: bool, wire: bool) -> N
 
 def _heading(row: SessionRow) -> str:
     facts = f"{row.session}  {row.target}  {row.provider} {row.transport}  {row.status}  {local_time(row.created_ns)}"
-    return f"{facts}\n{'seq':>5} {'ms':>8}  {'cause':<6} {'event':<20} what"
+    return f"{facts}\n{'seq':>5} {'ms':>8}  {'cause':<6} {'event':<23} what"
 
 
 def _line(recorded: Recorded, started_ns: int) -> str:
     ms = (recorded.at_ns - started_ns) // 1_000_000
-    line = f"{recorded.seq:>5} {ms:>8}  {cause_name(recorded.cause):<6} {recorded.type:<20} {essence(decode(recorded))}"
+    line = f"{recorded.seq:>5} {ms:>8}  {cause_name(recorded.cause):<6} {recorded.type:<23} {essence(decode(recorded))}"
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
