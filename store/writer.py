@@ -61,7 +61,7 @@ class Writer:
         self._path = path
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._commit = commit
-        self._closing = threading.Lock()  # Invariant: nothing is queued behind the _Stop
+        self._closing = threading.Lock()  # Invariant: nothing that anyone waits for is queued behind the _Stop
         self._closed = False
         self._ended: ThreadFuture[None] = ThreadFuture()
         opened: ThreadFuture[None] = ThreadFuture()
