@@ -74,6 +74,7 @@ class HandlerRun:
 
     def close(self) -> None:
         """Cancel what is left, in creation order; what it asks for then is swallowed."""
+        self.journal.close()
         self.loop.close_all()
 
     async def _main(self) -> None:

@@ -4,11 +4,13 @@ No host code runs here: commands gather in `issued`, and whoever drives the hand
 """
 
 import asyncio
+import inspect
 import os
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+from weakref import WeakSet
 
 import msgspec
 
@@ -23,6 +25,7 @@ __all__ = ["Issued", "Journal", "RealtimeSession", "SayHandle", "SayOutcome"]
 
 # The package's own folder, by both of its names: through the symlink and real.
 _OWN = tuple({os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.realpath(__file__))})
+T = TypeVar("T")
 _STDLIB = os.path.dirname(os.path.abspath(asyncio.__file__))
 
 
@@ -75,6 +78,7 @@ class Journal:
         self._count = 0
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._lent: WeakSet[Coroutine[Any, Any, Any]] = WeakSet()
 
     # --- commands out ---
 
@@ -93,7 +97,18 @@ class Journal:
     def completion(self, index: int) -> Coroutine[Any, Any, Any]:
         """Wait for the completion of a command; a cancelled wait abandons it. It may complete before it is awaited."""
         self._open[index] = future = self.loop.create_future()
-        return self._completed(index, future)
+        return self.lend(self._completed(index, future))
+
+    def lend(self, coro: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """Give a coroutine to the handler, which may end before it has awaited it."""
+        self._lent.add(coro)
+        return coro
+
+    def close(self) -> None:
+        """Close the coroutines that the handler holds and has not awaited: at its end that is no oversight to warn of."""
+        for coro in self._lent:
+            if inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+                coro.close()
 
     async def _completed(self, index: int, future: asyncio.Future[Any]) -> Any:
         try:
@@ -198,7 +213,7 @@ class RealtimeSession:
         if timeout is not None and not timeout > 0:
             raise ValueError(f"input(timeout={timeout!r}): a positive number of seconds, or None")
         limit_s = None if timeout is None else float(timeout)
-        return self._input(self._journal.issue(c.Input(timeout_s=limit_s)), limit_s)
+        return self._journal.lend(self._input(self._journal.issue(c.Input(timeout_s=limit_s)), limit_s))
 
     async def _input(self, index: int, limit_s: float | None) -> SessionTurn:
         async with asyncio.timeout(limit_s):
