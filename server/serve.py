@@ -5,6 +5,7 @@ end first and close their own sockets, and then uvicorn leaves.
 """
 
 import asyncio
+import logging
 import signal
 import socket
 import threading
@@ -81,7 +82,8 @@ async def serve_on(
     )
     if on_listening is not None:
         on_listening(url_of(listener))  # the socket listens already: who connects now is answered in a moment
-    await _Server(config, engine, stop).serve(sockets=[listener])
+    with _filtered(logging.getLogger("uvicorn.error")):
+        await _Server(config, engine, stop).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
@@ -108,9 +110,25 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _is_true_alarm(record: logging.LogRecord) -> bool:
+    """uvicorn 0.54 takes every refusal at the upgrade for a handshake that was forgotten; this application forgets none."""
+    return record.getMessage() != "ASGI callable returned without completing handshake."
+
+
+@contextmanager
+def _filtered(logger: logging.Logger) -> Iterator[None]:
+    logger.addFilter(_is_true_alarm)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_true_alarm)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises TurnlogError TL503."""
     try:
+        if not 0 <= port <= 65535:
+            raise OverflowError("a port is a number from 0 to 65535")  # getaddrinfo would take it modulo 65536
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address, family=family, backlog=2048)
     except (OSError, OverflowError, UnicodeError) as error:

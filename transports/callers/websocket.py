@@ -12,13 +12,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...core.errors import LinkClosed, ProtocolError
 
-__all__ = ["LIMIT_BYTES", "MAX_MESSAGE_BYTES", "CallerSocket"]
+__all__ = ["CLOSE_S", "LIMIT_BYTES", "MAX_MESSAGE_BYTES", "CallerSocket"]
 
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 """What may wait for a caller that does not read: over four minutes of 24 kHz PCM in base64."""
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """The largest message a caller may send, unless configured otherwise."""
-_CLOSE_S: Final = 5.0  # for what is queued and the close frame to leave
+CLOSE_S: Final = 5.0
+"""What is queued and the close frame have so long to leave."""
 _BINARY: Final = 1003
 _TOO_SLOW: Final = 1008
 _TOO_BIG: Final = 1009
@@ -27,11 +28,18 @@ _TOO_BIG: Final = 1009
 class CallerSocket:
     """One caller's WebSocket as a link; see core.ports.Link."""
 
-    def __init__(self, socket: WebSocket, *, max_bytes: int = MAX_MESSAGE_BYTES, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        *,
+        max_bytes: int = MAX_MESSAGE_BYTES,
+        limit_bytes: int = LIMIT_BYTES,
+        close_s: float = CLOSE_S,
+    ) -> None:
         self._socket = socket
         self._max_bytes = max_bytes
         self._limit_bytes = limit_bytes
-        self._writer = _Writer(socket)
+        self._writer = _Writer(socket, close_s)
         self._reading: asyncio.Timeout | None = None
         self._ended: LinkClosed | None = None  # by whichever side came first
 
@@ -70,13 +78,12 @@ class CallerSocket:
             raise self._ended
         if self._writer.waiting_bytes > self._limit_bytes:
             # An orderly close would wait behind those bytes.
-            raise self._end(_TOO_SLOW, f"the caller left more than {self._limit_bytes} bytes unread", within_s=0)
+            raise self._end(_TOO_SLOW, f"the caller left more than {self._limit_bytes} bytes unread", at_once=True)
         self._writer.put(message)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Send what is queued, then close; gives a caller that does not read five seconds. Closing twice does nothing."""
-        if self._ended is None:
-            self._end(code, reason)
+        """Send what is queued, then close; gives a caller that does not read close_s. Closing twice does nothing."""
+        self._end(code, reason)
         await self._writer.done.wait()
 
     # --- the server's side ---
@@ -92,10 +99,12 @@ class CallerSocket:
     def _why(self) -> LinkClosed:
         return self._ended or LinkClosed(1006, "the connection was lost")
 
-    def _end(self, code: int, reason: str, *, within_s: float = _CLOSE_S) -> LinkClosed:
-        """Close from our side, behind what is queued."""
+    def _end(self, code: int, reason: str, *, at_once: bool = False) -> LinkClosed:
+        """Close from our side, behind what is queued; what came first stays."""
+        if self._ended is not None:
+            return self._ended
         self._ended = LinkClosed(code, reason)
-        self._writer.finish(_Goodbye(code, reason.encode()[:123].decode(errors="ignore")), within_s)
+        self._writer.finish(_Goodbye(code, reason.encode()[:123].decode(errors="ignore")), at_once=at_once)
         return self._ended
 
     def _peer_closed(self, message: MutableMapping[str, Any]) -> LinkClosed:
@@ -110,7 +119,7 @@ class CallerSocket:
                 reason = f"TL306 {cause.message}"
             self._ended = LinkClosed(code, reason or "")
             self._ended.__cause__ = cause
-        self._writer.finish(None, 0)
+        self._writer.finish(None, at_once=True)
         return self._ended
 
 
@@ -122,8 +131,9 @@ class _Goodbye(NamedTuple):
 class _Writer:
     """Writes one message after the other; a deadline, once set, bounds all that is left."""
 
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: WebSocket, close_s: float) -> None:
         self._socket = socket
+        self._close_s = close_s
         self._queue: asyncio.Queue[bytes | _Goodbye | None] = asyncio.Queue()
         self._deadline: float | None = None
         self._writing: asyncio.Timeout | None = None
@@ -134,10 +144,10 @@ class _Writer:
         self._queue.put_nowait(message)
         self.waiting_bytes += len(message)
 
-    def finish(self, goodbye: _Goodbye | None, within_s: float) -> None:
+    def finish(self, goodbye: _Goodbye | None, *, at_once: bool) -> None:
         """Nothing comes after this; without a goodbye the connection is gone already."""
         self._queue.put_nowait(goodbye)
-        self._deadline = asyncio.get_running_loop().time() + within_s
+        self._deadline = asyncio.get_running_loop().time() + (0 if at_once else self._close_s)
         if self._writing is not None:
             self._writing.reschedule(self._deadline)
 

@@ -1,0 +1,112 @@
+"""A server for the tests: a real engine, store, provider and socket, and at the end the proof that all was left in order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from openai import AsyncOpenAI
+
+from turnlog.core import events as e
+from turnlog.core.codec import decode
+from turnlog.engine.app import App
+from turnlog.engine.engine import Engine
+from turnlog.engine.replay import replay
+from turnlog.server.serve import DEFAULTS, ServerSettings, listen, serve_on, url_of
+from turnlog.store.open import open_store
+from turnlog.store.port import Store
+from turnlog.transports.providers.local import LocalProvider
+from turnlog.transports.speech.engines import EngineStatus, Speech, SpeechEngines
+
+__all__ = ["Hosted", "client_of", "encode", "hosted", "silent_speech", "user_item"]
+
+
+class Hosted:
+    """A server under test. `stop` makes it leave."""
+
+    def __init__(self, url: str, engine: Engine, store: Store, stop: asyncio.Event) -> None:
+        self.url = url
+        self.engine = engine
+        self.store = store
+        self.stop = stop
+
+    def socket_url(self, target: str | None = "hotel.desk") -> str:
+        """Where callers of a target connect."""
+        query = "" if target is None else f"?model={target}"
+        return self.url.replace("http", "ws", 1) + "/v1/realtime" + query
+
+    async def events(self, session: str) -> list[Any]:
+        """The session's log so far, decoded."""
+        return [decode(recorded) async for recorded in self.store.read(session)]
+
+    async def ended(self, session: str) -> e.SessionEnded:
+        """Wait until the session is over; its end."""
+        if live := self.engine.sessions.get(session):
+            await live.ended()
+        last = (await self.events(session))[-1]
+        assert isinstance(last, e.SessionEnded)
+        return last
+
+    async def only_session(self) -> str:
+        """The one session there is in the store."""
+        (row,) = await self.store.sessions()
+        return row.session
+
+
+@asynccontextmanager
+async def hosted(
+    app: App, folder: Path, *, settings: ServerSettings = DEFAULTS, speech: Speech | None = None
+) -> AsyncIterator[Hosted]:
+    """Serve `app` on a free port of loopback; says come as text unless `speech` is given.
+
+    Afterwards every session must have ended, verify, and replay identically, and no task may be left.
+    """
+    before = asyncio.all_tasks()
+    store = await asyncio.to_thread(open_store, f"sqlite:///{folder / 'calls.db'}")
+    stop = asyncio.Event()
+    provider = LocalProvider(speech=speech or silent_speech())
+    with listen("127.0.0.1", 0) as listener:
+        async with Engine(app, store=store, providers={"local": provider}) as engine:
+            serving = asyncio.create_task(serve_on(listener, engine, stop, settings=settings))
+            try:
+                yield Hosted(url_of(listener), engine, store, stop)
+            finally:
+                stop.set()
+                await serving
+    for row in await store.sessions():
+        assert row.status == "ended"
+        report = await store.verify(row.session)
+        assert report.ok, report.problems
+        events = list(store.scan(row.session))
+        assert (await asyncio.to_thread(replay, events, app.resolve(row.target).handler)).complete
+    await store.close()
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()
+
+
+def silent_speech() -> Speech:
+    """No engine of any kind: says come as text at once, and nothing is heard."""
+    missing = "left out by the test"
+    engines = SpeechEngines(
+        voice_activity=EngineStatus(kind="voice activity", missing=missing),
+        recognition=EngineStatus(kind="recognition", missing=missing),
+        synthesis=EngineStatus(kind="synthesis", missing=missing),
+    )
+    return Speech(engines=engines, voice_activity=None, recogniser=None, synthesiser=None)
+
+
+def client_of(server: Hosted, key: str = "none") -> AsyncOpenAI:
+    """The official SDK, pointed at the server."""
+    return AsyncOpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
+
+
+def user_item(text: str) -> Any:
+    """A typed contribution of the user, for conversation.item.create."""
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+
+def encode(message: object) -> str:
+    """A message as JSON text."""
+    return msgspec.json.encode(message).decode()

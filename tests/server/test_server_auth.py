@@ -1,0 +1,90 @@
+"""Who is let in, by what a request shows and where it comes from."""
+
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from turnlog.core.errors import TurnlogError
+from turnlog.server.auth import Keys, digest, new_token
+
+
+def request(client: str | None = "127.0.0.1", subprotocols: list[str] | None = None, **headers: str) -> HTTPConnection:
+    """An upgrade request as the server hands it on."""
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope: dict[str, Any] = {"type": "websocket", "headers": raw, "subprotocols": subprotocols or []}
+    return HTTPConnection({**scope, "client": None if client is None else (client, 50000)})
+
+
+SHOWN = [
+    request(authorization="Bearer k2"),
+    request(authorization="bearer  k2"),
+    request(x_api_key="k2"),
+    request(subprotocols=["realtime", "openai-insecure-api-key.k2", "openai-beta.realtime-v1"]),
+    request(client="192.0.2.7", x_api_key="k2"),
+]
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_each_of_the_keys_opens_in_each_of_the_three_places(shown: HTTPConnection) -> None:
+    """A key is taken from Authorization, X-API-Key or the subprotocol, wherever the peer is."""
+    Keys(["k1", "k2"]).check(shown)
+
+
+NOT_SHOWN = [request(), request(authorization="Basic k1"), request(authorization="Bearer "), request(subprotocols=["realtime"])]
+
+
+@pytest.mark.parametrize("shown", NOT_SHOWN)
+def test_with_keys_configured_loopback_needs_one_too(shown: HTTPConnection) -> None:
+    """No key is TL501, and the hint says where to put one."""
+    with pytest.raises(TurnlogError, match="TL501 this server needs an API key") as caught:
+        Keys(["k1"]).check(shown)
+    assert "Authorization: Bearer" in caught.value.hint
+
+
+@pytest.mark.parametrize("wrong", ["sk-", "sk-11", "SK-1", "sk-ж"])
+def test_a_wrong_key_is_refused_and_not_repeated(wrong: str) -> None:
+    """TL501 without the key that was tried."""
+    with pytest.raises(TurnlogError, match="TL501") as caught:
+        Keys(["sk-1"]).check(request(x_api_key=wrong))
+    assert wrong not in str(caught.value)
+
+
+def test_an_empty_key_is_no_key() -> None:
+    """A key of no characters (an empty environment variable) neither opens nor closes anything."""
+    Keys([""]).check(request())
+    with pytest.raises(TurnlogError, match="TL501"):
+        Keys(["", "k1"]).check(request(x_api_key=""))
+
+
+@pytest.mark.parametrize("client", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+def test_without_keys_loopback_is_let_in(client: str) -> None:
+    """Every spelling of loopback."""
+    Keys().check(request(client=client))
+
+
+@pytest.mark.parametrize("client", ["192.0.2.7", "0.0.0.0", "::ffff:192.0.2.7", "2001:db8::1", "testclient", None])
+def test_without_keys_nobody_else_is_let_in(client: str | None) -> None:
+    """Another machine, and a peer without an address, get TL501."""
+    with pytest.raises(TurnlogError, match="TL501 this server has no keys and is open to its own machine only"):
+        Keys().check(request(client=client))
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:8080"])
+def test_without_keys_pages_of_this_machine_are_let_in(origin: str) -> None:
+    """A page that this machine serves may call."""
+    Keys().check(request(origin=origin))
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1.evil.example", "null", "file://"])
+def test_without_keys_foreign_pages_in_a_local_browser_are_refused(origin: str) -> None:
+    """A browser lets any page open a WebSocket to loopback: its Origin tells."""
+    with pytest.raises(TurnlogError, match="TL501"):
+        Keys().check(request(origin=origin))
+
+
+def test_tokens_are_random_and_kept_as_digests() -> None:
+    """256 bits of randomness; the digest does not show them."""
+    tokens = {new_token() for _ in range(100)}
+    assert len(tokens) == 100 and min(map(len, tokens)) >= 43
+    assert {len(digest(token)) for token in tokens} == {32}
