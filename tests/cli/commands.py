@@ -1,0 +1,84 @@
+"""The command line as a user has it: processes of their own, in a folder of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HIDE = """
+import sys
+HIDDEN = {names!r}
+class Hiding:
+    def __init__(self, finder): self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in HIDDEN else self.finder.find_spec(name, path, target)
+    def __getattr__(self, name): return getattr(self.finder, name)
+sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
+"""
+
+
+class Command(NamedTuple):
+    """`python -m turnlog` in a folder."""
+
+    folder: Path
+    hidden: Path | None = None
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Ours, without what a developer may have set for turnlog."""
+        unset = ("TURNLOG_", "OPENAI_", "COVERAGE_", "PYTHON")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
+        path = os.pathsep.join(str(part) for part in (self.hidden, ROOT) if part)
+        return {**clean, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **more}
+
+    def start(self, *words: str | Path, stdin: int = subprocess.DEVNULL, **environment: str) -> "subprocess.Popen[str]":
+        """Start it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "turnlog", *map(str, words)],
+            cwd=self.folder,
+            env=self.environment(**environment),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def run(self, *words: str | Path, typed: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run it to its end."""
+        process = self.start(*words, stdin=subprocess.PIPE, **environment)
+        return finish(process, typed)
+
+    def without(self, *packages: str) -> "Command":
+        """The same on a machine where these packages are not installed."""
+        hidden = self.folder / "hidden"
+        hidden.mkdir(exist_ok=True)
+        (hidden / "sitecustomize.py").write_text(HIDE.format(names=set(packages)))
+        return self._replace(hidden=hidden)
+
+
+def finish(process: "subprocess.Popen[str]", typed: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """Wait for a process to end; one that hangs is killed and fails the test."""
+    try:
+        out, err = process.communicate(typed, timeout=120)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"turnlog did not end\n{out}\n{err}")
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+class Typed(NamedTuple):
+    """A typed demo that was held once for all tests that only read its log."""
+
+    folder: Path
+    done: "subprocess.CompletedProcess[str]"
+
+    @property
+    def command(self) -> Command:
+        """The command, where the log is out/demo.db."""
+        return Command(self.folder)
