@@ -1,6 +1,7 @@
 """A server for the tests: a real engine, store, provider and socket, and at the end the proof that all was left in order."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import msgspec
 from openai import AsyncOpenAI
+from websockets.asyncio.client import ClientConnection
 
 from turnlog.core import events as e
 from turnlog.core.codec import decode
@@ -20,7 +22,7 @@ from turnlog.store.port import Store
 from turnlog.transports.providers.local import LocalProvider
 from turnlog.transports.speech.engines import EngineStatus, Speech, SpeechEngines
 
-__all__ = ["Hosted", "client_of", "encode", "hosted", "silent_speech", "user_item"]
+__all__ = ["Hosted", "client_of", "encode", "hosted", "receive", "silent_speech", "user_item"]
 
 
 class Hosted:
@@ -110,3 +112,11 @@ def user_item(text: str) -> Any:
 def encode(message: object) -> str:
     """A message as JSON text."""
     return msgspec.json.encode(message).decode()
+
+
+async def receive(caller: ClientConnection, *kinds: str) -> dict[str, Any]:
+    """The next message of one of these types on a bare socket."""
+    while True:
+        message: dict[str, Any] = json.loads(await caller.recv())
+        if message["type"] in kinds:
+            return message

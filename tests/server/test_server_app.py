@@ -1,5 +1,6 @@
 """The plain HTTP side of the control plane, and who is refused at the upgrade: with real clients."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from websockets.typing import Subprotocol
 import turnlog
 from tests.server.hosting import Hosted, client_of, hosted
 from turnlog.server.auth import digest
-from turnlog.server.serve import ServerSettings
+from turnlog.server.serve import ServerSettings, listen, serve_on, url_of
+from turnlog.store.open import open_store
 
 app = turnlog.App("hotel")
 
@@ -156,3 +158,18 @@ async def test_the_upgrade_names_the_session_and_gives_a_token_that_is_kept_as_a
     await server.ended(session)
     stored = [recorded.data or b"" async for recorded in server.store.read(session)]
     assert not [data for data in stored if token.encode() in data]
+
+
+async def test_a_log_that_cannot_be_written_is_503(caplog: pytest.LogCaptureFixture) -> None:
+    """No call without a log: refused at the upgrade, and reported."""
+    store = open_store("memory://")
+    stop = asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        async with turnlog.Engine(app, store=store) as engine:
+            serving = asyncio.create_task(serve_on(listener, engine, stop))
+            await store.close()
+            status, error, _ = await refusal(f"{url_of(listener).replace('http', 'ws')}/v1/realtime?model=hotel.desk")
+            stop.set()
+            await serving
+    assert (status, error["code"], error["type"]) == (503, "TL410", "server_error")
+    assert "a caller could not be served: TL410" in caplog.text
