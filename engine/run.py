@@ -80,9 +80,12 @@ class SessionRun:
         self._fire_timer(now_ns)
         if not any(isinstance(staged.event, e.LinkReady) for staged in self.core.staged):
             self.core.sends_due(now_ns)  # else in the next round: what callers said before goes first
+        sends = self._present(answers, 0, now_ns)
+        told = len(self.core.staged)
         if not any(isinstance(staged.event, DELIVERED) for staged in self.core.staged):
             self.core.close_when_done(now_ns)
-        sends = self._present(answers, now_ns)
+        if not self.core.ended:  # nothing is sent, and nothing recorded, behind SessionEnded
+            sends += self._present([], told, now_ns)
         return Step(self.core.events_to_append(), segments, sends, media)
 
     def _take(self, item: Input | Asked | FirstAudio, now_ns: int, answers: list[tuple[Line, bytes, int]]) -> None:
@@ -133,10 +136,10 @@ class SessionRun:
         if timer and now_ns >= timer[1]:
             self.core.record(e.TimerFired(timer=timer[0], deadline_ns=timer[1]), e.Root.TIMER, now_ns)
 
-    def _present(self, answers: list[tuple[Line, bytes, int]], now_ns: int) -> list[tuple[Line, bytes]]:
-        """Stage the messages that tell the peers of the new facts, behind the protocol's own answers."""
+    def _present(self, answers: list[tuple[Line, bytes, int]], start: int, now_ns: int) -> list[tuple[Line, bytes]]:
+        """Stage the messages that tell the peers of the facts staged from `start` on, behind the protocol's own answers."""
         told = list(answers)
-        for staged in list(self.core.staged):
+        for staged in self.core.staged[start:]:
             for line in self.lines.values():
                 if staged.seq >= line.since:  # a peer learns of nothing before its own line stands
                     told += [(line, raw, staged.seq) for raw in self._told(line, staged)]
@@ -148,9 +151,7 @@ class SessionRun:
         try:
             return line.leg.present(staged, self.core.state)
         except TurnlogError as error:  # the other side's fact breaks this side's protocol, e.g. an item's id used twice
-            self.core.record(
-                e.PeerFaulted(link=line.name, code=error.code, message=error.message), staged.seq, staged.at_ns
-            )
+            self.core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), staged.seq, staged.at_ns)
             return line.leg.owed()
 
     def _time_decides(self, now_ns: int) -> bool:
@@ -294,7 +295,7 @@ def _call_event(index: int, result: bytes | None, error: BaseException | None) -
     return e.CallCompleted(index=index, result=result or b"\xc0")
 
 
-async def in_callback(function: Callable[..., None], *args: Any) -> None:
+async def in_callback(function: Callable[..., object], *args: Any) -> None:
     """Run a function in a callback of the running loop: a handler's loop must not be driven inside a host task (3.14)."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()

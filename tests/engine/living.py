@@ -246,7 +246,7 @@ def of_type(store: Store, session: str, kind: type[E]) -> list[E]:
 def assert_rebuilt(store: Store, session: str, track: str, expected: list[bytes], *, whole: bool = True) -> None:
     """The messages of a track, from events and media, have ordinals without gap and are what the peer sent or received."""
     link, _, direction = track.partition(".")
-    kind = e.TransportReceived if direction == "in" else e.TransportSent
+    kind: type[e.TransportReceived | e.TransportSent] = e.TransportReceived if direction == "in" else e.TransportSent
     messages = {event.n: event.data for event in of_type(store, session, kind) if event.link == link}
     for segment in store.scan_segments(session, track):
         assert segment.dur_ns <= 200_000_000
@@ -299,9 +299,7 @@ class Living:
             return await self.session.ended()
 
 
-def app_of(
-    handler: Callable[..., Awaitable[Any]], tools: dict[str, Callable[..., Any]] | None = None, **options: Any
-) -> App:
+def app_of(handler: Callable[..., Awaitable[Any]], tools: dict[str, Callable[..., Any]] | None = None, **options: Any) -> App:
     """An app "hotel" with the session "desk", answered by this handler, and tools by name."""
     app = App("hotel")
     for name, function in (tools or {}).items():

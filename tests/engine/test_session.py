@@ -209,14 +209,14 @@ async def test_what_cannot_be_stored_is_refused_at_the_call(ask: Callable[[Realt
     assert [say.index for say in alive.of(e.SayRequested)] == [1]
 
 
-@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
-async def test_input_needs_a_positive_timeout(timeout: float) -> None:
+@pytest.mark.parametrize("limit_s", [0, -1.0, float("nan")])
+async def test_input_needs_a_positive_timeout(limit_s: float) -> None:
     """A timeout that is no positive number is a ValueError at the call."""
     raised: list[ValueError] = []
 
     async def desk(session: RealtimeSession) -> None:
         try:
-            session.input(timeout=timeout)
+            await session.input(timeout=limit_s)
         except ValueError as error:
             raised.append(error)
 
@@ -324,8 +324,7 @@ async def test_the_caller_has_gone() -> None:
         return "noted"
 
     async def desk(session: RealtimeSession) -> None:
-        async for turn in session.turns():
-            seen.append(turn.text)
+        seen.extend([turn.text async for turn in session.turns()])
         for ask in (session.input, lambda: session.say("Hello?"), session.end):
             try:
                 await ask()
@@ -354,8 +353,7 @@ async def test_turns_that_came_before_the_end_are_still_read() -> None:
 
     async def desk(session: RealtimeSession) -> None:
         await session.call("hold")
-        async for turn in session.turns():
-            seen.append(turn.text)
+        seen.extend([turn.text async for turn in session.turns()])
 
     async with living(desk, tools={"hold": hold}) as alive:
         alive.caller.type("last words")
