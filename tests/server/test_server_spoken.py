@@ -15,7 +15,9 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 import turnlog
 from tests.server.hosting import client_of, hosted
 from turnlog.core import events as e
+from turnlog.transports.realtime.g711 import decode_ulaw, encode_ulaw
 from turnlog.transports.speech.engines import Speech, load
+from turnlog.transports.speech.resample import Resampler
 
 QUESTION = Path(__file__).resolve().parents[2] / "examples" / "audio" / "2-breakfast.wav"  # "What time is breakfast?"
 RATE = 24_000
@@ -52,19 +54,19 @@ def question() -> bytes:
         return frames + bytes(2 * RATE)
 
 
-async def speak(connection: AsyncRealtimeConnection, pcm: bytes) -> None:
+async def speak(connection: AsyncRealtimeConnection, audio: bytes, frame: int) -> None:
     """Stream audio as a microphone does: 20 ms every 20 ms."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    for n, start in enumerate(range(0, len(pcm), FRAME)):
+    for n, start in enumerate(range(0, len(audio), frame)):
         await asyncio.sleep(max(0.0, begun + n * 0.02 - loop.time()))
-        await connection.input_audio_buffer.append(audio=base64.b64encode(pcm[start : start + FRAME]).decode())
+        await connection.input_audio_buffer.append(audio=base64.b64encode(audio[start : start + frame]).decode())
 
 
 @asynccontextmanager
-async def speaking(connection: AsyncRealtimeConnection, pcm: bytes) -> AsyncIterator[None]:
+async def speaking(connection: AsyncRealtimeConnection, audio: bytes, frame: int = FRAME) -> AsyncIterator[None]:
     """Stream audio meanwhile."""
-    task = asyncio.create_task(speak(connection, pcm))
+    task = asyncio.create_task(speak(connection, audio, frame))
     try:
         yield
     finally:
@@ -142,3 +144,20 @@ async def test_speech_during_a_say_is_the_next_turn_and_cuts_nothing(tmp_path: P
     assert [one.status for one in log if isinstance(one, e.SaySettled)] == ["played", "played"]
     kinds = [type(one) for one in log]
     assert kinds.index(e.SpeechStarted) < kinds.index(e.SaySettled)
+
+
+async def test_a_caller_may_speak_and_hear_g711(tmp_path: Path, speech: Speech) -> None:
+    """session.update sets the formats of both directions: the call goes on in 8 kHz mu-law."""
+    microphone = Resampler(RATE, 8000)
+    spoken = encode_ulaw(microphone.feed(question()) + microphone.flush())
+    async with hosted(app, tmp_path, speech=speech) as server:
+        async with client_of(server).realtime.connect(model="hotel.desk") as connection:
+            seen: list[Any] = []
+            await response(connection, seen)
+            telephone: Any = {"format": {"type": "audio/pcmu"}}
+            await connection.session.update(session={"type": "realtime", "audio": {"input": telephone, "output": telephone}})
+            async with speaking(connection, spoken, FRAME // 6):
+                answer, _ = await response(connection, seen)
+            assert [event.type async for event in connection] == []
+    assert speech.recogniser is not None
+    assert words(await asyncio.to_thread(speech.recogniser.recognise, decode_ulaw(answer), 8000)) == "the kitchen opens at seven"
