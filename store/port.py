@@ -1,15 +1,19 @@
-"""What turnlog asks of a store beyond core.ports.Log: the catalogue, callers, media and verification.
+"""What turnlog asks of a store beyond core.ports.Log: the catalogue, callers, media, the feed and verification.
 
 Protocols and plain values; sqlite.py and memory.py implement them and pass one contract suite. Times are ns since the
 Unix epoch.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from ..core.ports import Head, Log, Recorded, Segment, SessionRow
+from .tail import Tail
 
-__all__ = ["Caller", "Callers", "Catalogue", "MediaReads", "Problem", "Store", "VerifyReport"]
+__all__ = [
+    "Caller", "Callers", "Catalogue", "Feed", "FeedPage", "FeedReader", "MediaReads", "Problem", "Restores", "Store",
+    "VerifyReport",
+]  # fmt: skip
 
 
 class Caller(NamedTuple):
@@ -23,7 +27,7 @@ class Caller(NamedTuple):
 class Problem(NamedTuple):
     """One thing that does not verify. `seq` is the event's, or 0 where none is meant."""
 
-    kind: str  # gap | digest | chain | epoch | head | media_missing | media_digest | media_mismatch | media_unclaimed
+    kind: str  # gap, digest, chain, epoch, head, media_missing, media_digest, media_mismatch, media_unclaimed, archive
     seq: int
     detail: str
 
@@ -80,11 +84,62 @@ class MediaReads(Protocol):
     def segments(self, session: str, track: str, *, after: int = 0) -> AsyncIterator[Segment]:
         """The track's segments with n > `after`."""
 
-    def scan_segments(self, session: str, track: str, *, after: int = 0) -> Iterator[Segment]:
-        """The same, synchronously, off the event loop."""
+    def scan_segments(self, session: str, track: str, *, after: int = 0, erased: bool = False) -> Iterator[Segment]:
+        """The same, synchronously, off the event loop. `erased` gives those too whose data is gone, as b""."""
 
 
-class Store(Log, Catalogue, Callers, MediaReads, Protocol):
+class Restores(Protocol):
+    """Taking in what another store has recorded."""
+
+    async def restore(self, row: SessionRow, head: Head, events: Iterable[Recorded], segments: Iterable[Segment]) -> Head:
+        """Enter a whole session verbatim: seq, at_ns, epoch, digests and hashes stay. `head`: where it ends (its sid is ignored).
+
+        Verified while it is entered, and entered whole or not at all. A segment without data (b"") is an erased one.
+        Raises StoreError TL407 if it does not verify, TL409 if the session exists.
+        """
+
+
+class FeedPage(NamedTuple):
+    """Some committed events of all sessions, in the order of their commits.
+
+    `pos` is how far was read: every event up to there that was asked for stands in this page or an earlier one. `hash` is the
+    one of the event at `pos`, `newest` the position that was the newest when reading began.
+    """
+
+    entries: list[tuple[int, str, Recorded]]  # position, session, event
+    pos: int
+    hash: bytes
+    newest: int
+
+
+class FeedReader(Protocol):
+    """Reads the feed in short transactions, synchronously; usable from any one thread at a time. Positions begin at 1."""
+
+    epoch: str
+
+    def page(self, after: int, types: Collection[str] | None) -> FeedPage:
+        """The next events after a position; all types, or only those."""
+
+    def newest(self) -> int:
+        """The newest committed position, 0 in an empty store."""
+
+    def hash_at(self, pos: int) -> bytes | None:
+        """The hash of the event at a position; None where there is none."""
+
+    def close(self) -> None:
+        """Let go of what it holds. Closing twice does nothing."""
+
+
+class Feed(Protocol):
+    """All committed events of a store, in the order of their commits (store/feed.py makes an iterator of it)."""
+
+    tail: Tail
+
+    def feed_reader(self) -> FeedReader:
+        """A new reader. Blocks shortly. Raises StoreError TL404."""
+
+
+class Store(Log, Catalogue, Callers, MediaReads, Restores, Feed, Protocol):
     """Everything turnlog keeps."""
 
     def scan(self, session: str, *, after: int = 0, until: int | None = None, semantic: bool = False) -> Iterator[Recorded]:

@@ -17,13 +17,14 @@ __all__ = [
     "checkpoints",
     "dead_letters",
     "events",
+    "feed",
     "inbox",
     "media",
     "metadata",
     "sessions",
 ]
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration. A file stamped with anything else is older (upgraded on open) or newer (refused)."""
 
 NOT_SEMANTIC = ("TransportReceived", "TransportSent", "MediaRecorded")
@@ -109,6 +110,15 @@ inbox = Table(
     sqlite_autoincrement=True,
 )
 
+# One row: which feed this is. Whoever deletes events or puts others in their place writes a new epoch, and every cursor that
+# was given out before is refused.
+feed = Table(
+    "feed",
+    metadata,
+    Column("epoch", Text, primary_key=True),
+)
+
+# For stores whose projections live beside the log in one database. A SQLite file keeps them apart: see projection_file.py.
 checkpoints = Table(
     "checkpoints",
     metadata,
