@@ -39,6 +39,7 @@ bench: python ## the benchmarks, side by side with the libraries they compare wi
 docs: python ## the generated reference pages
 	@$(PYTHON) -m tools.setup test
 	@$(RUN) -m tools.gen_errors
+	@$(RUN) -m tools.gen_states
 
 lock: python ## resolve the locks anew, after a change in pyproject.toml
 	@$(PYTHON) -m tools.lock

@@ -19,8 +19,10 @@ __all__ = ["MS", "SITE", "START_NS", "Drive", "anatomy", "recorded", "replayed"]
 MS = 1_000_000
 START_NS = 1_000 * MS
 SITE = c.Site("desk.py", 7)
-_DELIVERED = (e.SayRequested, e.CallCompleted, e.CallFailed, e.EndRequested, e.TurnEnded, e.SaySettled, e.CallersGone)
-_DELIVERED += (e.SessionEnding, e.TimerFired)
+_DELIVERED = (
+    *(e.SayRequested, e.CallCompleted, e.CallFailed, e.EndRequested, e.TurnEnded),
+    *(e.SaySettled, e.CallersGone, e.SessionEnding, e.TimerFired),
+)
 
 
 class Drive:

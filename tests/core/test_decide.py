@@ -373,10 +373,8 @@ def test_ids_come_from_the_index() -> None:
     drive.command(c.Input())
     drive.command(c.Say(text="x"))
     drive.command(c.Call(target="t"))
-    assert [getattr(event, "say", None) or getattr(event, "call", None) for event in drive.of(e.SayRequested, e.CallRequested)] == [
-        "say_2",
-        "call_3",
-    ]
+    assert [getattr(event, "say", "") for event in drive.of(e.SayRequested)] == ["say_2"]
+    assert [getattr(event, "call", "") for event in drive.of(e.CallRequested)] == ["call_3"]
 
 
 @pytest.mark.parametrize(
@@ -405,7 +403,10 @@ def test_every_command_is_journaled(command: c.Command, kind: type[e.Event]) -> 
         (c.End(reason="bye"), e.SessionEnding(reason="bye", drain=True)),
         (c.End(reason="bye", drain=False), e.SessionEnding(reason="bye", drain=False)),
         (c.Return(), e.SessionEnding(reason="completed", drain=True)),
-        (c.Fail(type_name="KeyError", message="'x'"), e.SessionEnding(reason="handler_failed", code="TL106", detail="KeyError: 'x'")),
+        (
+            c.Fail(type_name="KeyError", message="'x'"),
+            e.SessionEnding(reason="handler_failed", code="TL106", detail="KeyError: 'x'"),
+        ),
     ],
 )
 def test_how_a_handler_ends_its_session(command: c.Command, ending: e.SessionEnding) -> None:

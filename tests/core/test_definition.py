@@ -18,7 +18,7 @@ from turnlog.core.definition import (
 from turnlog.core.errors import DefinitionError
 
 # AgentField's dataclass SessionDefinition, field by field, and its defaults.
-AGENTFIELD = {
+AGENTFIELD: dict[str, Any] = {
     "name": None,
     "provider": None,
     "transport": None,
@@ -32,6 +32,10 @@ AGENTFIELD = {
     "metadata": {},
     "turn_detection": None,
 }
+
+
+NO_THRESHOLDS: list[Any] = [-0.1, 1.1, True, "0.5", None, float("nan"), float("inf"), 10**400, []]
+NO_EAGERNESS: list[Any] = ["AUTO", "", None, []]
 
 
 def define(**options: Any) -> SessionDefinition:
@@ -202,7 +206,7 @@ def test_what_was_declared_stands_over_the_defaults() -> None:
         ({"type": "semantic_vad", "interrupt_response": None}, "turn_detection.interrupt_response must be a boolean"),
         *(
             ({"type": "server_vad", "threshold": value}, "turn_detection.threshold must be a finite number between 0 and 1")
-            for value in (-0.1, 1.1, True, "0.5", None, float("nan"), float("inf"), 10**400, [])
+            for value in NO_THRESHOLDS
         ),
         *(
             ({"type": "server_vad", key: value}, f"turn_detection.{key} must be a non-negative integer")
@@ -214,7 +218,7 @@ def test_what_was_declared_stands_over_the_defaults() -> None:
                 {"type": "semantic_vad", "eagerness": value},
                 "turn_detection.eagerness must be auto, low, medium, or high",
             )
-            for value in ("AUTO", "", None, [])
+            for value in NO_EAGERNESS
         ),
     ],
 )

@@ -5,7 +5,16 @@ import re
 import pytest
 
 from turnlog.core import errors
-from turnlog.core.errors import CODES, DefinitionError, Fenced, LinkClosed, MissingExtra, StepError, TurnlogError, WrongExpectedSeq
+from turnlog.core.errors import (
+    CODES,
+    DefinitionError,
+    Fenced,
+    LinkClosed,
+    MissingExtra,
+    StepError,
+    TurnlogError,
+    WrongExpectedSeq,
+)
 
 
 def test_an_error_shows_its_code_message_and_hint() -> None:
