@@ -16,7 +16,7 @@ from .connect import store_error
 from .rows import EventRow, MediaRow
 from .schema import EVENT_COLUMNS, MEDIA_COLUMNS
 
-__all__ = ["Append", "Outcome", "commit"]
+__all__ = ["ADD_EVENT", "ADD_MEDIA", "Append", "Outcome", "commit"]
 
 Outcome = Head | StoreError
 
@@ -26,9 +26,9 @@ _MOVE_HEAD = "UPDATE sessions SET head_seq = ?, head_hash = ? WHERE id = ? AND h
 _SET_STATUS = """UPDATE sessions SET status = ?1, ended = CASE WHEN ?1 = 'ended' THEN COALESCE(?2,
     (SELECT at_ns FROM events WHERE sid = sessions.id AND seq = sessions.head_seq), created) END WHERE id = ?3"""
 _EVENT_PLACES = f"({', '.join('?' * (len(EVENT_COLUMNS) + 1))})"
-_ADD_EVENT = f"INSERT INTO events (sid, {', '.join(EVENT_COLUMNS)}) VALUES {_EVENT_PLACES}"
-_ADD_EVENTS = [(rows, _ADD_EVENT + f", {_EVENT_PLACES}" * (rows - 1)) for rows in (64, 16, 4)]
-_ADD_MEDIA = f"INSERT INTO media (sid, {', '.join(MEDIA_COLUMNS)}) VALUES ({', '.join('?' * (len(MEDIA_COLUMNS) + 1))})"
+ADD_EVENT = f"INSERT INTO events (sid, {', '.join(EVENT_COLUMNS)}) VALUES {_EVENT_PLACES}"
+_ADD_EVENTS = [(rows, ADD_EVENT + f", {_EVENT_PLACES}" * (rows - 1)) for rows in (64, 16, 4)]
+ADD_MEDIA = f"INSERT INTO media (sid, {', '.join(MEDIA_COLUMNS)}) VALUES ({', '.join('?' * (len(MEDIA_COLUMNS) + 1))})"
 
 # What sqlite3 raises: its own errors, and Python's for a value that is no 64-bit integer or no UTF-8.
 _DATA_ERRORS = (sqlite3.Error, OverflowError, ValueError, TypeError)
@@ -99,7 +99,7 @@ def _write(raw: sqlite3.Connection, group: Sequence[Append]) -> list[Outcome]:
             outcomes.append(_refusal(raw, append.head))
     _insert(raw, events)
     if segments:
-        raw.executemany(_ADD_MEDIA, segments)
+        raw.executemany(ADD_MEDIA, segments)
     return outcomes
 
 
@@ -112,7 +112,7 @@ def _insert(raw: sqlite3.Connection, events: list[EventRow]) -> None:
             raw.execute(sql, list(chain.from_iterable(events[at : at + rows])))
             at += rows
     for row in events[at:]:
-        raw.execute(_ADD_EVENT, row)
+        raw.execute(ADD_EVENT, row)
 
 
 def _refusal(raw: sqlite3.Connection, head: Head) -> StoreError:

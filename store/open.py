@@ -1,14 +1,15 @@
-"""A store from its URL."""
+"""A store from its URL. A file whose name ends in .turnlog is an archive: a store of one session, for reading."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ..core.errors import StoreError
+from .archive import SUFFIX, open_archive
 from .memory import MemoryStore
 from .port import Store
 from .sqlite import SqliteReadOnly, SqliteStore
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "store_path"]
 
 _SHAPES = 'use "memory://", "sqlite:///calls.db" (relative), "sqlite:////var/lib/calls.db" (absolute), or a path'
 
@@ -23,20 +24,25 @@ def open_store(url: str | Path, *, durability: str = "normal", read_only: bool =
         raise StoreError("TL404", f"durability {durability!r} is not known", 'use "normal" or "full" (survives power loss)')
     text = str(url)
     scheme, separator, rest = text.partition("://")
-    if not separator:
-        path = Path(text)
-    elif scheme == "memory" and not rest:
+    if scheme == "memory" and separator and not rest:
         return MemoryStore()
-    elif scheme == "sqlite":
-        path = _path(text)
-    else:
-        raise StoreError("TL404", f"no store for {scheme}:// here", _SHAPES)
+    path = store_path(text)
     if text == "" or path.is_dir():
         raise StoreError("TL404", f"{text!r} names no file", _SHAPES)
+    if path.suffix == SUFFIX:
+        if not read_only:
+            raise StoreError("TL410", f"{path} is an archive, which is only read", "`turnlog import` takes it into a store")
+        return open_archive(path)
     return SqliteReadOnly(path) if read_only else SqliteStore(path, durability=durability)
 
 
-def _path(url: str) -> Path:
+def store_path(url: str) -> Path:
+    """The file that a URL or a bare path names. Raises StoreError TL404 if it names none."""
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        return Path(url)
+    if scheme != "sqlite":
+        raise StoreError("TL404", f"no store for {scheme}:// here", _SHAPES)
     parts = urlsplit(url)
     name = unquote(parts.path)[1:]  # after the third slash: relative, unless a fourth follows
     if parts.netloc or not name or parts.query:
