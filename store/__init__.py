@@ -1,5 +1,9 @@
 """The log: SQLite and memory behind one port."""
 
+from .archive import Archive, open_archive
+from .archive_survey import Counts
+from .archive_write import export_archive, import_archive
+from .feed import FeedEntry, feed
 from .media import MAX_SEGMENT_BYTES, MAX_SEGMENT_MS, Message, PackedSegment, SegmentBuilder, rebuild
 from .open import open_store
 from .port import Caller, Problem, Store, VerifyReport
@@ -7,13 +11,20 @@ from .port import Caller, Problem, Store, VerifyReport
 __all__ = [
     "MAX_SEGMENT_BYTES",
     "MAX_SEGMENT_MS",
+    "Archive",
     "Caller",
+    "Counts",
+    "FeedEntry",
     "Message",
     "PackedSegment",
     "Problem",
     "SegmentBuilder",
     "Store",
     "VerifyReport",
+    "export_archive",
+    "feed",
+    "import_archive",
+    "open_archive",
     "open_store",
     "rebuild",
 ]

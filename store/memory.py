@@ -4,15 +4,19 @@ Every operation is whole before it first awaits, so no lock is needed on one eve
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..core.chain import GENESIS
 from ..core.errors import Fenced, StoreError, WrongExpectedSeq
 from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
+from .memory_feed import MemoryFeedReader
 from .port import Caller, VerifyReport
+from .restore import enter
 from .rows import chained, placed
 from .schema import NOT_SEMANTIC
+from .tail import Tail
 from .verify import verify_log
 
 __all__ = ["MemoryStore"]
@@ -25,6 +29,11 @@ class _Stream:
     events: list[Recorded] = field(default_factory=list)
     tracks: dict[str, dict[int, Segment]] = field(default_factory=dict)
 
+    def place(self, segments: Iterable[Segment]) -> None:
+        """Take segments into their tracks."""
+        for segment in segments:
+            self.tracks.setdefault(segment.track, {})[segment.n] = segment
+
 
 class MemoryStore:
     """A store that lasts as long as this object."""
@@ -33,6 +42,9 @@ class MemoryStore:
         self._streams: dict[str, _Stream] = {}
         self._callers: dict[bytes, Caller] = {}
         self._closed = False
+        self._committed: list[tuple[str, Recorded]] = []  # of all sessions; a position is an index + 1
+        self._feed_epoch = secrets.token_hex(8)
+        self.tail = Tail()
 
     # --- writing ---
 
@@ -44,6 +56,19 @@ class MemoryStore:
         head = Head(row.session, len(self._streams) + 1, 1, 0, GENESIS)
         self._streams[row.session] = _Stream(row._replace(head_seq=0), head)
         return head
+
+    async def restore(self, row: SessionRow, head: Head, events: Iterable[Recorded], segments: Iterable[Segment]) -> Head:
+        """Enter a recorded session verbatim, verified and whole or not at all: see port.Restores. Raises TL407, TL409."""
+        self._must_be_open()
+        if row.session in self._streams:
+            raise StoreError("TL409", f"session {row.session!r} exists already", "it cannot be entered twice")
+        listed = head._replace(sid=len(self._streams) + 1)
+        stream = _Stream(row, listed)
+        enter(listed, events, segments, stream.events.extend, stream.place)
+        self._streams[row.session] = stream
+        self._committed += [(row.session, event) for event in stream.events]
+        self.tail.moved()
+        return listed
 
     async def append(
         self, head: Head, events: Sequence[Draft], segments: Sequence[Segment] = (), *, status: str | None = None
@@ -61,12 +86,14 @@ class MemoryStore:
         if len(set(names)) < len(names) or any(n in stream.tracks.get(track, ()) for track, n in names):
             raise StoreError("TL406", f"session {head.session}: a segment is there already", "nothing of this append was written")
         stream.head = after
-        stream.events += [Recorded(*row[1:]) for row in rows]
-        for segment in segments:
-            stream.tracks.setdefault(segment.track, {})[segment.n] = segment
+        recorded = [Recorded(*row[1:]) for row in rows]
+        stream.events += recorded
+        self._committed += [(head.session, event) for event in recorded]
+        stream.place(segments)
         if status is not None:
             last_ns = stream.events[-1].at_ns if stream.events else stream.row.created_ns
             stream.row = stream.row._replace(status=status, ended_ns=last_ns if status == "ended" else None)
+        self.tail.moved()
         return after
 
     async def claim(self, session: str, *, owner: str = "") -> Head:
@@ -85,6 +112,7 @@ class MemoryStore:
     async def close(self) -> None:
         """Later writes raise StoreError TL410; what is there can still be read."""
         self._closed = True
+        self.tail.close()
 
     # --- reading ---
 
@@ -101,15 +129,19 @@ class MemoryStore:
         for event in self.scan(session, after=after, until=until, semantic=semantic):
             yield event
 
-    def scan_segments(self, session: str, track: str, *, after: int = 0) -> Iterator[Segment]:
-        """The track's segments with n > `after`. Raises StoreError TL408."""
+    def scan_segments(self, session: str, track: str, *, after: int = 0, erased: bool = False) -> Iterator[Segment]:
+        """The track's segments with n > `after`; see port.MediaReads. Raises StoreError TL408."""
         segments = self._stream(session).tracks.get(track, {})
-        yield from (segments[n] for n in sorted(segments) if n > after)
+        yield from (segments[n] for n in sorted(segments) if n > after and (segments[n].data or erased))
 
     async def segments(self, session: str, track: str, *, after: int = 0) -> AsyncIterator[Segment]:
         """The same, asynchronously."""
         for segment in self.scan_segments(session, track, after=after):
             yield segment
+
+    def feed_reader(self) -> MemoryFeedReader:
+        """A reader of all sessions' events in the order of their appends."""
+        return MemoryFeedReader(self._committed, self._feed_epoch)
 
     async def tracks(self, session: str) -> list[str]:
         """The names of the session's tracks, sorted. Raises StoreError TL408."""
@@ -140,7 +172,8 @@ class MemoryStore:
         """Recompute every digest and the hash chain, and compare the media with their events. Raises StoreError TL408."""
         stream = self._stream(session)
         events = list(stream.events)
-        facts = [(s.track, s.n, s.first_seq, s.digest, s.data) for track in stream.tracks.values() for s in track.values()]
+        segments = [segment for track in stream.tracks.values() for segment in track.values()]
+        facts = [(part.track, part.n, part.first_seq, part.digest, part.data or None) for part in segments]
         return await asyncio.to_thread(verify_log, stream.head, events, facts)
 
     def _stream(self, session: str) -> _Stream:

@@ -4,7 +4,7 @@ Writes go through the writer's thread. Only one process may own a file; `SqliteR
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -13,14 +13,16 @@ import sqlalchemy as sa
 
 from ..core.chain import GENESIS
 from ..core.errors import StoreError
-from ..core.ports import Draft, Head, Segment, SessionRow
-from .commit import Append, Outcome, commit
-from .connect import open_reader, open_writer, store_error
+from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
+from .commit import ADD_EVENT, ADD_MEDIA, Append, Outcome, commit
+from .connect import driver, open_reader, open_writer, store_error
 from .lock import FileLock
 from .migrate import check, prepare
+from .restore import enter
 from .rows import chained, placed
 from .schema import callers, sessions
 from .sqlite_reads import SqliteReads, no_session
+from .tail import Tail
 from .writer import Writer
 
 __all__ = ["SqliteReadOnly", "SqliteStore"]
@@ -37,34 +39,49 @@ class SqliteStore(SqliteReads):
 
     def __init__(self, path: Path, *, durability: str = "normal") -> None:
         super().__init__(path)
+        self.tail = Tail()
         lock = FileLock(path.resolve())
 
         def connect() -> sa.Connection:
             return _open(path, durability)
 
         def write(raw: sqlite3.Connection, group: Sequence[Append]) -> list[Outcome]:
-            return commit(raw, group, path)
+            outcomes = commit(raw, group, path)
+            self.tail.moved()
+            return outcomes
 
         self._writer = Writer(path, connect, write, lock.release)
 
     async def create(self, row: SessionRow) -> Head:
         """Enter a new session (head_seq 0) in epoch 1. Raises StoreError TL409 if the name is taken."""
 
-        def enter(connection: sa.Connection) -> int | None:
-            values = row._asdict()
-            entry = {
-                "key": values.pop("session"), "created": values.pop("created_ns"), "ended": values.pop("ended_ns"),
-                **values, "head_seq": 0, "head_hash": GENESIS, "epoch": 1,
-            }  # fmt: skip
-            if connection.scalar(sa.select(sessions.c.id).where(sessions.c.key == row.session)) is not None:
-                return None
-            sid: int | None = connection.scalar(sa.insert(sessions).values(entry).returning(sessions.c.id))
-            return sid
-
-        sid = await self._job(enter)
-        if sid is None:
+        head = await self._job(lambda connection: _list(connection, row, Head(row.session, 0, 1, 0, GENESIS)))
+        if head is None:
             raise StoreError("TL409", f"session {row.session!r} exists already", "give the new session another name")
-        return Head(row.session, sid, 1, 0, GENESIS)
+        return head
+
+    async def restore(self, row: SessionRow, head: Head, events: Iterable[Recorded], segments: Iterable[Segment]) -> Head:
+        """Enter a recorded session verbatim, verified and whole or not at all: see port.Restores. Raises TL407, TL409.
+
+        The iterables are read on the writer's thread, in one transaction: appends of other sessions wait for it.
+        """
+
+        def put(connection: sa.Connection) -> Head | None:
+            listed = _list(connection, row, head)
+            if listed is not None:
+                execute = driver(connection).executemany
+                enter(
+                    listed, events, segments,
+                    lambda page: execute(ADD_EVENT, [(listed.sid, *event) for event in page]),
+                    lambda page: execute(ADD_MEDIA, [(listed.sid, *part[:-1], part.data or None) for part in page]),
+                )  # fmt: skip
+            return listed
+
+        listed = await self._job(put)
+        if listed is None:
+            raise StoreError("TL409", f"session {row.session!r} exists already", "it cannot be entered twice")
+        self.tail.moved()
+        return listed
 
     async def append(
         self, head: Head, events: Sequence[Draft], segments: Sequence[Segment] = (), *, status: str | None = None
@@ -109,6 +126,7 @@ class SqliteStore(SqliteReads):
     async def close(self) -> None:
         """Finish what was asked for, then let go of the file. Closing twice does nothing; later writes raise TL410."""
         await self._writer.close()
+        self.tail.close()
 
     async def _job(self, job: Callable[[sa.Connection], T]) -> T:
         try:
@@ -122,6 +140,7 @@ class SqliteReadOnly(SqliteReads):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self.tail = Tail(poll_s=0.2)  # who writes is another process
         if not path.is_file():
             raise StoreError("TL404", f"{path} is not there", "check the path; a file is made when it is opened for writing")
         try:
@@ -140,6 +159,10 @@ class SqliteReadOnly(SqliteReads):
         """Refused."""
         raise self._refusal()
 
+    async def restore(self, row: SessionRow, head: Head, events: Iterable[Recorded], segments: Iterable[Segment]) -> Head:
+        """Refused."""
+        raise self._refusal()
+
     async def claim(self, session: str, *, owner: str = "") -> Head:
         """Refused."""
         raise self._refusal()
@@ -149,10 +172,23 @@ class SqliteReadOnly(SqliteReads):
         raise self._refusal()
 
     async def close(self) -> None:
-        """Nothing to let go of: every read closes its own connection."""
+        """Nothing to let go of but those who follow the feed: every read closes its own connection."""
+        self.tail.close()
 
     def _refusal(self) -> StoreError:
         return StoreError("TL410", f"{self.path} is open only for reading", "open the store without read_only to write to it")
+
+
+def _list(connection: sa.Connection, row: SessionRow, head: Head) -> Head | None:
+    """Enter the session in the catalogue, its log ending at `head`; None if its name is taken."""
+    values = row._asdict()
+    entry = {
+        "key": values.pop("session"), "created": values.pop("created_ns"), "ended": values.pop("ended_ns"),
+        **values, "head_seq": head.seq, "head_hash": head.hash, "epoch": head.epoch,
+    }  # fmt: skip
+    if connection.scalar(sa.select(sessions.c.id).where(sessions.c.key == row.session)) is not None:
+        return None
+    return head._replace(sid=connection.scalar(sa.insert(sessions).values(entry).returning(sessions.c.id)))
 
 
 def _open(path: Path, durability: str) -> sa.Connection:

@@ -18,6 +18,7 @@ from ..core.ports import Head, Recorded, Segment, SessionRow
 from . import schema
 from .connect import compiled, fetch, open_reader, store_error
 from .port import Caller, VerifyReport
+from .sqlite_feed import SqliteFeedReader
 from .verify import verify_log
 
 __all__ = ["ROW_COLUMNS", "SqliteReads", "no_session"]
@@ -32,7 +33,9 @@ _EVENTS = f"""SELECT {", ".join(schema.EVENT_COLUMNS)} FROM events
 _ALL = _EVENTS.format(semantic="")
 _SEMANTIC = _EVENTS.format(semantic=f"AND {schema.SEMANTIC}")
 _SEGMENTS = f"""SELECT {", ".join(schema.MEDIA_COLUMNS)} FROM media
-    WHERE {_OF_SESSION} AND track = ? AND n > ? AND data IS NOT NULL ORDER BY n LIMIT {MEDIA_PAGE}"""
+    WHERE {_OF_SESSION} AND track = ? AND n > ? {{there}} ORDER BY n LIMIT {MEDIA_PAGE}"""
+_WITH_DATA = _SEGMENTS.format(there="AND data IS NOT NULL")
+_WITH_ERASED = _SEGMENTS.format(there="").replace("data", "COALESCE(data, x'') AS data")
 # Strategy: whatever someone made of a blob is compared as bytes, so that verification reports it instead of failing on it.
 _BYTES = ("digest", "hash", "data")
 _AS_BYTES = ", ".join(f"CAST({name} AS BLOB)" if name in _BYTES else name for name in schema.EVENT_COLUMNS)
@@ -85,23 +88,28 @@ class SqliteReads:
                 yield _recorded(row)
             rows = await fetch(self.path, sql, (session, rows[-1][0], last)) if len(rows) == PAGE else []
 
-    def scan_segments(self, session: str, track: str, *, after: int = 0) -> Iterator[Segment]:
-        """The track's segments with n > `after`, synchronously. Raises StoreError TL408."""
+    def scan_segments(self, session: str, track: str, *, after: int = 0, erased: bool = False) -> Iterator[Segment]:
+        """The track's segments with n > `after`, synchronously; see port.MediaReads. Raises StoreError TL408."""
+        sql = _WITH_ERASED if erased else _WITH_DATA
         with _Reading(self.path) as query:
-            if not (rows := query(_SEGMENTS, (session, track, after))):
+            if not (rows := query(sql, (session, track, after))):
                 _must_exist(query(_HEAD, (session,)), session)
             while rows:
                 yield from map(_segment, rows)
-                rows = query(_SEGMENTS, (session, track, rows[-1][1])) if len(rows) == MEDIA_PAGE else []
+                rows = query(sql, (session, track, rows[-1][1])) if len(rows) == MEDIA_PAGE else []
 
     async def segments(self, session: str, track: str, *, after: int = 0) -> AsyncIterator[Segment]:
         """The same, asynchronously."""
-        if not (rows := await fetch(self.path, _SEGMENTS, (session, track, after))):
+        if not (rows := await fetch(self.path, _WITH_DATA, (session, track, after))):
             _must_exist(await fetch(self.path, _HEAD, (session,)), session)
         while rows:
             for row in rows:
                 yield _segment(row)
-            rows = await fetch(self.path, _SEGMENTS, (session, track, rows[-1][1])) if len(rows) == MEDIA_PAGE else []
+            rows = await fetch(self.path, _WITH_DATA, (session, track, rows[-1][1])) if len(rows) == MEDIA_PAGE else []
+
+    def feed_reader(self) -> SqliteFeedReader:
+        """A reader of all sessions' events in the order of their commits. Raises StoreError TL404."""
+        return SqliteFeedReader(self.path)
 
     async def tracks(self, session: str) -> list[str]:
         """The names of the session's tracks, sorted. Raises StoreError TL408."""
