@@ -4,46 +4,86 @@ Stored data = a 16-byte nonce + the msgpack map of the event's fields. The nonce
 random numbers) and keeps an erased event's digest from being guessed.
 """
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import msgspec
 
 from .chain import NONCE_SIZE
 from .errors import StoreError
 from .events import EVENT_TYPES, Erased, Event, Unknown
 from .ports import Recorded
+from .upcast import Upcast, Upcasters
 
-__all__ = ["VERSIONS", "decode", "encode", "to_json"]
+__all__ = ["UPCASTS", "VERSIONS", "Codec", "decode", "encode", "to_json"]
 
 VERSIONS: dict[str, int] = {}  # type -> version, where it is not 1
+UPCASTS: tuple[Upcast, ...] = ()  # from every older version of every type that was ever in a log
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoders = {name: msgspec.msgpack.Decoder(cls).decode for name, cls in EVENT_TYPES.items()}
+_decode_fields = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
-def encode(event: Event, nonce: bytes) -> tuple[str, int, bytes]:
-    """(type, version, data) of an event. `nonce` is 16 random bytes."""
-    name = type(event).__name__
-    return name, VERSIONS.get(name, 1), nonce + _encode(event)
+class Codec:
+    """Reads and writes the events of `types`. Raises DefinitionError TL207 if the upcasters do not fit them."""
+
+    def __init__(
+        self, types: Mapping[str, type[Event]], versions: Mapping[str, int] | None = None, upcasts: Iterable[Upcast] = ()
+    ) -> None:
+        self._versions = {name: (versions or {}).get(name, 1) for name in types}
+        self._decoders = {name: msgspec.msgpack.Decoder(cls).decode for name, cls in types.items()}
+        self._upcasters = Upcasters(upcasts, self._versions)
+
+    def encode(self, event: Event, nonce: bytes) -> tuple[str, int, bytes]:
+        """(type, version, data) of an event. `nonce` is 16 random bytes."""
+        name = type(event).__name__
+        return name, self._versions[name], nonce + _encode(event)
+
+    def decode(self, recorded: Recorded) -> Event | Unknown | Erased:
+        """The event of a log entry in today's form, Erased where the data is gone.
+
+        Unknown for types and versions of a newer turnlog. Raises StoreError TL407 if bytes of a known type do not decode,
+        TL415 if an upcaster fails.
+        """
+        name, version = recorded.type, recorded.version
+        if recorded.data is None:
+            return Erased(type=name)
+        if self._versions.get(name) == version:
+            try:
+                return self._decoders[name](memoryview(recorded.data)[NONCE_SIZE:])
+            except (ValueError, RecursionError) as error:  # MsgspecError, UnicodeDecodeError: both are ValueErrors
+                raise _damaged(recorded, error) from None
+        if (name, version) in self._upcasters:
+            return self._upcast(recorded)
+        return Unknown(type=name, version=version)
+
+    def _upcast(self, recorded: Recorded) -> Event:
+        assert recorded.data is not None  # decode asked
+        try:
+            fields = _decode_fields(memoryview(recorded.data)[NONCE_SIZE:])
+        except (ValueError, RecursionError) as error:
+            raise _damaged(recorded, error) from None
+        name, fields = self._upcasters.apply((recorded.type, recorded.version), fields)
+        try:
+            # Strategy: through bytes, so that the fields of an upcaster mean exactly what stored ones mean.
+            return self._decoders[name](_encode(fields))
+        except (ValueError, TypeError, RecursionError) as error:
+            what = f"event {recorded.seq} ({recorded.type} v{recorded.version}), brought to {name}, does not decode: {error}"
+            raise StoreError("TL415", what, "the log is as it was; correct the upcaster") from None
 
 
-def decode(recorded: Recorded) -> Event | Unknown | Erased:
-    """The event of a log entry; Unknown for types and versions of a newer turnlog, Erased where the data is gone.
+def _damaged(recorded: Recorded, error: Exception) -> StoreError:
+    return StoreError(
+        "TL407",
+        f"event {recorded.seq} ({recorded.type}) does not decode: {error}",
+        "the log is damaged; restore it from a copy, or export what is before this event",
+    )
 
-    Raises StoreError TL407 if bytes of a known type do not decode.
-    """
-    name = recorded.type
-    if recorded.data is None:
-        return Erased(type=name)
-    decoder = _decoders.get(name)
-    if decoder is None or recorded.version > VERSIONS.get(name, 1):
-        return Unknown(type=name, version=recorded.version)
-    try:
-        return decoder(memoryview(recorded.data)[NONCE_SIZE:])
-    except (ValueError, RecursionError) as error:  # MsgspecError, UnicodeDecodeError: both are ValueErrors
-        raise StoreError(
-            "TL407",
-            f"event {recorded.seq} ({name}) does not decode: {error}",
-            "the log is damaged; restore it from a copy, or export what is before this event",
-        ) from None
+
+# Strategy: made when the module is imported, so that upcasters that do not fit stop a program at its start.
+_ours = Codec(EVENT_TYPES, VERSIONS, UPCASTS)
+encode = _ours.encode
+decode = _ours.decode
 
 
 def to_json(event: Event | Unknown | Erased) -> object:
