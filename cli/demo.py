@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import click
+from rich.text import Text
 
 from ..core.errors import Divergence, LinkError, MediaError
 from ..core.ports import Provider, Recorded
@@ -22,6 +23,7 @@ from ..transports.realtime.audio import PCM16, read_wav
 from ..transports.speech.engines import Speech, detect
 from ..transports.speech.resample import read_audio
 from .call import Held, Question, hold_spoken, hold_typed
+from .options import console
 from .replay import identical, speed
 from .retell import edit_handler
 
@@ -131,8 +133,11 @@ async def _hold(plan: _Plan) -> Held:
     return await hold_typed(app, providers, plan.folder, _write, _prompt)
 
 
+_STYLES = {"caller": "cyan", "desk": "green", "tool": "yellow", "problem": "bold red", "session": "dim"}
+
+
 def _write(ms: int, who: str, line: str) -> None:
-    click.echo(f"{ms:>7} ms  {who:<8} {line}")
+    console().print(Text(f"{ms:>7} ms  {who:<8} {line}", _STYLES.get(who, "")), soft_wrap=True)
 
 
 def _prompt() -> None:

@@ -40,10 +40,10 @@ async def _read(db: str, limit: int, target: str | None, status: str | None) -> 
 
 
 def _table(rows: list[SessionRow]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("session", no_wrap=True, min_width=max(len(row.session) for row in rows))  # whole: it is what one copies
-    for name in ("target", "provider", "started", "status"):
-        table.add_column(name, overflow="fold")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
+    for name in ("session", "target", "provider", "started", "status"):
+        whole = name in ("session", "started")  # an id is there to be copied
+        table.add_column(name, no_wrap=whole, min_width=max(len(row.session) for row in rows) if name == "session" else None)
     table.add_column("events", justify="right")
     table.add_column("length", justify="right")
     for row in rows:

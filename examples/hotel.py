@@ -35,7 +35,7 @@ async def frontdesk(session: turnlog.RealtimeSession) -> None:
         elif "breakfast" in words:
             await session.say("Breakfast is from seven to ten, in the garden.")
         elif "pool" in words:
-            await session.say("The swimming pool opens at eight in the morning.")
+            await session.say("The swimming pool is on the roof, and open until nine.")
         elif "bye" in words:
             await session.say("Goodbye, and have a good journey.")
             break

