@@ -67,6 +67,7 @@ class _Replay:
         self.asked: deque[Asked] = deque()
         self.matched: deque[str] = deque(maxlen=3)
         self.commands = 0
+        self.unknown = ""  # the first event of a newer turnlog; it may be what the handler asked for, or what woke it
 
     def run(self, events: Iterable[Recorded], until: int | None) -> Replayed:
         began = time.perf_counter()
@@ -98,9 +99,13 @@ class _Replay:
     def receive(self, recorded: Recorded) -> None:
         """Apply one event, compare it if it is a command, deliver it if the handler is to see it."""
         event = decode(recorded)
+        if self.run_ is None and recorded.type != e.SessionStarted.__name__:
+            raise StoreError("TL407", "this log has no SessionStarted", "the session was never started, or its log is cut")
         self.state.apply(recorded.seq, recorded.at_ns, event)
         if isinstance(event, e.Unknown | e.Erased):
             _refuse_missing(recorded.seq, event)
+            if isinstance(event, e.Unknown) and not self.unknown:
+                self.unknown = f"event {recorded.seq} is {event.type} in version {event.version}"
         elif isinstance(event, e.SessionStarted):
             if event.engine_flags & ~ENGINE_FLAGS:
                 raise StoreError("TL405", "this session ran under rules that this turnlog does not know", "update turnlog")
@@ -125,6 +130,9 @@ class _Replay:
         self.matched.append(f"#{index} {_brief(recorded)}")
 
     def _diverge(self, now: Asked | None, then: tuple[int, c.Command, c.Site] | None, seq: int) -> None:
+        if self.unknown:
+            until = "update turnlog, or replay what stands before it with until="
+            raise StoreError("TL405", f"{self.unknown}, which this turnlog does not know, and event {seq} depends on it", until)
         started = self.state.life.started
         assert started is not None and self.run_ is not None  # a command was compared, so the handler runs
         index = then[0] if then else now.issued.index if now else 0

@@ -16,4 +16,7 @@ async def leaves_nothing() -> AsyncIterator[None]:
     left = [task for task in asyncio.all_tasks() if task is not me and not task.done()]
     assert not left, f"tasks left running: {left}"
     grown = [thread for thread in set(threading.enumerate()) - threads if not thread.name.startswith("asyncio_")]
+    for thread in grown:
+        thread.join(5)  # one that was told to end may still be at it
+    grown = [thread for thread in grown if thread.is_alive()]
     assert not grown, f"threads left running: {grown}"
