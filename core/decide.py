@@ -13,7 +13,16 @@ from . import signals as s
 from .state import State
 from .states import SayState
 
-__all__ = ["MAX_ATTEMPTS", "begin_ending", "decide", "decide_command", "decide_link_closed", "heard_words"]
+__all__ = [
+    "MAX_ATTEMPTS",
+    "begin_ending",
+    "decide",
+    "decide_command",
+    "decide_link_closed",
+    "end_turns",
+    "heard_words",
+    "refused",
+]
 
 MAX_ATTEMPTS = 5
 
@@ -111,11 +120,16 @@ def _provider_answered(state: State, link: str, signal: s.Signal) -> Iterator[e.
         case s.ResponseRefused() if signal.say in state.delivery.says:
             say = state.delivery.says[signal.say]
             if say.state is SayState.DISPATCHED and say.attempt == signal.attempt:
-                yield e.SayRefused(say=signal.say, attempt=signal.attempt, code=signal.code, message=signal.message)
-                if signal.attempt >= MAX_ATTEMPTS:
-                    yield e.SaySettled(say=signal.say, status="failed", code=signal.code)
+                yield from refused(signal.say, signal.attempt, signal.code, signal.message)
         case s.ResponseRefused():
             yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
+
+
+def refused(say: str, attempt: int, code: str, message: str) -> Iterator[e.Event]:
+    """Nothing will come of an attempt: the say stays owed, or has failed if this was the last one."""
+    yield e.SayRefused(say=say, attempt=attempt, code=code, message=message)
+    if attempt >= MAX_ATTEMPTS:
+        yield e.SaySettled(say=say, status="failed", code=code)
 
 
 def _is_running(state: State, response: str) -> bool:

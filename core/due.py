@@ -7,15 +7,25 @@ from collections.abc import Iterator
 from typing import Literal
 
 from . import events as e
-from .decide import end_turns, heard_words
+from .decide import end_turns, heard_words, refused
 from .folds.delivery import OpenSay
 from .state import State
 from .states import SayState, SessionState
 
-__all__ = ["ANSWER_TIMEOUT_S", "HANDLER_GRACE_S", "TRANSCRIPT_TIMEOUT_S", "closing", "next_deadline", "sends_due", "timeouts"]
+__all__ = [
+    "ANSWER_TIMEOUT_S",
+    "DISPATCH_TIMEOUT_S",
+    "HANDLER_GRACE_S",
+    "TRANSCRIPT_TIMEOUT_S",
+    "closing",
+    "next_deadline",
+    "sends_due",
+    "timeouts",
+]
 
 TRANSCRIPT_TIMEOUT_S = 3
 ANSWER_TIMEOUT_S = 10
+DISPATCH_TIMEOUT_S = 10  # response.created comes before anything is generated: a provider that is this slow has lost it
 REFUSED_PAUSE_S = 1
 HANDLER_GRACE_S = 10
 _S = 1_000_000_000
@@ -91,7 +101,9 @@ def timeouts(state: State, now_ns: int) -> Iterator[Iterator[e.Event]]:
     for response, until_ns in list(state.playout.until_ns.items()):
         if now_ns >= until_ns:
             yield _played(state, response)
-    for link, asked_ns in list(state.turns.asks.items()):
+    if (lost := _dispatched(state)) and now_ns >= lost.dispatched_ns + DISPATCH_TIMEOUT_S * _S:
+        yield refused(lost.requested.say, lost.attempt, "no_answer", f"no response within {DISPATCH_TIMEOUT_S} s")
+    for link, asked_ns in list(_unanswered(state).items()):
         if now_ns >= asked_ns + ANSWER_TIMEOUT_S * _S:
             yield iter([e.AnswerTimedOut(link=link)])
     gone_ns = state.links.gone_ns
@@ -99,6 +111,16 @@ def timeouts(state: State, now_ns: int) -> Iterator[Iterator[e.Event]]:
         yield _settle_all(state, "failed", "caller_gone", now_ns)
         if state.life.ending is None and now_ns >= gone_ns + HANDLER_GRACE_S * _S:
             yield iter([e.SessionEnding(reason="caller_gone")])
+
+
+def _dispatched(state: State) -> OpenSay | None:
+    """The say that was asked for and has not begun. One mouth: there is at most one."""
+    return next((say for say in state.delivery.says.values() if say.state is SayState.DISPATCHED), None)
+
+
+def _unanswered(state: State) -> dict[str, int]:
+    """The asks that wait for the handler. While a say is open the next one to begin may be the answer."""
+    return {} if state.delivery.says else state.turns.asks
 
 
 def _late(state: State, item: str) -> Iterator[e.Event]:
@@ -184,8 +206,10 @@ def next_deadline(state: State) -> int | None:
     due = [
         *(committed_ns + TRANSCRIPT_TIMEOUT_S * _S for committed_ns in waiting),
         *state.playout.until_ns.values(),
-        *(asked_ns + ANSWER_TIMEOUT_S * _S for asked_ns in state.turns.asks.values()),
+        *(asked_ns + ANSWER_TIMEOUT_S * _S for asked_ns in _unanswered(state).values()),
     ]
+    if lost := _dispatched(state):
+        due.append(lost.dispatched_ns + DISPATCH_TIMEOUT_S * _S)
     # Strategy: only what can happen then is a deadline. A pause that ends while the say waits for something else is none,
     # or the live loop would find it in the past and never rest.
     if state.delivery.refused_ns is not None and state.links.provider_ready and _next_say(state):

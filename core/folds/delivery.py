@@ -9,11 +9,11 @@ __all__ = ["Delivery", "OpenSay"]
 class OpenSay:
     """A say that is not settled."""
 
-    __slots__ = ("attempt", "requested", "requested_ns", "response", "seq", "state")
+    __slots__ = ("attempt", "dispatched_ns", "requested", "response", "seq", "state")
 
-    def __init__(self, seq: int, at_ns: int, requested: e.SayRequested) -> None:
+    def __init__(self, seq: int, requested: e.SayRequested) -> None:
         self.seq = seq
-        self.requested_ns = at_ns
+        self.dispatched_ns = 0  # when the latest attempt was asked for
         self.requested = requested
         self.state = SayState.PENDING
         self.attempt = 0
@@ -38,10 +38,10 @@ class Delivery:
         """Fold one event."""
         match event:
             case e.SayRequested():
-                self.says[event.say] = OpenSay(seq, at_ns, event)
+                self.says[event.say] = OpenSay(seq, event)
             case e.SayDispatched():
                 self._move(event.say, event)
-                self.says[event.say].attempt = event.attempt
+                self.says[event.say].attempt, self.says[event.say].dispatched_ns = event.attempt, at_ns
                 self.refused_ns = None
             case e.SayRefused():
                 self._move(event.say, event)

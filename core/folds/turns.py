@@ -32,7 +32,7 @@ class Turns:
         self.open: dict[str, OpenInput] = {}  # Invariant: the committed ones stand in the order of their commits
         self.closed: dict[str, None] = {}  # the last items that ended: words that still come for one are late
         self.seeded: list[tuple[str, str]] = []  # (item, text) of the caller's user items since the last answer
-        self.asks: dict[str, int] = {}  # caller link -> at_ns of a response.create no say has answered yet
+        self.asks: dict[str, int] = {}  # caller link with a response.create no say has answered -> since when it could be
         self.count = 0
         self._model_answers = False
 
@@ -73,6 +73,8 @@ class Turns:
                 self.asks.pop(event.link, None)
             case e.LinkClosed():
                 self.asks.pop(event.link, None)
+            case e.SaySettled():
+                self.asks = dict.fromkeys(self.asks, at_ns)  # the handler may have waited for this before it answers
             case e.ResponseStarted() if event.say or self._model_answers:
                 self.asks.clear()  # the answer is bound on every link that asked; a response nobody hears answers nobody
 

@@ -1,5 +1,6 @@
 """What messages, commands and losses mean for a session."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tests.core.driving import MS, Drive
 from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core import signals as s
-from turnlog.core.decide import MAX_ATTEMPTS, heard_words
+from turnlog.core.decide import MAX_ATTEMPTS, decide, heard_words
 
 
 def user_item(item: str, text: str, role: str = "user") -> s.ItemCreated:
@@ -362,6 +363,13 @@ def test_a_tool_call_is_requested_once() -> None:
     call = s.FunctionCalled(response="r1", item="i1", call_id="c1", name="find", arguments="{}")
     drive.signal("p1", call, call)
     assert drive.of(e.ToolRequested) == [e.ToolRequested(response="r1", item="i1", call_id="c1", name="find", arguments="{}")]
+
+
+def test_signals_that_decide_nothing_are_known_by_name() -> None:
+    """A new signal has to be decided on, or added here on purpose: media, greetings and the echo of items."""
+    text = inspect.getsource(decide)
+    undecided = {kind.__name__ for kind in s.Signal.__subclasses__() if f"s.{kind.__name__}(" not in text}
+    assert undecided == {"AudioAppended", "ItemAdded", "OutputAudio", "OutputText", "ProviderGreeted"}
 
 
 # --- commands ---

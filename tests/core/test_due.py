@@ -167,6 +167,29 @@ def test_a_pause_is_no_deadline_once_nobody_can_speak_or_hear(lost: str) -> None
     assert drive.outcome(say).status in ("failed", "cancelled")
 
 
+def test_an_attempt_that_is_not_answered_is_made_again() -> None:
+    """A provider that loses a request must not silence the session: ten seconds, a pause, the next attempt."""
+    drive = ready()
+    say = drive.say("Hi")
+    drive.wait(9_999)
+    assert drive.of(e.SayRefused) == []
+    drive.wait(1)
+    assert drive.of(e.SayRefused) == [
+        e.SayRefused(say=say, attempt=1, code="no_answer", message="no response within 10 s")
+    ]
+    drive.wait(1_000)
+    assert dispatched(drive) == [(say, 1), (say, 2)]
+
+
+def test_a_provider_that_never_answers_fails_every_say() -> None:
+    """After the last attempt, and the next say gets its own."""
+    drive = ready()
+    first, second = drive.say("One"), drive.say("Two")
+    drive.wait(200_000)
+    assert [(drive.outcome(say).status, drive.outcome(say).code) for say in (first, second)] == [("failed", "no_answer")] * 2
+    assert drive.core.next_deadline() is None
+
+
 # --- playout ---
 
 
@@ -351,6 +374,33 @@ def test_an_ask_is_answered_by_the_next_say_that_begins() -> None:
     drive.spoken("Hi")
     drive.wait(60_000)
     assert drive.of(e.AnswerTimedOut) == []
+
+
+def test_an_ask_does_not_time_out_while_says_are_open() -> None:
+    """The next one to begin answers it: here it is queued behind a long one."""
+    drive = ready()
+    long, answer = drive.say("A long story"), drive.say("The answer")
+    drive.begin("r1", long)
+    drive.sound("r1")
+    drive.finish("r1", 30_000, "A long story")
+    drive.signal("c1", ASK)
+    drive.wait(30_000)
+    assert (answer, 1) in dispatched(drive)
+    assert drive.of(e.AnswerTimedOut) == []
+
+
+def test_an_ask_during_a_say_has_its_ten_seconds_after_it() -> None:
+    """A handler that waits for its say to be heard may still answer."""
+    drive = ready()
+    say = drive.say("A long story")
+    drive.begin("r1", say)
+    drive.sound("r1")
+    drive.finish("r1", 30_000, "A long story")
+    drive.signal("c1", ASK)
+    drive.wait(39_999)
+    assert drive.of(e.AnswerTimedOut) == []
+    drive.wait(1)
+    assert drive.of(e.AnswerTimedOut) == [e.AnswerTimedOut(link="c1")]
 
 
 def test_a_response_that_nobody_hears_answers_no_ask() -> None:
