@@ -10,7 +10,26 @@ import msgspec
 
 from .errors import HandlerError
 
-__all__ = ["MAX_DEPTH", "Abandon", "Call", "Command", "End", "Fail", "Input", "Return", "Say", "Site", "encode_command", "plain"]
+__all__ = [
+    "MAX_DEPTH",
+    "Abandon",
+    "AwaitSignal",
+    "Call",
+    "Command",
+    "End",
+    "Fail",
+    "Input",
+    "Options",
+    "Patch",
+    "Return",
+    "Say",
+    "Site",
+    "Step",
+    "Stream",
+    "Update",
+    "encode_command",
+    "plain",
+]
 
 MAX_DEPTH = 100  # lists and dicts within each other; what is deeper, or holds itself, is refused
 
@@ -35,12 +54,58 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, tag="say"):
     metadata: dict[str, Any] = {}
 
 
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a tool or step is tried: each attempt at most `timeout_s`, `retries` more after a failure, doubling pauses."""
+
+    timeout_s: float | None = None
+    retries: int = 0
+    backoff_s: float = 0.5
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
     """Invoke a tool and wait for its result."""
 
     target: str
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
+    options: Options | None = None
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
+    """Run a function of the handler's own outside of its loop, once in the session's life."""
+
+    name: str  # module:function
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    options: Options | None = None
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
+    """Run a function that yields, and take what it yields item by item."""
+
+    name: str
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+
+
+class AwaitSignal(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):
+    """Wait for a signal from outside."""
+
+    name: str
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
+    """Change the session; None leaves a part as it is."""
+
+    instructions: str | None = None
+    tools: list[str] | None = None
+    voice: str | None = None
+
+
+class Patch(msgspec.Struct, frozen=True, kw_only=True, tag="patch"):
+    """Mark that this session runs with a change of the code."""
+
+    name: str
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
@@ -67,7 +132,7 @@ class Fail(msgspec.Struct, frozen=True, kw_only=True, tag="raise"):
     message: str
 
 
-Command = Input | Say | Call | End | Abandon | Return | Fail
+Command = Input | Say | Call | Step | Stream | AwaitSignal | Update | Patch | End | Abandon | Return | Fail
 
 encode_command = msgspec.msgpack.Encoder(order="sorted").encode
 

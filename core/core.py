@@ -10,7 +10,7 @@ from typing import NamedTuple
 from . import commands as c
 from . import events as e
 from . import signals as s
-from .decide import begin_ending, decide, decide_command, decide_link_closed
+from .decide import begin_ending, decide, decide_command, decide_link_closed, decide_signal
 from .due import closing, next_deadline, sends_due, timeouts
 from .state import State
 from .states import SessionState
@@ -64,6 +64,11 @@ class SessionCore:
         """Enter what the handler asked for. cause: the seq of the event that woke it."""
         if not self.ended:
             self._record_all(decide_command(self.state, index, command, site), cause, now_ns)
+
+    def signal(self, received: e.SignalReceived, now_ns: int) -> None:
+        """Enter a signal from outside, once for each key."""
+        if not self.ended:
+            self._record_all(decide_signal(self.state, received), e.Root.API, now_ns)
 
     def link_closed(self, closed: e.LinkClosed, now_ns: int) -> None:
         """Enter the loss of a link and what it means."""

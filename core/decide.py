@@ -14,17 +14,20 @@ from .state import State
 from .states import SayState
 
 __all__ = [
+    "CONFIGURATION",
     "MAX_ATTEMPTS",
     "begin_ending",
     "decide",
     "decide_command",
     "decide_link_closed",
+    "decide_signal",
     "end_turns",
     "heard_words",
     "refused",
 ]
 
 MAX_ATTEMPTS = 5
+CONFIGURATION = "configuration_"  # event_id of our session.updates: this and the seq of their dispatch
 
 
 def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
@@ -32,6 +35,10 @@ def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
     match signal:
         case s.ProviderConfigured() if not state.links.provider_ready:
             yield e.LinkReady(link=link, session=signal.session)
+            yield from _updates_applied(state)
+        case s.ProviderConfigured() if state.links.unconfirmed:
+            yield e.ConfigurationConfirmed(link=link)
+            yield from _updates_applied(state)
         case s.SpeechBegan() | s.SpeechCeased() | s.AudioCommitted() | s.TranscriptCompleted() | s.TranscriptFailed():
             yield from _user_spoke(state, signal)
         case s.ResponseBegan() | s.ResponseFinished() | s.ResponseRefused():
@@ -46,6 +53,10 @@ def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
             )
         case s.ProviderError():
             yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
+            if state.links.provider_ready and (signal.event_id or "").startswith(CONFIGURATION):
+                yield e.ConfigurationRefused(link=link, code=signal.code, message=signal.message)
+                for index in list(state.links.updates):
+                    yield e.UpdateRefused(index=index, code=signal.code, message=signal.message)
             # Before it is ready a provider has been told nothing but our configuration: it will not take it, so it never is.
             if signal.code == "session_expired" or not state.links.provider_ready:
                 yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code=signal.code, detail=signal.message))
@@ -182,6 +193,17 @@ def decide_command(state: State, index: int, command: c.Command, site: c.Site) -
             yield e.SayRequested(index=index, say=f"say_{index}", command=command, site=site)
         case c.Call():
             yield e.CallRequested(index=index, call=f"call_{index}", command=command, site=site)
+        case c.Step():
+            yield e.StepRequested(index=index, step=f"step_{index}", command=command, site=site)
+        case c.Stream():
+            yield e.StreamRequested(index=index, stream=f"stream_{index}", command=command, site=site)
+        case c.AwaitSignal():
+            yield e.SignalAwaited(index=index, command=command, site=site)
+        case c.Patch():
+            yield e.PatchMarked(index=index, command=command, site=site)
+        case c.Update():
+            yield e.UpdateRequested(index=index, command=command, site=site)
+            yield from _update(state, index, command)
         case c.End():
             yield e.EndRequested(index=index, command=command, site=site)
             yield from begin_ending(state, e.SessionEnding(reason=command.reason, drain=command.drain))
@@ -195,6 +217,29 @@ def decide_command(state: State, index: int, command: c.Command, site: c.Site) -
             yield e.HandlerFailed(index=index, type_name=command.type_name, message=command.message)
             detail = f"{command.type_name}: {command.message}"
             yield from begin_ending(state, e.SessionEnding(reason="handler_failed", code="TL106", detail=detail))
+
+
+def _update(state: State, index: int, asked: c.Update) -> Iterator[e.Event]:
+    """Change the settings, unless the voice would change after it was heard (the provider locks it then)."""
+    voice = state.links.settings.get("voice") or state.life.definition.voice
+    if asked.voice and asked.voice != voice and state.playout.voice_heard:
+        yield e.UpdateRefused(index=index, code="voice_locked", message=f"the caller has heard {voice or 'the default voice'}")
+        return
+    settings = {key: value for key in ("instructions", "tools", "voice") if (value := getattr(asked, key)) is not None}
+    yield e.SettingsAsked(link="", settings=settings)
+
+
+def _updates_applied(state: State) -> Iterator[e.Event]:
+    """What the handler changed is in force when no session.update is owed or on its way."""
+    if state.links.unconfirmed == 0 and state.links.configuration_owed is None:
+        for index in list(state.links.updates):
+            yield e.UpdateApplied(index=index)
+
+
+def decide_signal(state: State, received: e.SignalReceived) -> Iterator[e.Event]:
+    """A signal from outside; one with a key that was received before is no new fact."""
+    if received.key not in state.signals.keys:
+        yield received
 
 
 def decide_link_closed(state: State, closed: e.LinkClosed) -> Iterator[e.Event]:

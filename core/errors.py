@@ -11,6 +11,7 @@ __all__ = [
     "Divergence",
     "Fenced",
     "HandlerError",
+    "HandlerStuck",
     "LinkClosed",
     "LinkError",
     "MediaError",
@@ -31,6 +32,8 @@ CODES: dict[str, str] = {
     "TL105": "An argument cannot be encoded faithfully into the log.",
     "TL106": "The handler raised.",
     "TL107": "The handler waits for something that no event can bring.",
+    "TL108": "The handler did not yield: it was stopped, because no other session could go on.",
+    "TL109": "The session ran with replay=False: it was logged, and cannot be replayed.",
     "TL201": "A session definition is not valid.",
     "TL202": "This provider does not exist or cannot be reached by this transport.",
     "TL203": "The turn detection settings are not valid.",
@@ -98,6 +101,17 @@ class DefinitionError(TurnlogError):
 
 class HandlerError(TurnlogError):
     """The handler did something it must not do, or raised."""
+
+
+class HandlerStuck(HandlerError):
+    """Raised inside a handler that has not yielded for too long (TL108), wherever it is. Its session ends whether caught or not."""
+
+    def __init__(self, limit_ms: int = 2000) -> None:
+        super().__init__(
+            "TL108",
+            f"the handler did not yield for {limit_ms} ms",
+            "await something in every loop, and do long work outside: await session.call(…) or session.step(…)",
+        )
 
 
 class Divergence(TurnlogError):

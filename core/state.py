@@ -6,6 +6,7 @@ from .folds.delivery import Delivery
 from .folds.lifecycle import Lifecycle, Links
 from .folds.playout import Playout
 from .folds.relay import Relay
+from .folds.signals import Signals
 from .folds.tools import Tools
 from .folds.turns import Turns
 
@@ -15,9 +16,9 @@ _NOT_FOLDED = (e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaul
 
 
 class State:
-    """Eight folds; each owns one concept and sees every semantic event."""
+    """Nine folds; each owns one concept and sees every semantic event."""
 
-    __slots__ = ("_folds", "conversation", "delivery", "life", "links", "playout", "relay", "tools", "turns")
+    __slots__ = ("_folds", "conversation", "delivery", "life", "links", "playout", "relay", "signals", "tools", "turns")
 
     def __init__(self) -> None:
         self.life = Lifecycle()
@@ -27,6 +28,7 @@ class State:
         self.playout = Playout()
         self.tools = Tools()
         self.relay = Relay()
+        self.signals = Signals()
         self.conversation = Conversation()
         self._folds = (
             self.life.apply,
@@ -36,6 +38,7 @@ class State:
             self.playout.apply,
             self.tools.apply,
             self.relay.apply,
+            self.signals.apply,
             self.conversation.apply,
         )
 

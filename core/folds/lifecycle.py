@@ -47,7 +47,17 @@ class Lifecycle:
 class Links:
     """Which connections stand, and what the callers asked of the session."""
 
-    __slots__ = ("callers", "configuration_owed", "gone_ns", "had_caller", "provider", "provider_ready", "settings")
+    __slots__ = (
+        "callers",
+        "configuration_owed",
+        "gone_ns",
+        "had_caller",
+        "provider",
+        "provider_ready",
+        "settings",
+        "unconfirmed",
+        "updates",
+    )
 
     def __init__(self) -> None:
         self.provider: str | None = None
@@ -57,19 +67,29 @@ class Links:
         self.had_caller = False
         self.gone_ns: int | None = None  # since when nobody is left of the callers there were
         self.settings: dict[str, Any] = {}
+        self.unconfirmed = 0  # session.updates on their way
+        self.updates: list[int] = []  # command indexes of the handler's updates that the provider has not confirmed
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         match event:
             case e.LinkOpened(side="provider"):
-                self.provider, self.configuration_owed, self.provider_ready = event.link, seq, False
+                self.provider, self.configuration_owed, self.provider_ready, self.unconfirmed = event.link, seq, False, 0
             case e.LinkOpened():
                 self.callers.append(event.link)
                 self.had_caller, self.gone_ns = True, None
             case e.ConfigurationDispatched():
                 self.configuration_owed = None
+                self.unconfirmed += 1
             case e.LinkReady():
                 self.provider_ready = True
+                self.unconfirmed -= 1
+            case e.ConfigurationConfirmed() | e.ConfigurationRefused():
+                self.unconfirmed -= 1
+            case e.UpdateRequested():
+                self.updates.append(event.index)
+            case e.UpdateApplied() | e.UpdateRefused():
+                self.updates.remove(event.index)
             case e.SettingsAsked():
                 self.settings = {**self.settings, **event.settings}
                 self.configuration_owed = seq

@@ -35,11 +35,12 @@ class Sounding:
 class Playout:
     """Responses that are being generated or heard."""
 
-    __slots__ = ("responses", "until_ns")
+    __slots__ = ("responses", "until_ns", "voice_heard")
 
     def __init__(self) -> None:
         self.responses: dict[str, Sounding] = {}
         self.until_ns: dict[str, int] = {}  # response -> end of playout, once the response has ended
+        self.voice_heard = False  # from then on the provider will not change its voice
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
@@ -49,6 +50,7 @@ class Playout:
             case e.AudioStarted() if event.response in self.responses:
                 sounding = self.responses[event.response]
                 sounding.started_ns = at_ns
+                self.voice_heard = True
                 if sounding.ended:
                     self.until_ns[event.response] = sounding.end_ns(at_ns)
             case e.ResponseEnded() if event.response in self.responses:

@@ -23,7 +23,7 @@ class Tools:
     __slots__ = ("answering", "calls", "model_calls")
 
     def __init__(self) -> None:
-        self.calls: dict[int, e.CallRequested] = {}  # the handler's, by command index
+        self.calls: dict[int, e.CallRequested | e.StepRequested] = {}  # the handler's, by command index
         self.model_calls: dict[str, ModelCall] = {}  # the model's, by call id
         self.answering: set[str] = set()  # responses the provider has begun and not finished
 
@@ -34,7 +34,7 @@ class Tools:
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         match event:
-            case e.CallRequested():
+            case e.CallRequested() | e.StepRequested():
                 self.calls[event.index] = event
             case e.CallCompleted() | e.CallFailed():
                 self.calls.pop(event.index, None)

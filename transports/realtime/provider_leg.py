@@ -5,6 +5,7 @@ from typing import Any
 from ...core import events as e
 from ...core import signals as s
 from ...core.core import Staged
+from ...core.decide import CONFIGURATION
 from ...core.errors import TurnlogError
 from ...core.state import State
 from .client import ClientProtocol
@@ -42,7 +43,8 @@ class ProviderLeg:
         client = self._client
         match event:
             case e.ConfigurationDispatched():
-                return [client.configure(provider_session(state.life.definition, event.settings, self._tools))]
+                session = provider_session(state.life.definition, event.settings, self._tools)
+                return [client.configure(session, event_id=f"{CONFIGURATION}{staged.seq}")]
             case e.SayDispatched():
                 return [self._speak(event, state)]
             case e.ItemForwarded():

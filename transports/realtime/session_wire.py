@@ -42,10 +42,11 @@ def provider_session(
         "output_modalities": modalities(definition, settings),
         "audio": {"input": input_, "output": output},
     }
-    if definition.instructions:
-        session["instructions"] = definition.instructions
-    if tools and answers:
-        session |= {"tools": tools, "tool_choice": "auto"}
+    if instructions := settings.get("instructions", definition.instructions):
+        session["instructions"] = instructions
+    named = settings.get("tools", definition.tools)
+    if answers and (named or "tools" in settings):
+        session |= {"tools": [tool for tool in tools if tool["name"] in named], "tool_choice": "auto"}
     return session
 
 

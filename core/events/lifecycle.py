@@ -1,0 +1,86 @@
+"""A session from its beginning to its end, and the links it has."""
+
+from typing import Any, Literal
+
+from ..definition import SessionDefinition
+from .base import Event
+
+__all__ = [
+    "CallersGone",
+    "LinkClosed",
+    "LinkFailed",
+    "LinkOpened",
+    "LinkReady",
+    "SessionEnded",
+    "SessionEnding",
+    "SessionStarted",
+]
+
+
+class SessionStarted(Event, frozen=True, kw_only=True):
+    """The first event of every log."""
+
+    session: str
+    target: str
+    definition: SessionDefinition
+    metadata: dict[str, Any] = {}
+    python: str = ""  # major.minor the handler ran on; replay promises identity on the same minor
+    code_version: str = ""  # digest of the handler's source
+    handler: str = ""  # module:function
+    engine_flags: int = 0  # choices of scheduling that are part of the log's contract
+    replayable: bool = True
+
+
+class SessionEnding(Event, frozen=True, kw_only=True):
+    """Asked to end, or must: no new say is accepted; queued ones are spoken first if `drain`."""
+
+    reason: str
+    code: str = ""
+    detail: str = ""
+    drain: bool = False
+
+
+class SessionEnded(Event, frozen=True, kw_only=True):
+    """The last event. reason: completed, caller_gone, provider_lost, handler_failed, engine_stopped, or the user's own."""
+
+    reason: str
+    code: str = ""
+    detail: str = ""
+
+
+class LinkOpened(Event, frozen=True, kw_only=True):
+    """A connection stands. side: provider or caller."""
+
+    link: str
+    side: Literal["provider", "caller"]
+    transport: str
+    peer: str = ""
+
+
+class LinkReady(Event, frozen=True, kw_only=True):
+    """The provider has confirmed our configuration; `session` is the effective one."""
+
+    link: str
+    session: dict[str, Any] = {}
+
+
+class LinkClosed(Event, frozen=True, kw_only=True):
+    """A connection is gone."""
+
+    link: str
+    code: int = 1000
+    reason: str = ""
+
+
+class LinkFailed(Event, frozen=True, kw_only=True):
+    """A connection could not be opened."""
+
+    side: Literal["provider", "caller"]
+    code: str
+    message: str
+
+
+class CallersGone(Event, frozen=True, kw_only=True):
+    """The last caller link closed: nobody hears or speaks any more."""
+
+    reason: str = ""

@@ -1,0 +1,163 @@
+"""The provider: what goes to it, what it answers, and what was heard of it."""
+
+from typing import Any, Literal
+
+from .base import Event
+
+__all__ = [
+    "AnswerDispatched",
+    "AudioStarted",
+    "ConfigurationConfirmed",
+    "ConfigurationDispatched",
+    "ConfigurationRefused",
+    "InputClearDispatched",
+    "InputCommitDispatched",
+    "ItemForwarded",
+    "PlayoutEnded",
+    "ResponseEnded",
+    "ResponseStarted",
+    "SayDispatched",
+    "SayRefused",
+    "SaySettled",
+    "ToolAnswered",
+    "ToolOutputDispatched",
+    "ToolRequested",
+]
+
+
+class ConfigurationDispatched(Event, frozen=True, kw_only=True):
+    """session.update with our configuration is on its way. settings: what callers asked for, merged over the definition."""
+
+    link: str
+    settings: dict[str, Any] = {}
+
+
+class ConfigurationConfirmed(Event, frozen=True, kw_only=True):
+    """The provider has confirmed a later session.update (the first one is LinkReady)."""
+
+    link: str
+
+
+class ConfigurationRefused(Event, frozen=True, kw_only=True):
+    """The provider has refused a session.update; the session is as before."""
+
+    link: str
+    code: str
+    message: str
+
+
+class SayDispatched(Event, frozen=True, kw_only=True):
+    """An attempt to have a say spoken."""
+
+    say: str
+    attempt: int
+    link: str
+    text: str = ""
+
+
+class SayRefused(Event, frozen=True, kw_only=True):
+    """The provider refused an attempt; the say stays owed."""
+
+    say: str
+    attempt: int
+    code: str
+    message: str = ""
+
+
+class ItemForwarded(Event, frozen=True, kw_only=True):
+    """A caller's item is on its way to the provider."""
+
+    link: str
+    item: str
+    raw: dict[str, Any]
+
+
+class AnswerDispatched(Event, frozen=True, kw_only=True):
+    """The model was asked to answer (response.create). cause: the caller's ask or a tool's answer."""
+
+    link: str
+    request: dict[str, Any] = {}
+
+
+class InputCommitDispatched(Event, frozen=True, kw_only=True):
+    """The caller's explicit commit of its audio is on its way to the provider."""
+
+    link: str
+
+
+class InputClearDispatched(Event, frozen=True, kw_only=True):
+    """The caller's clear of its uncommitted audio is on its way to the provider."""
+
+    link: str
+
+
+class ToolOutputDispatched(Event, frozen=True, kw_only=True):
+    """A tool's output (JSON text) is on its way to the model."""
+
+    link: str
+    call_id: str
+    output: str = ""
+
+
+class ResponseStarted(Event, frozen=True, kw_only=True):
+    """The provider began a response: the words of `say`, or the model's own."""
+
+    response: str
+    say: str | None = None
+    attempt: int = 0
+
+
+class AudioStarted(Event, frozen=True, kw_only=True):
+    """The first audio of a response was delivered to the callers."""
+
+    response: str
+
+
+class ResponseEnded(Event, frozen=True, kw_only=True):
+    """The provider finished a response; audio may still be playing at the caller."""
+
+    response: str
+    status: str
+    code: str = ""
+    message: str = ""
+    generated_ms: int = 0
+    transcript: str = ""
+    usage: dict[str, Any] | None = None
+
+
+class PlayoutEnded(Event, frozen=True, kw_only=True):
+    """The caller has heard all there was of a response, by the clock; the mouth is free."""
+
+    response: str
+
+
+class SaySettled(Event, frozen=True, kw_only=True):
+    """The one terminal state of a say. heard_ms is a measurement by `source`, good to error_ms."""
+
+    say: str
+    status: Literal["played", "interrupted", "cancelled", "failed"]
+    code: str = ""
+    requested_ms: int = 0
+    generated_ms: int = 0
+    heard_ms: int = 0
+    source: Literal["clock", "none"] = "none"
+    error_ms: int = 0
+    heard_text: str = ""
+
+
+class ToolRequested(Event, frozen=True, kw_only=True):
+    """The model calls a tool."""
+
+    response: str
+    item: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+class ToolAnswered(Event, frozen=True, kw_only=True):
+    """A tool called by the model returned or failed; `output` is the JSON text the model will read."""
+
+    call_id: str
+    output: str
+    ok: bool = True

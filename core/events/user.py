@@ -1,0 +1,120 @@
+"""The user's side: speech, words, turns, and what callers asked of the session."""
+
+from typing import Any, Literal
+
+from .base import Event
+
+__all__ = [
+    "AnswerAsked",
+    "AnswerTimedOut",
+    "InputClearAsked",
+    "InputCommitAsked",
+    "InputCommitted",
+    "InputTranscribed",
+    "ItemSeeded",
+    "SettingsAsked",
+    "SpeechStarted",
+    "SpeechStopped",
+    "TranscriptArrivedLate",
+    "TurnDiscarded",
+    "TurnEnded",
+]
+
+
+class SpeechStarted(Event, frozen=True, kw_only=True):
+    """The user began to speak, as the provider's voice activity detection heard it (prefix padding included)."""
+
+    item: str
+    audio_start_ms: int
+
+
+class SpeechStopped(Event, frozen=True, kw_only=True):
+    """The user stopped speaking."""
+
+    item: str
+    audio_end_ms: int
+
+
+class InputCommitted(Event, frozen=True, kw_only=True):
+    """Audio became a user item of the conversation; its words may still be on their way."""
+
+    item: str
+    previous_item: str | None = None
+
+
+class InputTranscribed(Event, frozen=True, kw_only=True):
+    """The words of a committed item, or that there will be none; turns end in the order of their commits."""
+
+    item: str
+    transcript: str
+    status: Literal["completed", "failed", "late", "none"] = "completed"
+
+
+class TurnEnded(Event, frozen=True, kw_only=True):
+    """The user's contribution is complete: what the handler's input() returns."""
+
+    turn: int
+    item: str
+    text: str
+    transcript: str | None = None
+    channel: Literal["audio", "text"] = "audio"
+    start_ms: int | None = None
+    end_ms: int | None = None
+    transcript_status: Literal["completed", "failed", "late", "none"] = "completed"
+
+
+class TurnDiscarded(Event, frozen=True, kw_only=True):
+    """Audio that turned out to hold no words."""
+
+    item: str
+    reason: str
+
+
+class TranscriptArrivedLate(Event, frozen=True, kw_only=True):
+    """Words that came after their turn had ended without them. They change nothing."""
+
+    item: str
+    transcript: str
+
+
+class ItemSeeded(Event, frozen=True, kw_only=True):
+    """The caller put an item into the conversation."""
+
+    link: str
+    item: str
+    role: str | None
+    text: str
+    raw: dict[str, Any] = {}
+
+
+class InputCommitAsked(Event, frozen=True, kw_only=True):
+    """The caller's input_audio_buffer.commit (it decides itself where its turns end)."""
+
+    link: str
+
+
+class InputClearAsked(Event, frozen=True, kw_only=True):
+    """The caller's input_audio_buffer.clear."""
+
+    link: str
+
+
+class SettingsAsked(Event, frozen=True, kw_only=True):
+    """The caller's session.update, the part of it that applies: modalities, voice, turn detection timing."""
+
+    link: str
+    settings: dict[str, Any]
+
+
+class AnswerAsked(Event, frozen=True, kw_only=True):
+    """The caller's response.create: the handler's next say answers it."""
+
+    link: str
+    event_id: str | None = None
+    request: dict[str, Any] = {}
+
+
+class AnswerTimedOut(Event, frozen=True, kw_only=True):
+    """No say came within answer_timeout: the caller gets a completed, empty response."""
+
+    link: str
