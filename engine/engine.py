@@ -6,7 +6,7 @@ Every session is a task of the engine's TaskGroup; leaving the context ends the 
 import asyncio
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ from ..core.commands import plain
 from ..core.core import SessionCore
 from ..core.errors import TurnlogError
 from ..core.ports import Link, Provider, SessionRow
+from ..store.feed import START, FeedEntry, feed
 from ..store.open import open_store
 from ..store.port import Store
 from .app import App, Declared, code_version
@@ -25,6 +26,8 @@ from .clock import Clock
 from .effects import Effects
 from .handler_run import ENGINE_FLAGS, HandlerRun
 from .live import LiveSession
+from .projections import Projection, Projections
+from .projections.declare import check
 from .providers import default_provider
 from .run import SessionRun
 
@@ -36,7 +39,9 @@ class Engine:
 
     store: "sqlite:///calls.db", "memory://", a path, or an open Store (which the caller then closes). providers: by name, in
     place of the built-in ones. durability: "normal" (an acknowledged append survives the process) or "full" (power loss).
-    Raises DefinitionError TL204 for tools that are not declared; on entering, StoreError TL401, TL404, TL405 or TL406.
+    projections: follow the log on a thread of their own, in the folder beside the store's file; see `engine.projections`.
+    Raises DefinitionError TL204 for tools that are not declared, TL208 for projections that cannot be; on entering, StoreError
+    TL401, TL404, TL405 or TL406.
     """
 
     def __init__(
@@ -46,13 +51,16 @@ class Engine:
         store: str | Store = "sqlite:///turnlog.db",
         providers: Mapping[str, Provider] | None = None,
         durability: str = "normal",
+        projections: Sequence[Projection] = (),
     ) -> None:
         app.check_tools()
+        check(projections)
         self.app = app
         self.sessions: dict[str, LiveSession] = {}
         self._given = store
         self._providers = dict(providers or {})
         self._durability = durability
+        self._declared = tuple(projections)
         self._stopping = True  # until entered
 
     async def __aenter__(self) -> Self:
@@ -60,6 +68,8 @@ class Engine:
             self.store: Store = await asyncio.to_thread(open_store, self._given, durability=self._durability)
         else:
             self.store = self._given
+        self.projections = Projections(self.store, self._declared)
+        self.projections.start()
         self._tasks = await asyncio.TaskGroup().__aenter__()
         self._stopping = False
         return self
@@ -73,8 +83,12 @@ class Engine:
         try:
             await self._tasks.__aexit__(None, None, None)
         finally:
-            if isinstance(self._given, str):
-                await asyncio.shield(self.store.close())
+            await asyncio.shield(self._close())
+
+    async def _close(self) -> None:
+        await self.projections.stop()
+        if isinstance(self._given, str):
+            await self.store.close()
 
     async def start(self, target: str, *, metadata: dict[str, Any] | None = None, session: str | None = None) -> LiveSession:
         """Start a session of `target` ("app.session"); it is in the log when this returns.
@@ -102,6 +116,17 @@ class Engine:
         task = self._tasks.create_task(live.drive(), name=f"session {live.id}")
         task.add_done_callback(lambda _: self.sessions.pop(live.id, None))
         return live
+
+    def feed(
+        self, *, after: str = START, types: Collection[str | type] | None = None, follow: bool = True
+    ) -> AsyncIterator[FeedEntry]:
+        """Every committed event of the store: (cursor, session, recorded), in the order of their commits, followed live.
+
+        after: "start", "now", or the cursor of the last entry that was dealt with. types: only those, by class or name. With
+        `follow` it waits for more until the store is closed, else it ends at the newest event. Raises StoreError TL416 for a
+        cursor of another feed.
+        """
+        return feed(self.store, after=after, types=types, follow=follow)
 
     def _must_run(self) -> None:
         if self._stopping:

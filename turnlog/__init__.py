@@ -18,20 +18,35 @@ from .core.errors import (
     StepError,
     StoreError,
     TurnlogError,
+    VoiceLocked,
     WrongExpectedSeq,
 )
 from .core.turn import SessionTurn
 from .engine.app import App
 from .engine.engine import Engine
+from .engine.journal import SayHandle, SayOutcome
 from .engine.live import LiveSession
+from .engine.projections import (
+    BUILT_IN_PROJECTIONS,
+    Projection,
+    ProjectionContext,
+    Projections,
+    ProjectionStatus,
+    catch_up,
+    projection,
+)
 from .engine.replay import Replayed, replay
-from .engine.session import RealtimeSession, SayHandle, SayOutcome
+from .engine.session import RealtimeSession
+from .store.feed import FeedEntry
+from .store.projection_folder import ProjectionFolder
 
 __all__ = [
+    "BUILT_IN_PROJECTIONS",
     "App",
     "DefinitionError",
     "Divergence",
     "Engine",
+    "FeedEntry",
     "Fenced",
     "HandlerError",
     "LinkClosed",
@@ -39,6 +54,11 @@ __all__ = [
     "LiveSession",
     "MediaError",
     "MissingExtra",
+    "Projection",
+    "ProjectionContext",
+    "ProjectionFolder",
+    "ProjectionStatus",
+    "Projections",
     "ProtocolError",
     "RealtimeSession",
     "Replayed",
@@ -50,6 +70,9 @@ __all__ = [
     "StepError",
     "StoreError",
     "TurnlogError",
+    "VoiceLocked",
     "WrongExpectedSeq",
+    "catch_up",
+    "projection",
     "replay",
 ]

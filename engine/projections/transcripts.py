@@ -1,0 +1,103 @@
+"""The projection transcripts: the words of both sides with their times, and a full-text index over them (SQLite FTS5).
+
+who: "user" (a turn's text, typed or recognised), "handler" (what was heard of a say), "model" (its own answers, where it is the
+model that answers). at_ns: when a turn ended; when a say or answer began to be heard or was generated.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ...core import events as e
+from ...store.projection_folder import ProjectionFolder
+from .declare import ProjectionContext, projection
+
+__all__ = ["Found", "search", "transcripts"]
+
+_TABLES = (
+    "CREATE TABLE sessions (session TEXT PRIMARY KEY, started_ns INTEGER NOT NULL, model_answers INTEGER NOT NULL)",
+    "CREATE TABLE of_says (session TEXT, response TEXT, PRIMARY KEY (session, response)) WITHOUT ROWID",
+    """CREATE TABLE words (id INTEGER PRIMARY KEY, session TEXT NOT NULL, seq INTEGER NOT NULL, at_ns INTEGER NOT NULL,
+    ms INTEGER NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL, UNIQUE (session, seq))""",
+    "CREATE INDEX words_by_time ON words (at_ns)",
+    "CREATE VIRTUAL TABLE found USING fts5 (text, content = 'words', content_rowid = 'id', tokenize = 'unicode61')",
+)
+_ENTER = "INSERT INTO sessions VALUES (?, ?, ?)"
+_WORDS = """INSERT INTO words (session, seq, at_ns, ms, who, text)
+    VALUES (?1, ?2, ?3, MAX(0, (?3 - COALESCE((SELECT started_ns FROM sessions WHERE session = ?1), ?3)) / 1000000), ?4, ?5)
+    RETURNING id"""
+_INDEX = "INSERT INTO found (rowid, text) VALUES (?, ?)"
+_OF_A_SAY = "INSERT OR IGNORE INTO of_says SELECT session, ?2 FROM sessions WHERE session = ?1 AND model_answers"
+_IS_THE_MODELS = """SELECT 1 FROM sessions WHERE session = ?1 AND model_answers
+    AND NOT EXISTS (SELECT 1 FROM of_says WHERE session = ?1 AND response = ?2)"""
+_SEARCH = """SELECT w.session, w.seq, w.at_ns, w.ms, w.who, snippet(found, 0, ?1, ?2, '…', 16), w.text
+    FROM found JOIN words AS w ON w.id = found.rowid WHERE found MATCH ?3 {more} ORDER BY w.at_ns DESC, w.seq DESC LIMIT ?4"""
+
+_READS = (e.SessionStarted, e.TurnEnded, e.TranscriptArrivedLate, e.SaySettled, e.ResponseStarted, e.ResponseEnded)
+
+
+@projection("transcripts", version=1, on=_READS, tables=_TABLES)
+def transcripts(event: object, ctx: ProjectionContext) -> None:
+    """Fold one event."""
+    match event:
+        case e.SessionStarted():
+            ctx.execute(_ENTER, (ctx.session, ctx.at_ns, event.definition.answers == "model"))
+        case e.TurnEnded():
+            _add(ctx, ctx.at_ns, "user", event.text)
+        case e.TranscriptArrivedLate():
+            _add(ctx, ctx.at_ns, "user", event.transcript)
+        case e.SaySettled():
+            _add(ctx, ctx.at_ns - event.heard_ms * 1_000_000, "handler", event.heard_text)
+        case e.ResponseStarted() if event.say is not None:
+            ctx.execute(_OF_A_SAY, (ctx.session, event.response))
+        case e.ResponseEnded() if event.transcript and ctx.execute(_IS_THE_MODELS, (ctx.session, event.response)):
+            _add(ctx, ctx.at_ns, "model", event.transcript)
+
+
+def _add(ctx: ProjectionContext, at_ns: int, who: str, text: str) -> None:
+    if text.strip():
+        [(row,)] = ctx.execute(_WORDS, (ctx.session, ctx.seq, at_ns, who, text))
+        ctx.execute(_INDEX, (row, text))
+
+
+class Found(NamedTuple):
+    """Words that match a search. `snippet` has the matching words between the marks, `ms` counts from the session's start."""
+
+    session: str
+    seq: int
+    at_ns: int
+    ms: int
+    who: str
+    snippet: str
+    text: str
+
+
+def search(
+    folder: ProjectionFolder,
+    words: Sequence[str],
+    *,
+    session: str | None = None,
+    who: str | None = None,
+    limit: int = 20,
+    marks: tuple[str, str] = ("[", "]"),
+) -> list[Found]:
+    """What was said with all of these words, newest first.
+
+    A word with blanks in it is a phrase; one that ends in * matches what begins so. Case and accents do not matter. Raises
+    StoreError TL417 while the projection is not built.
+    """
+    terms = " ".join(term for word in words if (term := _term(word)))
+    if not terms:
+        return []
+    more = ("AND w.session = ?5" if session is not None else "AND ?5 IS NULL") + (
+        " AND w.who = ?6" if who is not None else " AND ?6 IS NULL"
+    )
+    rows = folder.query("transcripts", _SEARCH.format(more=more), (*marks, terms, limit, session, who))
+    return [Found(*row) for row in rows]
+
+
+def _term(word: str) -> str:
+    """A word or phrase as FTS5 reads it: in quotes, so that nothing in it is an operator."""
+    prefix = "*" if word.endswith("*") else ""
+    bare = word.rstrip("*").strip()
+    quoted = bare.replace('"', '""')
+    return f'"{quoted}"{prefix}' if any(char.isalnum() for char in bare) else ""
