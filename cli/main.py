@@ -16,15 +16,23 @@ from ..transports.speech.installed import installed_version
 
 __all__ = ["cli", "main"]
 
-# name: (module, one line for the overview, the extra whose packages the module imports)
+# name: (module, or module:attribute where the command is not called `command`; one line for the overview; the extra whose
+# packages the module imports)
 _COMMANDS: dict[str, tuple[str, str, str]] = {
+    "capture": ("capture", "Write a test that replays a session, and its archive.", ""),
+    "db": ("db", "A store's file: its revision, its tables, its upgrade.", ""),
     "demo": ("demo", "A spoken (or typed) conversation, its log, and its replay.", "local"),
     "doctor": ("doctor", "What works on this machine, and what is missing.", ""),
+    "export": ("archive:export_command", "Write a session to one file that checks itself.", ""),
+    "import": ("archive:import_command", "Enter an archived session in a store.", ""),
+    "projections": ("projections", "How far the tables made of the log are; build one anew.", ""),
     "provider": ("provider", "Serve offline speech as a Realtime WebSocket service.", "local"),
     "replay": ("replay", "Run today's handler on a recorded session, offline.", ""),
+    "search": ("search", "Find what was said, in all sessions of a store.", ""),
     "serve": ("serve", "Serve an app's sessions to Realtime clients.", "server"),
     "sessions": ("sessions", "List the sessions of a store, newest first.", ""),
     "show": ("show", "A session's events, one a line.", ""),
+    "verify": ("verify", "Whether a session's log says what was written.", ""),
 }
 
 
@@ -41,7 +49,8 @@ class _Commands(click.Group):
             return None
         module, _, extra = _COMMANDS[cmd_name]
         try:
-            loaded: click.Command = importlib.import_module(f"{__package__}.{module}").command
+            name, _, attribute = module.partition(":")
+            loaded: click.Command = getattr(importlib.import_module(f"{__package__}.{name}"), attribute or "command")
         except ModuleNotFoundError as error:
             if not extra or (error.name or "turnlog").partition(".")[0] == "turnlog":
                 raise
@@ -79,8 +88,16 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        _report(error)
-        return 3 if isinstance(error, Divergence) else 1
+        cause = _first(error)
+        _report(cause)
+        return 3 if isinstance(cause, Divergence) else 1
+
+
+def _first(error: Exception) -> Exception:
+    """The error itself, or the first that a group of tasks met."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _report(error: Exception) -> None:
