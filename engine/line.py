@@ -17,6 +17,7 @@ from ..transports.realtime.wire import Message
 __all__ = ["Leg", "Line", "Track"]
 
 _NOT_YET = 2**63
+_TICK_NS = 25_000_000
 
 
 class Leg(Protocol):
@@ -55,21 +56,37 @@ class Track:
         self.ordinal += 1
         return self.ordinal
 
-    def add(self, raw: bytes, at_ns: int, audio: bytes | None = None, ms: float = 0.0) -> None:
-        """Gather a high-rate message; `audio` is the base64 text that stands in it, `ms` its duration."""
-        if not self._builder.fits(at_ns, len(raw)):
+    def add(
+        self, raw: bytes, at_ns: int, audio: bytes | None = None, ms: float = 0.0, decoded: bytes | None = None
+    ) -> bytes | None:
+        """Gather a high-rate message; `audio` is the base64 text that stands in it, `ms` its duration, `decoded` its bytes.
+
+        Returns the bytes, if the message is stored by them: another message with the same audio need not decode it again.
+        """
+        builder = self._builder
+        if not builder.fits(at_ns, len(raw)):
             self._close()
-        start = raw.find(audio) if audio else -1
-        if audio and start > 0:
-            self._builder.add(self.next(), at_ns, raw, (start, start + len(audio)))
-            self._ms += ms
-        else:
-            self._builder.add(self.next(), at_ns, raw)
+        self.ordinal += 1
+        if audio:
+            start = _start_of(audio, raw)
+            if start > 0:
+                self._ms += ms
+                return builder.add(self.ordinal, at_ns, raw, (start, start + len(audio)), decoded)
+        return builder.add(self.ordinal, at_ns, raw)
+
+    @property
+    def full(self) -> bool:
+        """Whether there is a segment that waits for its append only."""
+        return bool(self._packed)
 
     @property
     def due_ns(self) -> int | None:
-        """When what was gathered must be in the log."""
-        return self._packed[0][0].t0_ns if self._packed else self._builder.due_ns
+        """When what was gathered goes to the log: 200 ms after its first message at the latest."""
+        if self._packed:
+            return self._packed[0][0].t0_ns
+        # Strategy: whole ticks, so that the segments of many sessions fall due together and share one commit.
+        due_ns = self._builder.due_ns
+        return None if due_ns is None else due_ns - due_ns % _TICK_NS
 
     def pack(self, now_ns: int, *, everything: bool) -> list[tuple[PackedSegment, int]]:
         """The segments that are due, or all, each with its ms of audio."""
@@ -89,22 +106,25 @@ class Track:
 class Line:
     """One link of a session. `name`: "p1" for the provider's first, "c1" for the first caller."""
 
-    __slots__ = ("leg", "link", "name", "received", "sent", "since")
+    __slots__ = ("leg", "link", "name", "of_provider", "received", "sent", "since")
 
     def __init__(self, name: str, link: Link, leg: Leg) -> None:
         self.name = name
+        self.of_provider = name.startswith("p")
         self.link = link
         self.leg = leg
         self.received = Track(name, "in")
         self.sent = Track(name, "out")
         self.since = _NOT_YET  # the seq of its LinkOpened
 
-    @property
-    def of_provider(self) -> bool:
-        """Whether this line leads to the provider."""
-        return self.name.startswith("p")
-
     def opened(self, transport: str, peer: str) -> e.LinkOpened:
         """The fact that this line stands."""
         side = "provider" if self.of_provider else "caller"
         return e.LinkOpened(link=self.name, side=side, transport=transport, peer=peer)  # type: ignore[arg-type] # one of the two
+
+
+def _start_of(audio: bytes, raw: bytes) -> int:
+    """Where the audio stands in a message; -1 if nowhere."""
+    # Strategy: nearly every message ends with its audio, and comparing costs a twentieth of searching for so long a text.
+    end = len(raw) - 2
+    return end - len(audio) if raw.endswith(audio, 0, end) else raw.find(audio)

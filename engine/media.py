@@ -13,7 +13,7 @@ from ..core.ports import Segment
 from ..core.state import State
 from ..store.media import PackedSegment
 from ..transports.realtime.wire import Message
-from .line import Line
+from .line import Line, Track
 
 __all__ = ["MediaRouter"]
 
@@ -24,7 +24,7 @@ _EARLY_MESSAGES = 500  # caller audio kept until the provider is ready: 10 s of 
 class MediaRouter:
     """Routes media signals between the lines of one session and records every media message."""
 
-    __slots__ = ("_early", "_heard", "_lines", "_on_first_audio", "_state")
+    __slots__ = ("_due_ns", "_early", "_heard", "_lines", "_on_first_audio", "_state")
 
     def __init__(self, state: State, lines: dict[str, Line], on_first_audio: Callable[[str, int], None]) -> None:
         self._state = state
@@ -32,37 +32,43 @@ class MediaRouter:
         self._on_first_audio = on_first_audio
         self._heard: set[str] = set()  # responses whose first audio was delivered
         self._early: deque[s.Signal] = deque(maxlen=_EARLY_MESSAGES)
+        self._due_ns: int | None = None  # the earliest of the tracks', kept so that no message has to look at all of them
 
     # --- data in ---
 
     def receive(self, line: Line, message: Message, at_ns: int) -> None:
         """Record a media message and hand on what it carries. Raises ProtocolError for audio that is not base64."""
         signals: list[s.Signal] = []
+        decoded: bytes | None = None
         try:
             signals = line.leg.receive(message)
         finally:
-            audio = next((signal for signal in signals if isinstance(signal, _AUDIO)), None)
-            line.received.add(message.raw, at_ns, *_payload(audio))
+            audio, ms = None, 0.0
+            for signal in signals:
+                if isinstance(signal, _AUDIO):
+                    audio, ms = signal.audio, signal.ms
+            decoded = line.received.add(message.raw, at_ns, audio, ms)
+            self._added_to(line.received)
         for signal in signals:
-            self._route(line, signal, at_ns)
+            self._route(line, signal, at_ns, decoded)
 
-    def _route(self, line: Line, signal: s.Signal, at_ns: int) -> None:
+    def _route(self, line: Line, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:
         """Hand a media signal to the lines it is for."""
         if not line.of_provider:
-            self._to_provider(signal, at_ns)
+            self._to_provider(signal, at_ns, decoded)
             return
         match signal:
-            case s.OutputAudio() if self._audible(signal.response):
-                if self._to_callers(signal, at_ns) and signal.response not in self._heard:
-                    self._heard.add(signal.response)
-                    self._on_first_audio(signal.response, at_ns)
-            case s.OutputText() if self._audible(signal.response):
-                self._to_callers(signal, at_ns)
+            case s.OutputAudio(response=response) if self._audible(response):
+                if self._to_callers(signal, at_ns, decoded) and response not in self._heard:
+                    self._heard.add(response)
+                    self._on_first_audio(response, at_ns)
+            case s.OutputText(response=response) if self._audible(response):
+                self._to_callers(signal, at_ns, None)
 
     def provider_ready(self, at_ns: int) -> None:
         """Send what callers said before the provider could hear it."""
         while self._early:
-            self._to_provider(self._early.popleft(), at_ns)
+            self._to_provider(self._early.popleft(), at_ns, None)
 
     def _audible(self, response: str) -> bool:
         """A say always; the model's own words only where the model answers."""
@@ -71,23 +77,24 @@ class MediaRouter:
             self._state.life.definition.answers == "model" or self._state.delivery.by_response(response) is not None
         )
 
-    def _to_provider(self, signal: s.Signal, at_ns: int) -> None:
+    def _to_provider(self, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:
         provider = self._lines.get(self._state.links.provider or "")
         if provider is None or not self._state.links.provider_ready:
             self._early.append(signal)
             return
-        self._send(provider, signal, at_ns)
+        self._send(provider, signal, at_ns, decoded)
 
-    def _to_callers(self, signal: s.Signal, at_ns: int) -> bool:
+    def _to_callers(self, signal: s.Signal, at_ns: int, decoded: bytes | None) -> bool:
         callers = [line for line in self._lines.values() if not line.of_provider]
         for line in callers:
-            self._send(line, signal, at_ns)
+            self._send(line, signal, at_ns, decoded)
         return bool(callers)
 
-    def _send(self, line: Line, signal: s.Signal, at_ns: int) -> None:
-        payload = _payload(signal)
+    def _send(self, line: Line, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:
+        audio, ms = (signal.audio, signal.ms) if isinstance(signal, _AUDIO) else (None, 0.0)
         for raw in line.leg.media(signal):
-            line.sent.add(raw, at_ns, *payload)
+            line.sent.add(raw, at_ns, audio, ms, decoded)
+            self._added_to(line.sent)
             try:
                 line.link.send(raw)
             except LinkClosed:
@@ -97,8 +104,15 @@ class MediaRouter:
 
     def due_ns(self) -> int | None:
         """When the oldest open segment must be in the log."""
+        return self._due_ns
+
+    def _added_to(self, track: Track) -> None:
+        if self._due_ns is None or track.full:
+            self._find_due()
+
+    def _find_due(self) -> None:
         due = [at for line in self._lines.values() for track in (line.received, line.sent) if (at := track.due_ns) is not None]
-        return min(due, default=None)
+        self._due_ns = min(due, default=None)
 
     def segments_to_append(self, now_ns: int, next_seq: int, *, everything: bool) -> list[tuple[e.MediaRecorded, Segment]]:
         """The segments that are due (or all, before an event that refers to them), numbered from `next_seq`."""
@@ -107,11 +121,8 @@ class MediaRouter:
             for track in (line.received, line.sent):
                 for packed, ms in track.pack(now_ns, everything=everything):
                     closed.append((_recorded(packed, ms), packed.at(next_seq + len(closed))))
+        self._find_due()
         return closed
-
-
-def _payload(signal: s.Signal | None) -> tuple[bytes | None, float]:
-    return (signal.audio, signal.ms) if isinstance(signal, _AUDIO) else (None, 0.0)
 
 
 def _recorded(packed: PackedSegment, ms: int) -> e.MediaRecorded:

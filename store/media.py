@@ -93,20 +93,27 @@ class SegmentBuilder:
             at_ns - self._first[1] < MAX_SEGMENT_MS * 1_000_000 and self._size + size <= MAX_SEGMENT_BYTES
         )
 
-    def add(self, ordinal: int, at_ns: int, raw: bytes, payload: tuple[int, int] | None = None) -> None:
-        """Collect a message. `payload` says where the base64 text stands in `raw` (start, end; the quotes excluded)."""
+    def add(
+        self, ordinal: int, at_ns: int, raw: bytes, payload: tuple[int, int] | None = None, decoded: bytes | None = None
+    ) -> bytes | None:
+        """Collect a message. `payload` says where the base64 text stands in `raw` (start, end; the quotes excluded).
+
+        Returns the decoded payload if it was stored so: a message that carries the same text takes it as `decoded`.
+        """
         if not self._entries:
             self._first = (ordinal, at_ns)
             self._last_ns = at_ns
         elif at_ns > self._last_ns:
             self._last_ns = at_ns
         first_ordinal, t0_ns = self._first
-        decoded = None if payload is None else _decoded(raw, *payload)
+        if payload is not None and decoded is None:
+            decoded = _decoded(raw, *payload)
         if payload is None or decoded is None:
             self._entries.append((ordinal - first_ordinal, at_ns - t0_ns, raw))
         else:
             self._entries.append((ordinal - first_ordinal, at_ns - t0_ns, raw[: payload[0]], decoded, raw[payload[1] :]))
         self._size += len(raw)
+        return decoded
 
     def pack(self) -> PackedSegment | None:
         """What was collected, and start anew; None if that is nothing."""
@@ -160,7 +167,12 @@ def _decoded(raw: bytes, start: int, end: int) -> bytes | None:
         decoded = _payload(raw[start - 1 : end + 1])
     except msgspec.MsgspecError:
         return None
-    return decoded if b2a_base64(decoded, newline=False) == raw[start:end] else None
+    # Strategy: the decoder takes the standard alphabet only, and JSON's escapes. An escape makes the text longer than it
+    # need be, and only its last four characters can hold bits that encoding would not give back.
+    if not decoded or end - start != (len(decoded) + 2) // 3 * 4:
+        return None
+    tail = decoded[(len(decoded) - 1) // 3 * 3 :]
+    return decoded if b2a_base64(tail, newline=False) == raw[end - 4 : end] else None
 
 
 def _raw(before: bytes, payload: bytes | None = None, after: bytes = b"") -> bytes:
