@@ -1,4 +1,4 @@
-"""What the commands share: the options --db and --json, and finding a session by what a person types."""
+"""What the commands share: the options --db, --json and --partial, and finding a session by what a person types."""
 
 import sys
 from typing import Any
@@ -9,9 +9,14 @@ from rich.console import Console
 
 from ..core.errors import StoreError
 from ..core.ports import SessionRow
+from ..store.archive import SUFFIX, open_archive
+from ..store.open import open_store
 from ..store.port import Store
 
-__all__ = ["WIDTH", "console", "db_option", "find_session", "json_option", "print_json", "session_argument", "session_facts"]
+__all__ = [
+    "WIDTH", "console", "db_option", "find_session", "json_option", "open_for_reading", "partial_option", "print_json",
+    "session_argument", "session_facts",
+]  # fmt: skip
 
 WIDTH = 100
 """Columns of output that is no terminal; a terminal may be wider."""
@@ -27,6 +32,7 @@ db_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line, instead of text.")
 session_argument = click.argument("session", metavar="SESSION")
+partial_option = click.option("--partial", is_flag=True, help="Read a cut or altered archive up to its damage.")
 
 
 def console() -> Console:
@@ -37,6 +43,17 @@ def console() -> Console:
 def print_json(value: Any) -> None:
     """One JSON object on a line of its own."""
     click.echo(msgspec.json.encode(value).decode())
+
+
+def open_for_reading(db: str, session: str, *, partial: bool = False) -> tuple[Store, str]:
+    """The store to read, and the session to find in it. A SESSION that is a file NAME.turnlog is a store of its own.
+
+    Raises StoreError as open_store and open_archive do.
+    """
+    if session.endswith(SUFFIX):
+        archive = open_archive(session, partial=partial)
+        return archive, archive.row.session
+    return open_store(db, read_only=True), session
 
 
 async def find_session(store: Store, given: str) -> SessionRow:

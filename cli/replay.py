@@ -10,11 +10,10 @@ from ..core.events import SessionStarted
 from ..core.ports import SessionRow
 from ..engine.app import load_handler
 from ..engine.replay import Replayed, replay
-from ..store.open import open_store
 from ..store.port import Store
-from .options import db_option, find_session, json_option, print_json, session_argument
+from .options import db_option, find_session, json_option, open_for_reading, partial_option, print_json, session_argument
 
-__all__ = ["command", "identical", "speed"]
+__all__ = ["command", "identical", "recorded_handler", "speed"]
 
 
 @click.command("replay")
@@ -22,14 +21,16 @@ __all__ = ["command", "identical", "speed"]
 @db_option
 @json_option
 @click.option("--handler", metavar="MODULE:FUNCTION", help="The handler to run.  [default: the one that was recorded]")
-def command(session: str, db: str, as_json: bool, handler: str | None) -> int:
+@partial_option
+def command(session: str, db: str, as_json: bool, handler: str | None, partial: bool) -> int:
     """Run a handler on a recorded session and compare what it asks for with what the log holds.
 
-    SESSION is an id, the beginning of one, or `last`. Exit code 3, and a report on stdout, where they differ.
+    SESSION is an id, the beginning of one, `last`, or an archive FILE.turnlog. Exit code 3, and a report on stdout, where they
+    differ.
     """
-    store = open_store(db, read_only=True)
+    store, session = open_for_reading(db, session, partial=partial)
     row = asyncio.run(find_session(store, session))
-    chosen = load_handler(handler or _recorded_handler(store, row))
+    chosen = load_handler(handler or recorded_handler(store, row))
     try:
         done = replay(store.scan(row.session), chosen)
     except Divergence as error:
@@ -58,7 +59,8 @@ def identical(done: Replayed) -> str:
     return f"replay: identical ({done.commands} commands)"
 
 
-def _recorded_handler(store: Store, row: SessionRow) -> str:
+def recorded_handler(store: Store, row: SessionRow) -> str:
+    """MODULE:FUNCTION of the handler that was recorded. Raises StoreError TL407 if the log does not name it."""
     for recorded in store.scan(row.session, until=1):
         started = decode(recorded)
         if isinstance(started, SessionStarted) and started.handler:

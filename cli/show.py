@@ -7,10 +7,9 @@ import click
 from ..core.codec import decode
 from ..core.events import WIRE_TYPES
 from ..core.ports import Recorded, SessionRow
-from ..store.open import open_store
 from ..store.port import Store
 from .essence import cause_name, essence, event_facts
-from .options import WIDTH, db_option, find_session, json_option, print_json, session_argument
+from .options import WIDTH, db_option, find_session, json_option, open_for_reading, partial_option, print_json, session_argument
 from .sessions import local_time
 
 __all__ = ["command"]
@@ -21,17 +20,18 @@ __all__ = ["command"]
 @db_option
 @json_option
 @click.option("--wire", is_flag=True, help="Also the messages of the wire and the media segments.")
-def command(session: str, db: str, as_json: bool, wire: bool) -> None:
+@partial_option
+def command(session: str, db: str, as_json: bool, wire: bool, partial: bool) -> None:
     """A session's events: number, ms since the start, cause, type, and what matters of it.
 
-    SESSION is an id, the beginning of one, or `last`. A cause is the number of the event it follows from, or where it came
-    from: wire, timer, api, start, host.
+    SESSION is an id, the beginning of one, `last`, or an archive FILE.turnlog. A cause is the number of the event it follows
+    from, or where it came from: wire, timer, api, start, host.
     """
-    asyncio.run(_show(session, db, as_json, wire))
+    asyncio.run(_show(session, db, as_json, wire, partial))
 
 
-async def _show(session: str, db: str, as_json: bool, wire: bool) -> None:
-    store = await asyncio.to_thread(open_store, db, read_only=True)
+async def _show(session: str, db: str, as_json: bool, wire: bool, partial: bool) -> None:
+    store, session = await asyncio.to_thread(open_for_reading, db, session, partial=partial)
     try:
         row = await find_session(store, session)
         if not as_json:

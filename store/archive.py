@@ -136,7 +136,8 @@ class Archive:
         report = await asyncio.to_thread(verify_log, self._header.head, self.scan(), facts)
         if self.damage:
             cut = Problem("archive", report.events, self.damage.message)
-            report = report._replace(problems=(cut, *report.problems))
+            rest = [problem for problem in report.problems if problem.kind not in ("head", "media_missing")]  # follows from it
+            report = report._replace(problems=(cut, *rest))
         return report
 
     def feed_reader(self) -> FeedReader:

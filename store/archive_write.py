@@ -12,7 +12,7 @@ import msgspec
 from ..core.errors import StoreError
 from ..core.ports import Head, SessionRow
 from . import archive_format as form
-from .archive import open_archive
+from .archive import Archive
 from .archive_survey import ArchivedSession, Counts
 from .port import Store
 
@@ -35,12 +35,11 @@ async def export_archive(store: Store, session: str, path: str | Path, *, writer
     return await asyncio.to_thread(_write, store, header, tracks, path)
 
 
-async def import_archive(store: Store, path: str | Path) -> Head:
+async def import_archive(store: Store, archive: Archive) -> Head:
     """Enter the session of an archive: the same numbers, times, epochs and hashes, verified first, whole or not at all.
 
-    Raises StoreError TL407 (does not verify), TL409 (the session exists), and what open_archive and the store raise.
+    Raises StoreError TL407 (does not verify), TL409 (the session exists), and what the store raises.
     """
-    archive = await asyncio.to_thread(open_archive, path)
     head = await archive.head(archive.row.session)
     return await store.restore(archive.row, head, archive.scan(), archive.all_segments())
 

@@ -13,7 +13,7 @@ from ..core.errors import StoreError
 from .connect import driver
 from .schema import REVISION
 
-__all__ = ["check", "prepare"]
+__all__ = ["check", "must_know", "prepare", "revision_of"]
 
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -21,24 +21,24 @@ _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 def prepare(connection: sa.Connection, path: Path) -> None:
     """Make or upgrade the tables. Raises StoreError TL404 (no store) or TL405 (a newer one)."""
     with connection.begin():
-        revision = _revision(driver(connection), path)
+        revision = revision_of(driver(connection), path)
         if revision != REVISION:
             _upgrade(connection, path, revision)
 
 
 def check(reader: sqlite3.Connection, path: Path) -> None:
     """For reading only: the file must be at the newest revision. Raises StoreError TL404 or TL405."""
-    revision = _revision(reader, path)
+    revision = revision_of(reader, path)
     if revision is None:
         raise StoreError("TL404", f"{path} holds no turnlog store", "open it once for writing, or check the path")
     if revision != REVISION:
-        _known(revision, path)
+        must_know(revision, path)
         raise StoreError(
             "TL404", f"{path} is at revision {revision}, this turnlog reads {REVISION}", "open it once for writing to upgrade it"
         )
 
 
-def _revision(raw: sqlite3.Connection, path: Path) -> str | None:
+def revision_of(raw: sqlite3.Connection, path: Path) -> str | None:
     """The file's revision; None for a file that holds nothing yet."""
     tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
@@ -58,11 +58,11 @@ def _upgrade(connection: sa.Connection, path: Path, revision: str | None) -> Non
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     if revision is not None:
-        _known(revision, path)
+        must_know(revision, path)
     command.upgrade(config, "head")
 
 
-def _known(revision: str, path: Path) -> None:
+def must_know(revision: str, path: Path) -> None:
     """Raises StoreError TL405 for a revision that no migration here leads to."""
     if not any(file.name.startswith(f"{revision}_") for file in (_MIGRATIONS / "versions").glob("*.py")):
         raise StoreError(
