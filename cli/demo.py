@@ -1,6 +1,7 @@
 """`turnlog demo`: a caller made of recordings, or of what is typed, talks to examples/hotel.py; then the log tells it again."""
 
 import asyncio
+import logging
 import os
 import shutil
 import sys
@@ -56,6 +57,7 @@ def command(wav: Path | None, text: bool, provider: Literal["local", "openai"], 
         raise click.UsageError("--text and --wav exclude each other")
     if provider == "openai" and not (os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")):
         raise LinkError("TL303", "OPENAI_API_KEY is not set", "export OPENAI_API_KEY=…; without --provider it works offline")
+    logging.getLogger("turnlog").addHandler(logging.NullHandler())  # what goes wrong is told here, once
     plan = _plan(wav, text, provider, out)
     _make_folder(out)
     return _finish(asyncio.run(_hold(plan)), plan)
@@ -79,6 +81,8 @@ def _plan(wav: Path | None, text: bool, provider: Literal["local", "openai"], fo
     for kind in kinds:
         if not kind.name:
             click.echo(f"  {kind}")
+    if not engines.hears and wav is not None:
+        raise next(kind.error() for kind in kinds if not kind.name)
     if not engines.hears:
         click.echo("Without an ear for speech this is the typed conversation.")
         return _Plan(provider, silent, [], folder)

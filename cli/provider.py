@@ -8,7 +8,7 @@ import click
 
 from ..transports.providers.local import LocalProvider
 
-__all__ = ["command", "until_stopped"]
+__all__ = ["command"]
 
 
 @click.command("provider")
@@ -26,16 +26,20 @@ def command(port: int, host: str, echo: bool, key: str | None) -> None:
 
 async def _serve(port: int, host: str, echo: bool, key: str | None) -> None:
     provider = LocalProvider(echo=echo)
-    await provider.warm()
+    engines = (await provider.warm()).engines
+    for kind in (engines.voice_activity, engines.recognition, engines.synthesis):
+        if not kind.name:
+            click.echo(str(kind), err=True)
+    stopped = _stopped()
     async with provider.server.serve(host, port, key=key) as url:
         click.echo(url)
-        await until_stopped()
+        await stopped.wait()
 
 
-async def until_stopped() -> None:
-    """Wait for Ctrl-C or SIGTERM. Where the loop takes no signal handlers (Windows), for the cancellation that Ctrl-C is."""
+def _stopped() -> asyncio.Event:
+    """Set by Ctrl-C or SIGTERM. Where the loop takes no signal handlers (Windows), Ctrl-C cancels instead."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     with contextlib.suppress(NotImplementedError):
         for one in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(one, stopped.set)
-    await stopped.wait()
+    return stopped

@@ -27,6 +27,7 @@ class Command(NamedTuple):
 
     folder: Path
     hidden: Path | None = None
+    prefix: tuple[str, ...] = ()
 
     def environment(self, **more: str) -> dict[str, str]:
         """Ours, without what a developer may have set for turnlog."""
@@ -38,7 +39,7 @@ class Command(NamedTuple):
     def start(self, *words: str | Path, stdin: int = subprocess.DEVNULL, **environment: str) -> "subprocess.Popen[str]":
         """Start it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "turnlog", *map(str, words)],
+            [*self.prefix, sys.executable, "-m", "turnlog", *map(str, words)],
             cwd=self.folder,
             env=self.environment(**environment),
             stdin=stdin,
@@ -52,6 +53,10 @@ class Command(NamedTuple):
         """Run it to its end."""
         process = self.start(*words, stdin=subprocess.PIPE, **environment)
         return finish(process, typed)
+
+    def limited(self, blocks: int) -> "Command":
+        """The same where no file can grow beyond so many blocks of 512 bytes."""
+        return self._replace(prefix=("sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh"))
 
     def without(self, *packages: str) -> "Command":
         """The same on a machine where these packages are not installed."""

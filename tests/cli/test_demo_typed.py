@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,13 @@ def test_without_an_ear_the_demo_is_typed(turnlog_in: Command) -> None:
     assert 'typed: "bye"' in done.stdout and "replay: identical (" in done.stdout
 
 
+def test_a_recording_needs_an_ear(turnlog_in: Command) -> None:
+    """--wav without a recogniser is TL603 with the way to get one, not a typed conversation."""
+    done = turnlog_in.without(*SPEECH).run("demo", "--wav", "x.wav")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error TL603: ") and 'pip install "turnlog[local]"' in done.stderr
+
+
 def test_ctrl_c_ends_a_conversation_in_order(turnlog_in: Command) -> None:
     """SIGINT amid a typed conversation ends the session, prints where the log is, and exits with 130; the log verifies."""
     process = turnlog_in.start("demo", "--text", stdin=-1)
@@ -97,6 +105,29 @@ def spoil_revision(path: Path) -> None:
         database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
         database.execute("INSERT INTO alembic_version VALUES ('9001')")
     database.close()
+
+
+def test_a_service_that_is_not_there_ends_the_session_in_order(turnlog_in: Command) -> None:
+    """No connection: TL301 in the transcript and on stderr, exit code 1, and a log that verifies and replays."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+    done = turnlog_in.run("demo", "--text", "--provider", "openai", OPENAI_BASE_URL=url, OPENAI_API_KEY="sk-secret")
+    assert done.returncode == 1
+    assert "problem  TL301" in done.stdout and "ended: provider_lost" in done.stdout and "; verifies" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("replay: identical (")
+    assert done.stderr.startswith("error TL301: ") and "Traceback" not in done.stderr
+    store = (turnlog_in.folder / "out" / "demo.db").read_bytes()
+    assert b"sk-secret" not in store and "sk-secret" not in done.stdout + done.stderr
+
+
+def test_a_full_disk_is_one_error(turnlog_in: Command) -> None:
+    """A log that cannot grow any more stops the demo with TL406; what was shown before is in it."""
+    line = "breakfast? " * 300 + "\n"
+    done = turnlog_in.limited(1000).run("demo", "--text", typed=line * 100)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 2)
+    assert done.stderr.startswith("error TL406: ") and 'typed: "breakfast? ' in done.stdout
+    kept = turnlog_in.run("show", "last", "--db", "out/demo.db")
+    assert kept.stdout.count(" TurnEnded ") >= done.stdout.count("typed: ") > 0
 
 
 @pytest.mark.parametrize(("spoil", "code"), [(spoil_bytes, "TL404"), (spoil_revision, "TL405")])

