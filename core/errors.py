@@ -21,6 +21,7 @@ __all__ = [
     "StepError",
     "StoreError",
     "TurnlogError",
+    "VoiceLocked",
     "WrongExpectedSeq",
 ]
 
@@ -34,6 +35,7 @@ CODES: dict[str, str] = {
     "TL107": "The handler waits for something that no event can bring.",
     "TL108": "The handler did not yield: it was stopped, because no other session could go on.",
     "TL109": "The session ran with replay=False: it was logged, and cannot be replayed.",
+    "TL110": "The session's voice cannot change any more: the caller has heard it.",
     "TL201": "A session definition is not valid.",
     "TL202": "This provider does not exist or cannot be reached by this transport.",
     "TL203": "The turn detection settings are not valid.",
@@ -68,6 +70,7 @@ CODES: dict[str, str] = {
     "TL415": "An event of an older version could not be brought to today's form.",
     "TL416": "The cursor is not one of this store's feed.",
     "TL417": "The projection cannot be read: it is not built yet, unknown, or stopped before its first end.",
+    "TL418": "The log holds nothing by that name: no such event, turn, say or time.",
     "TL501": "The caller's key is missing or wrong.",
     "TL502": "The caller asked for a session target that is not declared.",
     "TL503": "The server cannot listen on this address.",
@@ -130,6 +133,10 @@ class StepError(TurnlogError):
         self.type_name = type_name
         self.detail = message
         self.data = data
+
+
+class VoiceLocked(TurnlogError):
+    """session.update(voice=) after the caller has heard the session's voice (TL110): providers lock it then."""
 
 
 class LinkError(TurnlogError):

@@ -1,16 +1,20 @@
-"""What the log calls for outside of it: tools. Started only after their request is durable; results go to the inbox."""
+"""What the log calls for outside of it: tools, steps, streams. Started only after their request is durable; what comes of
+them goes to the inbox."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from ..core import events as e
+from ..core.commands import Call, Options
 from ..core.core import Staged
 from .handler_run import words_of
-from .inbox import CallDone, ToolDone
-from .tools import Tool
+from .inbox import Attempted, CallDone, ToolDone
+from .tools import Tool, run_stored, stored
 
 __all__ = ["Effects"]
 
@@ -26,38 +30,90 @@ def _stopped() -> bool:
 
 
 class Effects:
-    """Runs the tools of one session, each as a task of the session (`spawn`, set by whoever drives it)."""
+    """Runs the tools, steps and streams of one session, each as a task of the session.
 
-    def __init__(self, tools: dict[str, Tool], allowed: list[str]) -> None:
+    `spawn` is set by whoever drives the session, `work` by its run: the functions of the handler's steps and streams.
+    """
+
+    def __init__(self, tools: dict[str, Tool], allowed: Callable[[], list[str]]) -> None:
         self._tools = tools
         self._allowed = allowed
+        self.work: dict[int, Callable[..., Any]] = {}
         self.spawn: Callable[[Coroutine[Any, Any, None]], None]
 
-    def allowed(self) -> list[Tool]:
-        """The tools that the model may call."""
-        return [self._tools[name] for name in self._allowed]
+    def definitions(self) -> list[dict[str, Any]]:
+        """Every declared tool as the protocol declares it; which of them the model may call changes with the session."""
+        return [tool.definition() for tool in self._tools.values()]
+
+    def unknown(self, names: list[str]) -> list[str]:
+        """Those of `names` that no tool has."""
+        return [name for name in names if name not in self._tools]
 
     def start(self, staged: Staged, done: Callable[[Any], None]) -> None:
-        """Start what this event calls for, if anything; `done` takes the CallDone or ToolDone."""
+        """Start what this event calls for, if anything; `done` takes what comes of it, for the inbox."""
         match staged.event:
-            case e.CallRequested():
-                self.spawn(self._call(staged.seq, staged.event, done))
+            case e.CallRequested() as requested:
+                self.spawn(self._try(staged, requested.command.options, partial(self._tool, requested.command), done))
+            case e.StepRequested() as requested:
+                self.spawn(self._try(staged, requested.command.options, partial(self._step, requested), done))
+            case e.StreamRequested():
+                self.spawn(self._stream(staged.seq, staged.event, done))
             case e.ToolRequested():
                 self.spawn(self._answer(staged.seq, staged.event, done))
 
-    async def _call(self, seq: int, requested: e.CallRequested, done: Callable[[Any], None]) -> None:
+    async def _try(
+        self,
+        staged: Staged,
+        options: Options | None,
+        attempt: Callable[[], Coroutine[Any, Any, bytes]],
+        done: Callable[[Any], None],
+    ) -> None:
+        """Attempt a call or step as often as its options allow."""
+        tries = options or Options()
+        index: int = staged.event.index  # type: ignore[attr-defined] # a CallRequested or StepRequested
+        for number in range(1, tries.retries + 2):
+            try:
+                async with asyncio.timeout(tries.timeout_s):
+                    result = await attempt()
+            except _RAISED as error:
+                if _stopped():
+                    raise
+                if number > tries.retries:
+                    done(CallDone(index, staged.seq, None, error))
+                    return
+                name, words = type(error).__name__, words_of(error)
+                done(Attempted(e.AttemptFailed(index=index, attempt=number, type_name=name, message=words), staged.seq))
+                await asyncio.sleep(tries.backoff_s * 2 ** (number - 1))
+            else:
+                done(CallDone(index, staged.seq, result, None))
+                return
+
+    async def _tool(self, command: Call) -> bytes:
+        return await self._find(command.target, self._tools).invoke(command.args, command.kwargs)
+
+    async def _step(self, requested: e.StepRequested) -> bytes:
         command = requested.command
+        function = self.work[requested.index]
+        return await run_stored(function, command.args, command.kwargs, command.name)
+
+    async def _stream(self, seq: int, requested: e.StreamRequested, done: Callable[[Any], None]) -> None:
+        command, index = requested.command, requested.index
+        n = 0
         try:
-            result = await self._find(command.target, self._tools).invoke(command.args, command.kwargs)
+            async with aclosing(_items(self.work[index](*command.args, **command.kwargs))) as items:
+                async for item in items:
+                    n += 1
+                    done(Attempted(e.StreamItem(index=index, n=n, item=stored(item, command.name)), seq))
         except _RAISED as error:
             if _stopped():
                 raise
-            done(CallDone(requested.index, seq, None, error))
+            ended = e.StreamEnded(index=index, type_name=type(error).__name__, message=words_of(error))
+            done(Attempted(ended, seq))
         else:
-            done(CallDone(requested.index, seq, result, None))
+            done(Attempted(e.StreamEnded(index=index), seq))
 
     async def _answer(self, seq: int, requested: e.ToolRequested, done: Callable[[Any], None]) -> None:
-        allowed = {name: tool for name, tool in self._tools.items() if name in self._allowed}
+        allowed = {name: tool for name, tool in self._tools.items() if name in self._allowed()}
         try:
             output = await self._find(requested.name, allowed).invoke_json(requested.arguments)
         except _RAISED as error:
@@ -72,3 +128,14 @@ class Effects:
         if name not in tools:
             raise LookupError(f"no tool {name!r}; there are: {', '.join(tools) or 'none'}")
         return tools[name]
+
+
+async def _items(made: Any) -> AsyncGenerator[Any, None]:
+    """The items of an asynchronous iterator; those of a plain one are asked for in a thread."""
+    if hasattr(made, "__aiter__"):
+        async for item in made:
+            yield item
+        return
+    items, end = iter(made), object()
+    while (item := await asyncio.to_thread(next, items, end)) is not end:
+        yield item

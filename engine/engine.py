@@ -107,7 +107,7 @@ class Engine:
         now_ns = clock.now_ns()
         handler = HandlerRun(declared.handler, started, now_ns)
         core.record(started, e.Root.START, now_ns)
-        effects = Effects(self.app.tools, declared.definition.tools)
+        effects = Effects(self.app.tools, lambda: core.state.links.settings.get("tools", declared.definition.tools))
         live = LiveSession(SessionRun(core, self.store, head, clock, handler, effects), started, provider)
         await live.begin()
         if self._stopping:  # while this session began
@@ -132,12 +132,19 @@ class Engine:
         if self._stopping:
             raise TurnlogError("TL410", "the engine is not running", "start sessions inside `async with Engine(…)`")
 
+    def signal(self, session: str, name: str, data: Any = None, *, key: str = "") -> None:
+        """Send a running session's handler a signal; see LiveSession.signal. Raises TurnlogError TL408, HandlerError TL105."""
+        self._running(session).signal(name, data, key=key)
+
     async def attach(self, session: str, link: Link, *, transport: str = "in_process", peer: str = "") -> str:
         """Attach a caller to a running session; returns its line's name. Raises TurnlogError TL408 or TL102."""
+        return self._running(session).attach(link, transport=transport, peer=peer)
+
+    def _running(self, session: str) -> LiveSession:
         live = self.sessions.get(session)
         if live is None:
             raise TurnlogError("TL408", f"session {session!r} is not running here", "start it, or ask `turnlog sessions`")
-        return live.attach(link, transport=transport, peer=peer)
+        return live
 
 
 def _session_id() -> str:

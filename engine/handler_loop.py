@@ -20,6 +20,7 @@ import sys
 from asyncio import _get_running_loop, _set_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
@@ -35,6 +36,7 @@ _CLOSING_STEPS = 1000  # callbacks run after each of those requests, so that one
 
 _Ts = TypeVarTuple("_Ts")
 _ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
+_Run = Callable[[deque[asyncio.Handle], int], None]
 
 
 class _Entered:
@@ -54,10 +56,14 @@ class _Entered:
 
 
 class HandlerLoop(RefusingLoop):
-    """A deterministic event loop. `unhandled` collects the contexts asyncio would log; `closing` is set during teardown."""
+    """A deterministic event loop. `unhandled` collects the contexts asyncio would log; `closing` is set during teardown.
 
-    def __init__(self, start_ns: int) -> None:
+    run: what runs ready callbacks, up to a number of them: run_callbacks, or something around it (strict mode, a watchdog).
+    """
+
+    def __init__(self, start_ns: int, run: _Run = run_callbacks) -> None:
         guard_threads()
+        self._run_callbacks = run
         self.unhandled: list[dict[str, Any]] = []
         self.closing = False
         self._closed = False
@@ -124,7 +130,7 @@ class HandlerLoop(RefusingLoop):
         sys.set_asyncgen_hooks(self._agens.begun, self._dropped)
         try:
             with _Entered(self):
-                run_callbacks(self._ready, limit)
+                self._run_callbacks(self._ready, limit)
         finally:
             sys.set_asyncgen_hooks(*hooks)
             if collecting:
@@ -179,23 +185,26 @@ class HandlerLoop(RefusingLoop):
     def _request(self, ask: Callable[..., object], *args: Any) -> None:
         with _Entered(self):
             self.call_soon(ask, *args, context=Context())
-        self._run(_CLOSING_STEPS)
+        with suppress(SystemExit):  # asyncio lets it through beside the task that it ends
+            self._run(_CLOSING_STEPS)
 
     def _close_agen(self, agen: AsyncGenerator[Any, Any]) -> None:
         self.create_task(agen.aclose(), name="closing an async generator")
 
     def _force(self, task: HandlerTask) -> None:
         """Close a task's coroutine, then let the task find out, so that nothing stays pending."""
-        try:
-            with _Entered(self):
-                coro: Any = task.get_coro()
-                coro.close()
-        except BaseException as error:
-            self.unhandled.append({"message": "a task refused to end with its session", "exception": error, "task": task})
+        self._request(self._close_coro, task)
         self._request(task.cancel)
         if task.done() and not task.cancelled():
             task.exception()  # "cannot reuse already awaited coroutine", of our own making: not to be reported
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # if it even ignored close(), it is reported above
+
+    def _close_coro(self, task: HandlerTask) -> None:
+        coro: Any = task.get_coro()
+        try:
+            coro.close()
+        except BaseException as error:
+            self.unhandled.append({"message": "a task refused to end with its session", "exception": error, "task": task})
 
     # --- for asyncio and the handler: scheduling ---
 

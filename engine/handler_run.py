@@ -5,24 +5,35 @@ for carries the seq of the event that woke it.
 """
 
 import asyncio
+from functools import partial
 from typing import NamedTuple
 
 from ..core import commands as c
 from ..core import events as e
-from ..core.errors import SessionEnded
+from ..core.errors import HandlerStuck, SessionEnded
 from .app import Handler
+from .escapes import run_callbacks
 from .handler_loop import HandlerLoop
-from .session import Issued, Journal, RealtimeSession
+from .journal import Issued, Journal
+from .session import RealtimeSession
+from .strict import run_refusing, strictly
+from .watchdog import HandlerLimits, Watch
 
-__all__ = ["DELIVERED", "ENGINE_FLAGS", "Asked", "HandlerRun", "words_of"]
+__all__ = ["DELIVERED", "ENGINE_FLAGS", "STRICT", "Asked", "HandlerRun", "words_of"]
 
 ENGINE_FLAGS = 1  # choices of the handler's scheduling that replay depends on; a new choice takes a new bit
+STRICT = 2  # the handler ran in strict mode: what that refused, it refuses in a replay
 
 DELIVERED = (
     e.SayRequested,
     e.CallCompleted,
     e.CallFailed,
     e.EndRequested,
+    e.StreamItem,
+    e.StreamEnded,
+    e.SignalReceived,
+    e.UpdateApplied,
+    e.UpdateRefused,
     e.TurnEnded,
     e.SaySettled,
     e.TimerFired,
@@ -40,11 +51,26 @@ class Asked(NamedTuple):
 
 
 class HandlerRun:
-    """A handler's task on its own loop. `finished` once its coroutine has returned or raised."""
+    """A handler's task on its own loop. `finished` once its coroutine has returned or raised.
 
-    def __init__(self, handler: Handler, started: e.SessionStarted, at_ns: int) -> None:
-        self.loop = HandlerLoop(at_ns)
-        self.journal = Journal(self.loop)
+    patches: see Journal. strict: None is as the session's engine_flags say. limits: watched by them; a handler that does not yield fails.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        started: e.SessionStarted,
+        at_ns: int,
+        *,
+        strict: bool | None = None,
+        limits: HandlerLimits | None = None,
+        patches: frozenset[str] | None = None,
+    ) -> None:
+        self._watch = Watch(started.session, limits) if limits else None
+        run = run_refusing if (bool(started.engine_flags & STRICT) if strict is None else strict) else run_callbacks
+        watched = partial(self._watch.run, run) if self._watch else run
+        self.loop = HandlerLoop(at_ns, partial(strictly, watched) if run is run_refusing else watched)
+        self.journal = Journal(self.loop, patches)
         self.finished = False
         self.failure: BaseException | None = None
         self._handler = handler
@@ -54,6 +80,10 @@ class HandlerRun:
         """Begin: the handler runs to its first await. seq: of SessionStarted."""
         self._task = self.loop.start(self._main())
         return self._drain(seq)
+
+    def observe(self, seq: int, at_ns: int, event: e.Event) -> None:
+        """See every event in log order, before `deliver` if it is one of DELIVERED. Nothing runs."""
+        self.journal.observe(seq, at_ns, event)
 
     def deliver(self, seq: int, at_ns: int, event: e.Event) -> list[Asked]:
         """Give the handler one event of DELIVERED, and take what it asks for then."""
@@ -76,13 +106,15 @@ class HandlerRun:
         """Cancel what is left, in creation order; what it asks for then is swallowed."""
         self.journal.close()
         self.loop.close_all()
+        if self._watch:
+            self._watch.close()
 
     async def _main(self) -> None:
         # Strategy: the handler's end is a command like the others, so that replay compares it the same way.
         try:
             await self._handler(self._session)
         except (Exception, SystemExit, asyncio.CancelledError) as error:
-            if self.loop.closing:
+            if self.loop.closing or self._stuck:
                 raise
             if _is_the_end(error):
                 self._finish(c.Return())
@@ -90,7 +122,13 @@ class HandlerRun:
                 self.failure = error
                 self._finish(c.Fail(type_name=type(error).__name__, message=words_of(error)), _raised_at(error))
         else:
-            self._finish(c.Return())
+            if not self._stuck:
+                self._finish(c.Return())
+
+    @property
+    def _stuck(self) -> bool:
+        """Whether the watchdog had to interrupt it: then that, and nothing it does since, is how the handler ends."""
+        return self._watch is not None and self._watch.interrupted
 
     def _finish(self, command: c.Command, site: c.Site | None = None) -> None:
         self.finished = not self.loop.closing
@@ -103,8 +141,16 @@ class HandlerRun:
             self.loop.drain()
         except SystemExit:  # asyncio lets it through beside the task that it ends; the rest is still to be run
             return self._drain(seq)
+        if self._stuck and not self.loop.is_closed():
+            self._cut_off()
         issued, self.journal.issued = self.journal.issued, []
         return [Asked(one, seq) for one in issued]
+
+    def _cut_off(self) -> None:
+        if not self.finished and self._watch:
+            self.failure = HandlerStuck(self._watch.limits.stuck_ms or 0)
+            self._finish(c.Fail(type_name="HandlerStuck", message=words_of(self.failure)))
+        self.close()
 
 
 def words_of(error: BaseException) -> str:

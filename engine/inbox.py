@@ -12,6 +12,7 @@ from .line import Line
 
 __all__ = [
     "Arrived",
+    "Attempted",
     "CallDone",
     "Down",
     "Ending",
@@ -20,6 +21,7 @@ __all__ = [
     "FirstAudio",
     "Inbox",
     "Input",
+    "Signalled",
     "ToolDone",
     "Unreadable",
     "Up",
@@ -98,13 +100,26 @@ class ToolDone(NamedTuple):
     ok: bool
 
 
+class Attempted(NamedTuple):
+    """Something of a call, step or stream came that is not its completion: a failed attempt, an item, a stream's end."""
+
+    event: e.AttemptFailed | e.StreamItem | e.StreamEnded
+    seq: int
+
+
+class Signalled(NamedTuple):
+    """The embedding program sent a signal."""
+
+    event: e.SignalReceived
+
+
 class Ending(NamedTuple):
     """The embedding program ends the session."""
 
     event: e.SessionEnding
 
 
-Input = Arrived | Unreadable | Faulted | Up | Down | Failed | CallDone | ToolDone | Ending
+Input = Arrived | Unreadable | Faulted | Up | Down | Failed | CallDone | ToolDone | Ending | Attempted | Signalled
 
 
 class Inbox:

@@ -6,13 +6,16 @@ import secrets
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
+
 from ..core import events as e
+from ..core.commands import plain
 from ..core.definition import SessionDefinition
 from ..core.errors import LinkError, TurnlogError
 from ..core.ports import Link, Provider
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
-from .inbox import Ending, Failed
+from .inbox import Ending, Failed, Signalled
 from .run import SessionRun, in_callback
 
 __all__ = ["LiveSession"]
@@ -55,6 +58,14 @@ class LiveSession:
         if type(reason) is not str:
             raise TypeError(f"end({reason!r}): the reason must be a string")
         self._run.inbox.put(Ending(e.SessionEnding(reason=reason, drain=drain)))
+
+    def signal(self, name: str, data: Any = None, *, key: str = "") -> None:
+        """Send the handler a signal (`await session.signal(name)`). One `key` is received once, however often it is sent.
+
+        Raises HandlerError TL105 for data that cannot be stored.
+        """
+        stored = msgspec.msgpack.encode(plain(data, f"signal({name!r})"))
+        self._run.inbox.put(Signalled(e.SignalReceived(name=name, data=stored, key=key)))
 
     def attach(self, link: Link, *, transport: str = "in_process", peer: str = "") -> str:
         """Attach a caller: from here its audio and text reach the session, and it hears what is said. Returns the line's name.
@@ -130,7 +141,7 @@ class LiveSession:
             self._run.inbox.put(Failed(LinkError("TL301", f"{self.definition.provider}: {error}", "is the service up?")))
         else:
             name = self._name("p")
-            leg = ProviderLeg(name, [tool.definition() for tool in self._run.effects.allowed()])
+            leg = ProviderLeg(name, self._run.effects.definitions())
             await self._run.attach(name, link, leg, self.definition.transport, self.definition.provider)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -18,6 +18,7 @@ from ..core.errors import Divergence, StoreError
 from ..core.ports import Recorded
 from ..core.state import State
 from .app import Handler, code_version
+from .divergence import brief, command_of, difference, side, site_of
 from .handler_run import DELIVERED, ENGINE_FLAGS, Asked, HandlerRun
 
 __all__ = ["Replayed", "replay"]
@@ -26,6 +27,11 @@ _COMMANDS = (
     e.InputRequested,
     e.SayRequested,
     e.CallRequested,
+    e.StepRequested,
+    e.StreamRequested,
+    e.SignalAwaited,
+    e.UpdateRequested,
+    e.PatchMarked,
     e.EndRequested,
     e.CommandAbandoned,
     e.HandlerReturned,
@@ -54,14 +60,18 @@ def replay(events: Iterable[Recorded], handler: Handler, *, until: int | None = 
     log that does not decode or has no beginning, StoreError TL405 if the log needs a newer turnlog to replay, StoreError TL411
     if an event was erased on which the handler depends.
     """
-    return _Replay(handler).run(events, until)
+    log = list(events)
+    marks = (decode(recorded) for recorded in log if recorded.type == e.PatchMarked.__name__)
+    patches = frozenset(mark.command.name for mark in marks if isinstance(mark, e.PatchMarked))
+    return _Replay(handler, patches).run(log, until)
 
 
 class _Replay:
     """One pass over a log. `asked` holds what the handler asked for and the log has not confirmed yet."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, patches: frozenset[str]) -> None:
         self.handler = handler
+        self.patches = patches
         self.state = State()
         self.run_: HandlerRun | None = None
         self.asked: deque[Asked] = deque()
@@ -111,23 +121,24 @@ class _Replay:
                 raise StoreError("TL405", "this session ran under rules that this turnlog does not know", "update turnlog")
             if not event.replayable:
                 raise StoreError("TL405", "this session ran with replay=False", "such sessions are logged, not replayable")
-            self.run_ = HandlerRun(self.handler, event, recorded.at_ns)
+            self.run_ = HandlerRun(self.handler, event, recorded.at_ns, patches=self.patches)
             self.asked.extend(self.run_.start(recorded.seq))
         elif self.run_ is not None:
             if isinstance(event, _COMMANDS):
                 self._compare(recorded.seq, event)
+            self.run_.observe(recorded.seq, recorded.at_ns, event)
             if isinstance(event, DELIVERED):
                 asked = self.run_.deliver(recorded.seq, recorded.at_ns, event)
                 if not isinstance(event, e.SessionEnded):
                     self.asked.extend(asked)
 
     def _compare(self, seq: int, event: e.Event) -> None:
-        index, recorded = _command_of(event)
+        index, recorded = command_of(event)
         now = self.asked.popleft() if self.asked else None
         if now is None or c.encode_command(now.issued.command) != c.encode_command(recorded):
-            self._diverge(now, (index, recorded, _site_of(event)), seq)
+            self._diverge(now, (index, recorded, site_of(event)), seq)
         self.commands += 1
-        self.matched.append(f"#{index} {_brief(recorded)}")
+        self.matched.append(f"#{index} {brief(recorded)}")
 
     def _diverge(self, now: Asked | None, then: tuple[int, c.Command, c.Site] | None, seq: int) -> None:
         if self.unknown:
@@ -136,10 +147,10 @@ class _Replay:
         started = self.state.life.started
         assert started is not None and self.run_ is not None  # a command was compared, so the handler runs
         index = then[0] if then else now.issued.index if now else 0
-        recorded_line = _side(then[1], then[2], started.code_version, started.python) if then else "(nothing more)"
+        recorded_line = side(then[1], then[2], started.code_version, started.python) if then else "(nothing more)"
         if now:
             here = f"{sys.version_info.major}.{sys.version_info.minor}"
-            now_line = _side(now.issued.command, now.issued.site, code_version(self.handler), here)
+            now_line = side(now.issued.command, now.issued.site, code_version(self.handler), here)
         else:
             now_line = self._waiting()
         raise Divergence(
@@ -147,7 +158,7 @@ class _Replay:
             f"divergence in {started.session} at command {index} (seq {seq})\n"
             f"  RECORDED  {recorded_line}\n"
             f"  NOW       {now_line}\n"
-            f"  first difference: {_difference(then[1] if then else None, now.issued.command if now else None)}\n"
+            f"  first difference: {difference(then[1] if then else None, now.issued.command if now else None)}\n"
             f"  last matching:  {'  '.join(self.matched) or '(none)'}",
             "if the code changed while the session ran, replay on the recorded code "
             f"{started.code_version or '(unknown)'}; else this is what the change does",
@@ -170,64 +181,3 @@ def _refuse_missing(seq: int, event: e.Unknown | e.Erased) -> None:
         raise StoreError("TL411", f"event {seq} ({event.type}) was erased, and the handler depends on it", until)
     why = f"event {seq} is {event.type} in version {event.version}, which this turnlog does not know"
     raise StoreError("TL405", why, f"update turnlog, or {until}")
-
-
-def _command_of(event: e.Event) -> tuple[int, c.Command]:
-    match event:
-        case e.InputRequested() | e.SayRequested() | e.CallRequested() | e.EndRequested():
-            return event.index, event.command
-        case e.CommandAbandoned():
-            return event.index, c.Abandon(command=event.command)
-        case e.HandlerFailed():
-            return event.index, c.Fail(type_name=event.type_name, message=event.message)
-        case e.HandlerReturned():
-            return event.index, c.Return()
-    raise TypeError(f"{type(event).__name__} records no command")
-
-
-def _site_of(event: e.Event) -> c.Site:
-    site: c.Site = getattr(event, "site", c.Site("", 0))
-    return site
-
-
-def _brief(command: c.Command) -> str:
-    match command:
-        case c.Say():
-            return f"say({_short(command.text)})"
-        case c.Call():
-            given = [_short(value) for value in command.args]
-            given += [f"{key}={_short(value)}" for key, value in command.kwargs.items()]
-            return f"call({', '.join([_short(command.target), *given])})"
-        case c.Input():
-            return "input()" if command.timeout_s is None else f"input(timeout={command.timeout_s:g})"
-        case c.End():
-            return f"end({_short(command.reason)})"
-        case c.Abandon():
-            return f"(cancelled #{command.command})"
-        case c.Return():
-            return "return"
-        case c.Fail():
-            return f"raise {command.type_name}({_short(command.message)})"
-
-
-def _short(value: object) -> str:
-    text = repr(value) if not isinstance(value, str) else '"' + value.replace("\n", "\\n") + '"'
-    return text if len(text) <= 60 else text[:57] + '…"'
-
-
-def _side(command: c.Command, site: c.Site, code: str, python: str) -> str:
-    where = f"{site.file.rpartition('/')[2]}:{site.line}" if site.line else ""
-    return f"{_brief(command):<44} {where:<24} code {code or '?':<8}  Python {python}"
-
-
-def _difference(then: c.Command | None, now: c.Command | None) -> str:
-    if then is None:
-        return "a command was added at the end"
-    if now is None:
-        return "a command is missing"
-    if type(then) is not type(now):
-        return "kind"
-    for field in then.__struct_fields__:
-        if getattr(then, field) != getattr(now, field):
-            return f"{field}: {_short(getattr(then, field))} was recorded, now {_short(getattr(now, field))}"
-    return "encoding"

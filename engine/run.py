@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..core import events as e
 from ..core.chain import NONCE_SIZE
 from ..core.codec import encode
+from ..core.commands import Update
 from ..core.core import SessionCore, Staged
 from ..core.errors import LinkClosed, ProtocolError, TurnlogError
 from ..core.ports import Draft, Head, Link, Log, Segment
@@ -18,12 +19,30 @@ from ..transports.realtime.wire import MEDIA_TYPES, InvalidMessage, Message, par
 from .clock import Clock
 from .effects import Effects
 from .handler_run import DELIVERED, Asked, HandlerRun, words_of
-from .inbox import Arrived, CallDone, Down, Ending, Failed, Faulted, FirstAudio, Inbox, Input, ToolDone, Unreadable, Up
+from .inbox import (
+    Arrived,
+    Attempted,
+    CallDone,
+    Down,
+    Ending,
+    Failed,
+    Faulted,
+    FirstAudio,
+    Inbox,
+    Input,
+    Signalled,
+    ToolDone,
+    Unreadable,
+    Up,
+)
+from .journal import Issued
 from .line import Leg, Line
 from .media import MediaRouter
 
 __all__ = ["SessionRun"]
 
+_RUNS_HANDLER = (*DELIVERED, e.SessionStarted)
+_WIRE = (e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted)
 _RETRY_NS = 10_000_000  # how soon a deadline that has passed without effect is looked at again
 
 
@@ -46,6 +65,7 @@ class SessionRun:
         self.clock = clock
         self.handler = handler
         self.effects = effects
+        effects.work = handler.journal.work
         self.inbox = Inbox()
         self.lines: dict[str, Line] = {}
         self.media = MediaRouter(core.state, self.lines, self._first_audio)
@@ -99,7 +119,7 @@ class SessionRun:
                 core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), seq, now_ns)
                 answers += [(line, owed, seq) for owed in line.leg.refuse(raw, error)]
             case Asked(issued, cause):
-                core.command(issued.index, issued.command, issued.site, cause, now_ns)
+                self._enter(issued, cause, now_ns)
             case Faulted(line, error, owed):
                 seq = core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), e.Root.WIRE, now_ns)
                 answers += [(line, raw, seq) for raw in owed]
@@ -116,8 +136,24 @@ class SessionRun:
                 core.link_closed(e.LinkClosed(link=line.name, code=code, reason=reason), now_ns)
             case Failed(error):
                 core.link_failed(e.LinkFailed(side="provider", code=error.code, message=error.message), now_ns)
+            case Attempted(event, seq):
+                core.record(event, seq, now_ns)
+            case Signalled(event):
+                core.signal(event, now_ns)
             case Ending(event):
                 core.ending(event, now_ns)
+
+    def _enter(self, issued: Issued, cause: int, now_ns: int) -> None:
+        """What the handler asked for. An update that names tools which are not declared is a fact and refused."""
+        command = issued.command
+        unknown = self.effects.unknown(command.tools or []) if isinstance(command, Update) else []
+        if isinstance(command, Update) and unknown and not self.core.ended:
+            asked = e.UpdateRequested(index=issued.index, command=command, site=issued.site)
+            message = f"no tool {unknown[0]!r} is declared"
+            seq = self.core.record(asked, cause, now_ns)
+            self.core.record(e.UpdateRefused(index=issued.index, code="unknown_tool", message=message), seq, now_ns)
+        else:
+            self.core.command(issued.index, command, issued.site, cause, now_ns)
 
     def _receive(self, line: Line, message: Message, now_ns: int, answers: list[tuple[Line, bytes, int]]) -> None:
         received = e.TransportReceived(link=line.name, n=line.received.next(), data=message.raw)
@@ -201,14 +237,20 @@ class SessionRun:
         """Start the tools that were called, and give the handler each event it is to see, one at a time."""
         for one in staged:
             self.effects.start(one, self.inbox.put)
-        for_handler = [one for one in staged if isinstance(one.event, (*DELIVERED, e.SessionStarted))]
-        if for_handler:
-            await in_callback(self._deliver, for_handler)
+        if any(isinstance(one.event, _RUNS_HANDLER) for one in staged):
+            await in_callback(self._deliver, staged)
             if self.core.state.life.ending:
                 self.inbox.wake()  # what is ending may end, now that the handler has seen all there was
+        else:
+            self._deliver(staged)
 
     def _deliver(self, staged: list[Staged]) -> None:
         for seq, at_ns, _, event in staged:
+            if isinstance(event, _WIRE):
+                continue
+            self.handler.observe(seq, at_ns, event)
+            if not isinstance(event, _RUNS_HANDLER):
+                continue
             asked = self.handler.start(seq) if isinstance(event, e.SessionStarted) else self.handler.deliver(seq, at_ns, event)
             self.first += asked
         if self.first:

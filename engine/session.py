@@ -1,16 +1,12 @@
-"""RealtimeSession: what a handler holds. Every call takes its command index at once and is settled only by an event.
-
-No host code runs here: commands gather in `issued`, and whoever drives the handler (live or replay) takes them.
-"""
+"""RealtimeSession: what a handler holds. Every call takes its command index at once and is settled only by an event."""
 
 import asyncio
-import inspect
-import os
-import sys
-from collections import deque
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Literal, TypeVar
-from weakref import WeakSet
+import math
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -18,192 +14,35 @@ from ..core import commands as c
 from ..core import events as e
 from ..core.definition import SessionDefinition
 from ..core.errors import HandlerError, SessionEnded, StepError
+from ..core.folds.conversation import Line
 from ..core.turn import SessionTurn
-from .handler_loop import HandlerLoop
+from .journal import ItemStream, Journal, SayHandle
 
-__all__ = ["Issued", "Journal", "RealtimeSession", "SayHandle", "SayOutcome"]
+__all__ = ["RealtimeSession"]
 
-# The package's own folder, by both of its names: through the symlink and real.
-_OWN = tuple({os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.realpath(__file__))})
-T = TypeVar("T")
-_STDLIB = os.path.dirname(os.path.abspath(asyncio.__file__))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Issued(msgspec.Struct, frozen=True):
-    """A command with its place among the handler's commands and in its code."""
+class _Options(NamedTuple):
+    """How calls and steps are tried, and what their results are converted to."""
 
-    index: int
-    command: c.Command
-    site: c.Site
-
-
-class SayOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a say ended: played, interrupted, cancelled or failed; heard_ms and heard_text are what the caller had of it."""
-
-    status: Literal["played", "interrupted", "cancelled", "failed"]
-    heard_ms: int
-    heard_text: str
-    code: str
-
-
-class SayHandle:
-    """A say that is durable and owed to the caller."""
-
-    def __init__(self, journal: "Journal", say: str, text: str) -> None:
-        self._journal = journal
-        self.id = say
-        self.text = text
-
-    @property
-    def outcome(self) -> SayOutcome | None:
-        """How it ended, or None while it is owed or sounding."""
-        return self._journal.outcomes.get(self.id)
-
-    async def settled(self) -> SayOutcome:
-        """Wait until the caller has heard it, or will not."""
-        while (outcome := self.outcome) is None:
-            await self._journal.wait()
-        return outcome
-
-
-class Journal:
-    """The handler's side of the log: commands out, completions in."""
-
-    def __init__(self, loop: HandlerLoop) -> None:
-        self.loop = loop
-        self.issued: list[Issued] = []
-        self.outcomes: dict[str, SayOutcome] = {}
-        self.turns: deque[SessionTurn] = deque()
-        self.over: SessionEnded | None = None  # set when nobody can be heard or spoken to any more
-        self._count = 0
-        self._open: dict[int, asyncio.Future[Any]] = {}
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._lent: WeakSet[Coroutine[Any, Any, Any]] = WeakSet()
-
-    # --- commands out ---
-
-    def issue(self, command: c.Command, site: c.Site | None = None) -> int:
-        """Take the next index for a command. During teardown nothing is issued any more."""
-        try:
-            c.encode_command(command)
-        except (TypeError, ValueError, OverflowError) as error:  # e.g. half of a surrogate pair, a subclass of str
-            raise HandlerError("TL105", f"{type(command).__name__.lower()}(): {error}", "pass plain values") from None
-        if self.loop.closing:
-            return 0
-        self._count += 1
-        self.issued.append(Issued(self._count, command, site or _site()))
-        return self._count
-
-    def completion(self, index: int) -> Coroutine[Any, Any, Any]:
-        """Wait for the completion of a command; a cancelled wait abandons it. It may complete before it is awaited."""
-        self._open[index] = future = self.loop.create_future()
-        return self.lend(self._completed(index, future))
-
-    def lend(self, coro: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """Give a coroutine to the handler, which may end before it has awaited it."""
-        self._lent.add(coro)
-        return coro
-
-    def close(self) -> None:
-        """Close the coroutines that the handler holds and has not awaited: at its end that is no oversight to warn of."""
-        for coro in self._lent:
-            if inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
-                coro.close()
-
-    async def _completed(self, index: int, future: asyncio.Future[Any]) -> Any:
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if self._open.pop(index, None) is not None:
-                self.issue(c.Abandon(command=index), c.Site("", 0))
-            raise
-
-    async def turn(self, index: int) -> SessionTurn:
-        """Take the next turn off the queue; it leaves the queue only when this task resumes."""
-        try:
-            while not self.turns:
-                if self.over:
-                    raise self.over
-                await self.wait()
-        except asyncio.CancelledError:
-            self.issue(c.Abandon(command=index), c.Site("", 0))
-            raise
-        return self.turns.popleft()
-
-    async def wait(self) -> None:
-        """Wait until something was delivered that a waiter may look at."""
-        future: asyncio.Future[None] = self.loop.create_future()
-        self._waiting.append(future)
-        await future
-
-    # --- completions in ---
-
-    def deliver(self, seq: int, event: e.Event) -> None:
-        """Settle what an event settles. The caller drains the loop afterwards."""
-        match event:
-            case e.TurnEnded():
-                self.turns.append(_turn(seq, event))
-                self._wake()
-            case e.SayRequested():
-                self._settle(event.index, SayHandle(self, event.say, event.command.text))
-            case e.CallCompleted():
-                self._settle(event.index, msgspec.msgpack.decode(event.result))
-            case e.CallFailed():
-                self._settle(event.index, error=StepError(event.type_name, event.message))
-            case e.EndRequested():
-                self._settle(event.index, None)
-            case e.SaySettled():
-                self.outcomes[event.say] = SayOutcome(
-                    status=event.status, heard_ms=event.heard_ms, heard_text=event.heard_text, code=event.code
-                )
-                self._wake()
-            case e.CallersGone():
-                self._hang_up("the caller has gone")
-            case e.SessionEnding():
-                self._hang_up(f"the session is ending ({event.reason})")
-            case e.SessionEnded():
-                self._hang_up(f"the session has ended ({event.reason})")
-                for index in sorted(self._open):
-                    self._settle(index, error=self.over)
-
-    def _settle(self, index: int, result: object = None, error: BaseException | None = None) -> None:
-        if future := self._open.pop(index, None):
-            self.loop.settle(future, result, error)
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        for future in waiting:
-            self.loop.settle(future)
-
-    def _hang_up(self, why: str) -> None:
-        """No more turns and no more says; calls that are open still complete."""
-        self.over = SessionEnded("TL102", why, "leave the loop over turns(), or catch SessionEnded")
-        self._wake()
-
-
-def _turn(seq: int, event: e.TurnEnded) -> SessionTurn:
-    metadata: dict[str, Any] = {"item": event.item, "turn": event.turn, "seq": seq}
-    if event.channel == "audio":
-        metadata |= {"start_ms": event.start_ms, "end_ms": event.end_ms, "transcript_status": event.transcript_status}
-    return SessionTurn(text=event.text, transcript=event.transcript, channel=event.channel, metadata=metadata)
-
-
-def _site() -> c.Site:
-    """The innermost frame of the handler's own code."""
-    frame = sys._getframe(2)
-    while frame.f_back and frame.f_code.co_filename.startswith((*_OWN, _STDLIB)):
-        frame = frame.f_back
-    return c.Site(frame.f_code.co_filename, frame.f_lineno)
+    tries: c.Options | None = None
+    returns: type | None = None
 
 
 class RealtimeSession:
     """A live conversation, as its handler sees it. Works inside the handler only."""
 
-    def __init__(self, journal: Journal, started: e.SessionStarted) -> None:
+    def __init__(self, journal: Journal, started: e.SessionStarted, options: "_Options | None" = None) -> None:
         self._journal = journal
+        self._started = started
+        self._options = options or _Options()
         self.session_id = started.session
         self.definition: SessionDefinition = started.definition
         self.metadata: dict[str, Any] = started.metadata
+        self.random = Random(f"{started.session} random")  # the same numbers in every replay
+        self._ids = Random(f"{started.session} uuid")
+        self._patched: dict[str, bool] = {}
 
     def input(self, *, timeout: float | None = None) -> Coroutine[Any, Any, SessionTurn]:
         """Wait for the user's next turn. `timeout` in seconds.
@@ -247,7 +86,105 @@ class RealtimeSession:
             raise HandlerError("TL105", f"call({target!r}): a tool is called by its name", "pass the name as a string")
         plain_args = c.plain(args, f"call({target!r}) args")
         plain_kwargs = c.plain(kwargs, f"call({target!r})")
-        return self._journal.completion(self._journal.issue(c.Call(target=target, args=plain_args, kwargs=plain_kwargs)))
+        command = c.Call(target=target, args=plain_args, kwargs=plain_kwargs, options=self._options.tries)
+        return self._completion(self._journal.issue(command))
+
+    def step(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Run a function outside of the handler's loop (an LLM call, a query) and return its result as the log gives it back.
+
+        A coroutine function runs on the host's loop, any other in a thread. In a replay it does not run: the recorded result
+        is returned. It happens at least once. Raises as `call` does.
+        """
+        index = self._journal.issue(c.Step(name=_name(function), options=self._options.tries, **_plain(function, args, kwargs)))
+        self._journal.work[index] = function
+        return self._completion(index)
+
+    def stream(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ItemStream:
+        """Run a function that yields (a generator or an asynchronous one) and iterate over its items with `async for`.
+
+        Each item is in the log before the handler sees it. Raises StepError behind the last item if the function raises.
+        """
+        index = self._journal.issue(c.Stream(name=_name(function), **_plain(function, args, kwargs)))
+        self._journal.work[index] = function
+        return self._journal.stream(index)
+
+    def options(
+        self, *, timeout: float | None = None, retries: int = 0, backoff: float = 0.5, returns: type | None = None
+    ) -> "RealtimeSession":
+        """This session with other settings for `call` and `step`.
+
+        timeout: seconds of one attempt. retries: further attempts after a failure, `backoff` seconds before the first of
+        them, twice as long before each next. returns: the type that a result is converted to; StepError if it does not fit.
+        """
+        if timeout is not None and not 0 < timeout < math.inf:
+            raise ValueError(f"options(timeout={timeout!r}): a positive number of seconds, or None")
+        if retries < 0 or not 0 <= backoff < math.inf:
+            raise ValueError(f"options(retries={retries!r}, backoff={backoff!r}): neither can be negative")
+        tries = c.Options(timeout_s=None if timeout is None else float(timeout), retries=retries, backoff_s=float(backoff))
+        changed = RealtimeSession(self._journal, self._started, _Options(tries, returns))
+        changed.random, changed._ids, changed._patched = self.random, self._ids, self._patched
+        return changed
+
+    def _completion(self, index: int) -> Coroutine[Any, Any, Any]:
+        completion = self._journal.completion(index)
+        if self._options.returns is None:
+            return completion
+        return self._journal.lend(self._converted(completion, self._options.returns))
+
+    async def _converted(self, completion: Coroutine[Any, Any, Any], returns: type) -> Any:
+        try:
+            return msgspec.convert(await completion, returns)
+        except msgspec.ValidationError as error:
+            raise StepError("ValidationError", f"the result is no {returns.__name__}: {error}") from None
+
+    def signal(self, name: str) -> Coroutine[Any, Any, Any]:
+        """Wait for the next signal of this name (`engine.signal(session, name, data)`) and return its data.
+
+        Raises SessionEnded when the caller has gone or the session ends.
+        """
+        return self._journal.lend(self._journal.signal(self._journal.issue(c.AwaitSignal(name=name)), name))
+
+    def update(
+        self, *, instructions: str | None = None, tools: list[str] | None = None, voice: str | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Change what the model is told, may call, or sounds like; returns when the provider has confirmed it.
+
+        Raises VoiceLocked for another voice after the caller has heard one, StepError if the provider refuses.
+        """
+        self._refuse_after_end()
+        tools = None if tools is None else list(tools)
+        return self._journal.completion(self._journal.issue(c.Update(instructions=instructions, tools=tools, voice=voice)))
+
+    # --- what would differ from run to run, made the same ---
+
+    def now(self) -> datetime:
+        """The time of the event that the handler is working on, in UTC."""
+        return _EPOCH + timedelta(microseconds=self._journal.loop.now_ns // 1000)
+
+    def uuid(self) -> UUID:
+        """A new UUID (version 4 in form), the same in every replay."""
+        return UUID(int=self._ids.getrandbits(128), version=4)
+
+    def patched(self, name: str) -> bool:
+        """Whether this session runs with the change `name` of the code: true live, and in replays of sessions that did.
+
+        So a handler can be changed while recorded sessions still replay: `if session.patched("greet-by-name"): …`.
+        """
+        if name not in self._patched:
+            self._patched[name] = self._journal.patches is None or name in self._journal.patches
+            if self._patched[name]:
+                self._journal.issue(c.Patch(name=name))
+        return self._patched[name]
+
+    @property
+    def conversation(self) -> list[Line]:
+        """What was said so far, as heard: the last 200 contributions of both sides (the log has the others)."""
+        return list(self._journal.conversation.lines)
+
+    @property
+    def outbox(self) -> list[dict[str, Any]]:
+        """The last 200 says, in AgentField's form: {"type": "speech", "text", "metadata"}."""
+        return list(self._journal.outbox)
 
     def end(self, reason: str = "completed", *, drain: bool = True) -> Coroutine[Any, Any, None]:
         """End the session; says that are queued are spoken first unless drain=False."""
@@ -259,6 +196,17 @@ class RealtimeSession:
     def _refuse_after_end(self) -> None:
         if self._journal.over:
             raise self._journal.over
+
+
+def _name(function: Callable[..., Any]) -> str:
+    if not callable(function):
+        raise HandlerError("TL105", f"step({function!r}): it cannot be called", "pass a function and its arguments")
+    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__name__)}"
+
+
+def _plain(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    name = _name(function)
+    return {"args": c.plain(args, f"{name} args"), "kwargs": c.plain(kwargs, name)}
 
 
 class _Turns:

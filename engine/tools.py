@@ -13,7 +13,7 @@ import msgspec
 
 from ..core.errors import DefinitionError
 
-__all__ = ["Tool", "declare_tool"]
+__all__ = ["Tool", "declare_tool", "run_stored", "stored"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what the Realtime protocol takes as a function's name
 
@@ -47,16 +47,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             raise TypeError(f"{self.name}: {error}") from None
         values = {name: getattr(given, name) for name in bound.arguments}
-        if inspect.iscoroutinefunction(self.function):
-            result = await self.function(**values)
-        else:
-            result = await asyncio.to_thread(_in_thread, self.function, values)
-        if inspect.isawaitable(result):  # a plain function around a coroutine function, as decorators make them
-            result = await result
-        try:
-            return msgspec.msgpack.encode(result)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise TypeError(f"{self.name}: its result cannot be stored in the log: {error}") from None
+        return await run_stored(self.function, [], values, self.name)
 
     async def invoke_json(self, arguments: str) -> str:
         """Run the tool with the JSON arguments of a model; the result as JSON text."""
@@ -67,9 +58,28 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(msgspec.msgpack.decode(result)).decode()
 
 
-def _in_thread(function: Callable[..., Any], values: dict[str, Any]) -> Any:
+async def run_stored(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], name: str) -> bytes:
+    """Run a function on the host, a plain one in a thread; its result as msgpack. Raises TypeError and what it raises."""
+    if inspect.iscoroutinefunction(function):
+        result = await function(*args, **kwargs)
+    else:
+        result = await asyncio.to_thread(_in_thread, function, args, kwargs)
+    if inspect.isawaitable(result):  # a plain function around a coroutine function, as decorators make them
+        result = await result
+    return stored(result, name)
+
+
+def stored(result: object, name: str) -> bytes:
+    """A result as msgpack. Raises TypeError if it cannot be stored."""
     try:
-        return function(**values)
+        return msgspec.msgpack.encode(result)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{name}: its result cannot be stored in the log: {error}") from None
+
+
+def _in_thread(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+    try:
+        return function(*args, **kwargs)
     except StopIteration as error:  # a future cannot carry it: its waiter would wait for ever
         raise RuntimeError("the tool raised StopIteration") from error
 

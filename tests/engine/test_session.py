@@ -11,8 +11,9 @@ from tests.engine.living import Living, Speaker, living
 from turnlog.core import events as e
 from turnlog.core.errors import HandlerError, SessionEnded, StepError
 from turnlog.core.turn import SessionTurn
+from turnlog.engine.journal import SayOutcome
 from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession, SayOutcome
+from turnlog.engine.session import RealtimeSession
 
 
 def replays(alive: Living, handler: Callable[..., Any]) -> int:

@@ -1,0 +1,272 @@
+"""The handler's side of the log: commands out, completions in.
+
+No host code runs here: commands gather in `issued`, and whoever drives the handler (live or replay) takes them. Everything
+a handler can wait for is settled by `deliver` only.
+"""
+
+import asyncio
+import inspect
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeVar
+from weakref import WeakSet
+
+import msgspec
+
+from ..core import commands as c
+from ..core import events as e
+from ..core.errors import HandlerError, SessionEnded, StepError, VoiceLocked
+from ..core.folds.conversation import Conversation
+from ..core.turn import SessionTurn
+from .handler_loop import HandlerLoop
+
+__all__ = ["Issued", "ItemStream", "Journal", "SayHandle", "SayOutcome"]
+
+# The package's own folder, by both of its names: through the symlink and real.
+_OWN = tuple({os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.realpath(__file__))})
+T = TypeVar("T")
+_STDLIB = os.path.dirname(os.path.abspath(asyncio.__file__))
+OUTBOX = 200  # says that `outbox` keeps; older ones are in the log
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """A command with its place among the handler's commands and in its code."""
+
+    index: int
+    command: c.Command
+    site: c.Site
+
+
+class SayOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a say ended: played, interrupted, cancelled or failed; heard_ms and heard_text are what the caller had of it."""
+
+    status: Literal["played", "interrupted", "cancelled", "failed"]
+    heard_ms: int
+    heard_text: str
+    code: str
+
+
+class SayHandle:
+    """A say that is durable and owed to the caller."""
+
+    def __init__(self, journal: "Journal", say: str, text: str) -> None:
+        self._journal = journal
+        self.id = say
+        self.text = text
+
+    @property
+    def outcome(self) -> SayOutcome | None:
+        """How it ended, or None while it is owed or sounding."""
+        return self._journal.outcomes.get(self.id)
+
+    async def settled(self) -> SayOutcome:
+        """Wait until the caller has heard it, or will not."""
+        while (outcome := self.outcome) is None:
+            await self._journal.wait()
+        return outcome
+
+
+class ItemStream:
+    """What a function of the handler yields, as it comes back from the log: an asynchronous iterator."""
+
+    def __init__(self, journal: "Journal") -> None:
+        self._journal = journal
+        self.items: deque[Any] = deque()
+        self.end: BaseException | None = None  # StopAsyncIteration, StepError or SessionEnded
+
+    def __aiter__(self) -> "ItemStream":
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self.items:
+            if self.end is not None:
+                raise self.end
+            await self._journal.wait()
+        return self.items.popleft()
+
+
+class Journal:
+    """The handler's side of the log: commands out, completions in.
+
+    `patches` are the changes that a recorded session was marked with; None where the session runs live.
+    """
+
+    def __init__(self, loop: HandlerLoop, patches: frozenset[str] | None = None) -> None:
+        self.loop = loop
+        self.patches = patches
+        self.issued: list[Issued] = []
+        self.work: dict[int, Callable[..., Any]] = {}  # the functions of steps and streams that the host has not finished
+        self.conversation = Conversation()
+        self.outbox: deque[dict[str, Any]] = deque(maxlen=OUTBOX)
+        self.outcomes: dict[str, SayOutcome] = {}
+        self.turns: deque[SessionTurn] = deque()
+        self.signals: dict[str, deque[Any]] = {}
+        self.over: SessionEnded | None = None  # set when nobody can be heard or spoken to any more
+        self._count = 0
+        self._open: dict[int, asyncio.Future[Any]] = {}
+        self._streams: dict[int, ItemStream] = {}
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._lent: WeakSet[Coroutine[Any, Any, Any]] = WeakSet()
+
+    # --- commands out ---
+
+    def issue(self, command: c.Command, site: c.Site | None = None) -> int:
+        """Take the next index for a command. During teardown nothing is issued any more."""
+        try:
+            c.encode_command(command)
+        except (TypeError, ValueError, OverflowError) as error:  # e.g. half of a surrogate pair, a subclass of str
+            raise HandlerError("TL105", f"{type(command).__name__.lower()}(): {error}", "pass plain values") from None
+        if self.loop.closing:
+            return 0
+        self._count += 1
+        self.issued.append(Issued(self._count, command, site or _site()))
+        return self._count
+
+    def completion(self, index: int) -> Coroutine[Any, Any, Any]:
+        """Wait for the completion of a command; a cancelled wait abandons it. It may complete before it is awaited."""
+        self._open[index] = future = self.loop.create_future()
+        return self.lend(self._completed(index, future))
+
+    def lend(self, coro: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """Give a coroutine to the handler, which may end before it has awaited it."""
+        self._lent.add(coro)
+        return coro
+
+    def close(self) -> None:
+        """Close the coroutines that the handler holds and has not awaited: at its end that is no oversight to warn of."""
+        for coro in self._lent:
+            if inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+                coro.close()
+
+    async def _completed(self, index: int, future: asyncio.Future[Any]) -> Any:
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if self._open.pop(index, None) is not None:
+                self.issue(c.Abandon(command=index), c.Site("", 0))
+            raise
+
+    def stream(self, index: int) -> ItemStream:
+        """The items of a stream command."""
+        stream = self._streams[index] = ItemStream(self)
+        return stream
+
+    async def turn(self, index: int) -> SessionTurn:
+        """Take the next turn off the queue; it leaves the queue only when this task resumes."""
+        turn: SessionTurn = await self._next(index, self.turns)
+        return turn
+
+    async def signal(self, index: int, name: str) -> Any:
+        """Take the next signal of this name off its queue; one that came before it was awaited is there."""
+        return await self._next(index, self.signals.setdefault(name, deque()))
+
+    async def _next(self, index: int, queue: deque[Any]) -> Any:
+        try:
+            while not queue:
+                if self.over:
+                    raise self.over
+                await self.wait()
+        except asyncio.CancelledError:
+            self.issue(c.Abandon(command=index), c.Site("", 0))
+            raise
+        return queue.popleft()
+
+    async def wait(self) -> None:
+        """Wait until something was delivered that a waiter may look at."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        self._waiting.append(future)
+        await future
+
+    # --- completions in ---
+
+    def observe(self, seq: int, at_ns: int, event: e.Event) -> None:
+        """See an event that settles nothing by itself, in log order, before it is delivered if it is."""
+        self.conversation.apply(seq, at_ns, event)
+        if isinstance(event, e.SayRequested):
+            command = event.command
+            self.outbox.append({"type": "speech", "text": command.text, "metadata": command.metadata})
+
+    def deliver(self, seq: int, event: e.Event) -> None:
+        """Settle what an event settles. The caller drains the loop afterwards."""
+        match event:
+            case e.TurnEnded():
+                self.turns.append(_turn(seq, event))
+                self._wake()
+            case e.SayRequested():
+                self._settle(event.index, SayHandle(self, event.say, event.command.text))
+            case e.CallCompleted():
+                self.work.pop(event.index, None)
+                self._settle(event.index, msgspec.msgpack.decode(event.result))
+            case e.CallFailed():
+                self.work.pop(event.index, None)
+                self._settle(event.index, error=StepError(event.type_name, event.message))
+            case e.StreamItem() | e.StreamEnded():
+                self._deliver_to_stream(event)
+            case e.SignalReceived():
+                self.signals.setdefault(event.name, deque()).append(msgspec.msgpack.decode(event.data))
+                self._wake()
+            case e.UpdateRefused(code="voice_locked"):
+                hint = "choose the voice before the first say, or declare it"
+                self._settle(event.index, error=VoiceLocked("TL110", event.message, hint))
+            case e.UpdateRefused():
+                self._settle(event.index, error=StepError(event.code, event.message))
+            case e.EndRequested() | e.UpdateApplied():
+                self._settle(event.index, None)
+            case e.SaySettled():
+                self.outcomes[event.say] = SayOutcome(
+                    status=event.status, heard_ms=event.heard_ms, heard_text=event.heard_text, code=event.code
+                )
+                self._wake()
+            case e.CallersGone():
+                self._hang_up("the caller has gone")
+            case e.SessionEnding():
+                self._hang_up(f"the session is ending ({event.reason})")
+            case e.SessionEnded():
+                self._hang_up(f"the session has ended ({event.reason})")
+                for index in sorted(self._open):
+                    self._settle(index, error=self.over)
+                for stream in self._streams.values():
+                    stream.end = stream.end or self.over
+
+    def _deliver_to_stream(self, event: e.StreamItem | e.StreamEnded) -> None:
+        stream = self._streams.get(event.index)
+        if stream is not None and isinstance(event, e.StreamItem):
+            stream.items.append(msgspec.msgpack.decode(event.item))
+        elif isinstance(event, e.StreamEnded):
+            self.work.pop(event.index, None)
+            self._streams.pop(event.index, None)
+            if stream is not None:
+                failed = StepError(event.type_name, event.message) if event.type_name else None
+                stream.end = failed or StopAsyncIteration()
+        self._wake()
+
+    def _settle(self, index: int, result: object = None, error: BaseException | None = None) -> None:
+        if future := self._open.pop(index, None):
+            self.loop.settle(future, result, error)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for future in waiting:
+            self.loop.settle(future)
+
+    def _hang_up(self, why: str) -> None:
+        """No more turns and no more says; calls that are open still complete."""
+        self.over = SessionEnded("TL102", why, "leave the loop over turns(), or catch SessionEnded")
+        self._wake()
+
+
+def _turn(seq: int, event: e.TurnEnded) -> SessionTurn:
+    metadata: dict[str, Any] = {"item": event.item, "turn": event.turn, "seq": seq}
+    if event.channel == "audio":
+        metadata |= {"start_ms": event.start_ms, "end_ms": event.end_ms, "transcript_status": event.transcript_status}
+    return SessionTurn(text=event.text, transcript=event.transcript, channel=event.channel, metadata=metadata)
+
+
+def _site() -> c.Site:
+    """The innermost frame of the handler's own code."""
+    frame = sys._getframe(2)
+    while frame.f_back and frame.f_code.co_filename.startswith((*_OWN, _STDLIB)):
+        frame = frame.f_back
+    return c.Site(frame.f_code.co_filename, frame.f_lineno)
