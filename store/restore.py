@@ -5,7 +5,7 @@ store takes all of it back if the verification finds anything.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from typing import TypeVar
 
 from ..core.errors import StoreError
@@ -16,7 +16,8 @@ __all__ = ["enter"]
 
 T = TypeVar("T")
 
-_PAGE = 256
+_EVENTS = 256  # a page
+_MEDIA = 16  # a page: a segment may have a megabyte
 
 
 def enter(
@@ -30,7 +31,14 @@ def enter(
 
     `head` is where the session must end. A segment without data (b"") is an erased one.
     """
+    numbers = count(1)
     names: set[tuple[str, int]] = set()
+
+    def add_next(page: Sequence[Recorded]) -> None:
+        for event in page:
+            if event.seq != (wanted := next(numbers)):
+                raise _refusal(head, f"gap: event {event.seq} comes where event {wanted} belongs")
+        add_events(page)
 
     def add_new(page: Sequence[Segment]) -> None:
         for part in page:
@@ -39,15 +47,15 @@ def enter(
             names.add((part.track, part.n))
         add_segments(page)
 
-    report = verify_log(head, _through(events, add_events), map(_fact, _through(segments, add_new)))
+    report = verify_log(head, _through(events, add_next, _EVENTS), map(_fact, _through(segments, add_new, _MEDIA)))
     if report.problems:
         first, more = report.problems[0], len(report.problems) - 1
         raise _refusal(head, f"{first.kind}: {first.detail}{f', and {more} more' if more else ''}")
 
 
-def _through(items: Iterable[T], add: Callable[[Sequence[T]], object]) -> Iterator[T]:
+def _through(items: Iterable[T], add: Callable[[Sequence[T]], object], size: int) -> Iterator[T]:
     rest = iter(items)
-    while page := list(islice(rest, _PAGE)):
+    while page := list(islice(rest, size)):
         add(page)
         yield from page
 

@@ -8,7 +8,7 @@ import pytest
 from turnlog.core.chain import GENESIS, digest, link
 from turnlog.core.errors import Fenced, StoreError, WrongExpectedSeq
 from turnlog.core.ports import Draft, Head, Segment, SessionRow
-from turnlog.store import Store
+from turnlog.store import Store, open_store
 
 __all__: list[str] = []
 
@@ -266,3 +266,60 @@ async def test_a_name_that_is_no_unicode_is_refused(store: Store, row: Rows, dra
     with pytest.raises(StoreError) as refused:
         await store.append(head, [draft("\ud800")])
     assert refused.value.code == "TL406"
+
+
+async def test_a_recorded_session_is_entered_verbatim(store: Store, row: Rows, draft: Drafts) -> None:
+    """restore() keeps row, head, epochs, hashes and media; the session then goes on like any other."""
+    other = open_store("memory://")
+    head = await other.append(await other.create(row("s9")), [draft()])
+    head = await other.claim("s9")
+    head = await other.append(head, [draft("MediaRecorded", data=digest(b"audio")), draft()], [segment(1, 2)], status="ended")
+    await store.create(row("s1"))
+    entered = await store.restore(await other.session("s9"), head, other.scan("s9"), other.scan_segments("s9", "p1.in"))
+    assert entered == await store.head("s9") and entered[2:] == head[2:]
+    assert await store.session("s9") == await other.session("s9")
+    assert list(store.scan("s9")) == list(other.scan("s9"))
+    assert list(store.scan_segments("s9", "p1.in")) == [segment(1, 2)]
+    assert [one.session for one in await store.sessions()] == ["s9", "s1"]
+    await store.append(entered, [draft()])
+    assert (await store.verify("s9")).ok
+
+
+async def test_what_does_not_verify_is_not_entered(store: Store, row: Rows, draft: Drafts) -> None:
+    """A changed, missing or doubled event or segment is TL407, a taken name TL409; nothing of it stays."""
+    other = open_store("memory://")
+    head = await other.append(
+        await other.create(row("s9")), [draft(), draft("MediaRecorded", data=digest(b"audio"))], [segment(1, 2)]
+    )
+    listed, events, media = await other.session("s9"), list(other.scan("s9")), [segment(1, 2)]
+    changed = [events[0]._replace(at_ns=1), events[1]]
+    wrong = [
+        (head, changed, media), (head, events[:1], media), (head, events[1:], media), (head, [*events, events[1]], media),
+        (head, events, []), (head, events, [media[0]._replace(data=b"other")]), (head, events, media * 2),
+        (head._replace(hash=bytes(32)), events, media), (head._replace(session="s8"), events, media),
+    ]  # fmt: skip
+    for at_head, some_events, some_media in wrong:
+        with pytest.raises(StoreError) as refused:
+            await store.restore(listed, at_head, some_events, some_media)
+        assert refused.value.code == "TL407"
+    assert await store.sessions() == []
+    await store.restore(listed, head, events, media)
+    with pytest.raises(StoreError) as refused:
+        await store.restore(listed, head, events, media)
+    assert refused.value.code == "TL409"
+    await store.close()
+    with pytest.raises(StoreError, match="closed"):
+        await store.restore(listed._replace(session="s7"), head, events, media)
+
+
+async def test_an_erased_segment_is_seen_only_when_asked_for(store: Store, row: Rows, draft: Drafts) -> None:
+    """A segment that is entered without data counts as erased: left out of reads, no problem to verification."""
+    other = open_store("memory://")
+    data = digest(b"audio")
+    head = await other.append(await other.create(row("s9")), [draft("MediaRecorded", data=data)], [segment(1, 1)])
+    erased = segment(1, 1)._replace(data=b"")
+    await store.restore(await other.session("s9"), head, other.scan("s9"), [erased])
+    assert list(store.scan_segments("s9", "p1.in")) == [part async for part in store.segments("s9", "p1.in")] == []
+    assert list(store.scan_segments("s9", "p1.in", erased=True)) == [erased]
+    report = await store.verify("s9")
+    assert report.ok and report.segments == 1
