@@ -1,0 +1,81 @@
+"""Why is it silent: at any moment exactly one party is to act next, or the line is not silent at all.
+
+The rules stand in `_case`, in order: what is nearer to the caller's ear goes first. A caller that is not there and a
+provider that is not ready hold everything else up; then comes what the handler is busy with, and the user last.
+"""
+
+from .. import events as e
+from ..due import HANDLER_GRACE_S
+from ..states import SessionState
+from .listening import handler_waits, user_first
+from .moment import Moment
+from .speaking import say_waits, sounding
+from .trail import Trail
+from .waiter import MS, Case, S, Waiter
+
+__all__ = ["Waiter", "why_silent"]
+
+
+def why_silent(trail: Trail, *, seq: int | None = None, at_ns: int | None = None) -> Waiter:
+    """The one who is to act next: right after an event, at a time, or at the end of the log.
+
+    Raises StoreError TL418 for a place that the log does not have, TL411 where erased events hide the answer.
+    """
+    moment = Moment.of(trail, seq=seq, at_ns=at_ns)
+    case = _case(moment)
+    return Waiter(
+        name=case.name,
+        owner=case.owner,
+        what=case.what,
+        seq=moment.seq,
+        at_ns=moment.now_ns,
+        since_seq=case.since.seq,
+        since_ns=case.since.at_ns,
+        age_ms=max(0, moment.now_ns - case.since.at_ns) // MS,
+        until_ns=case.until_ns,
+        site=case.site or moment.site,
+        stands=case.site is not None,
+    )
+
+
+def _case(moment: Moment) -> Case:
+    state = moment.state
+    head = next(iter(state.delivery.says.values()), None)
+    return (
+        _end(moment)
+        or sounding(moment)
+        or _links(moment)
+        or (say_waits(moment, head) if head else None)
+        or user_first(moment)
+        or handler_waits(moment)
+    )
+
+
+# --- the session and its links ---
+
+
+def _end(moment: Moment) -> Case | None:
+    state = moment.state
+    ending = state.life.ending
+    if state.life.phase is SessionState.ENDED:
+        return Case("ended", "engine", "nothing: the session has ended", moment.latest(e.SessionEnded))
+    if ending and not (ending.drain and state.delivery.says and state.links.callers):
+        what = f"the session is ending ({ending.reason}): what is open is settled, then it ends"
+        return Case("ending", "engine", what, moment.latest(e.SessionEnding))
+    return None
+
+
+def _links(moment: Moment) -> Case | None:
+    links = moment.state.links
+    if not links.callers:
+        if links.gone_ns is None:
+            return Case("no_caller", "caller", "no caller has been attached yet", moment.trail.first)
+        until_ns = links.gone_ns + HANDLER_GRACE_S * S
+        what = "the caller has gone; the handler may finish, then the session ends"
+        return Case("no_caller", "caller", what, moment.latest(e.CallersGone), until_ns)
+    if links.provider is None:
+        return Case("provider_link", "provider", "the provider's link is not open yet", moment.trail.first)
+    if not links.provider_ready:
+        what = "the provider's link is open and our configuration is not confirmed"
+        return Case("provider_link", "provider", what, moment.latest(e.LinkOpened, lambda one: one.side == "provider"))
+    return None

@@ -1,0 +1,78 @@
+"""The waiter while words are on their way to the caller: sounding, asked for, or owed."""
+
+from .. import events as e
+from ..due import DISPATCH_TIMEOUT_S, REFUSED_PAUSE_S
+from ..folds.delivery import OpenSay
+from ..states import SayState
+from .moment import Moment
+from .waiter import MS, Case, S, brief
+
+__all__ = ["say_waits", "sounding"]
+
+_LAG_NS = 400 * MS  # audio is in the log a segment (200 ms) behind, and deltas come in bursts
+
+
+def sounding(moment: Moment) -> Case | None:
+    """What is being heard, or was being heard when its audio stopped coming."""
+    state = moment.state
+    for response, sounding in state.playout.responses.items() if state.links.callers else ():
+        say = state.delivery.by_response(response)
+        if sounding.started_ns is None or not (say or state.life.definition.answers == "model"):
+            continue
+        site = say.requested.site if say else None
+        started = moment.latest(e.AudioStarted, lambda one, response=response: one.response == response)  # type: ignore[misc] # B023's remedy
+        if sounding.ended is None and moment.now_ns > _delivered_until(moment, response, sounding.started_ns) + _LAG_NS:
+            what = f"the provider began to speak ({response}) and its audio stopped coming before the response ended"
+            return Case("generation", "provider", what, started, site=site)
+        whose = f'"{brief(say.requested.command.text)}"' if say else "the model's answer"
+        return Case("playout", "caller", f"{whose} is being heard", started, state.playout.until_ns.get(response), site)
+    return None
+
+
+def _delivered_until(moment: Moment, response: str, started_ns: int) -> int:
+    """When the audio that came so far has been heard, as far as its segments are in the log."""
+    begun = moment.latest(e.ResponseStarted, lambda one: one.response == response)
+    track = f"{moment.state.links.provider}.in"
+    parts = [one.event for one in moment.trail.between(begun.seq, moment.seq) if isinstance(one.event, e.MediaRecorded)]
+    return started_ns + sum(part.duration_ms for part in parts if part.track == track) * MS
+
+
+def say_waits(moment: Moment, head: OpenSay) -> Case:
+    """The oldest say that is not settled, and nothing of it sounds."""
+    say, words = head.requested.say, f'"{brief(head.requested.command.text)}"'
+    site = head.requested.site
+    match head.state:
+        case SayState.DISPATCHED:
+            since = moment.latest(e.SayDispatched, lambda one: one.say == say)
+            what = f"{words} was asked for (attempt {head.attempt}) and no response has begun"
+            return Case("provider_response", "provider", what, since, head.dispatched_ns + DISPATCH_TIMEOUT_S * S, site)
+        case SayState.SOUNDING:
+            since = moment.latest(e.ResponseStarted, lambda one: one.say == say)
+            return Case("provider_audio", "provider", f"the response for {words} has begun without audio yet", since, site=site)
+        case SayState.PLAYING:
+            since = moment.latest(e.ResponseEnded, lambda one: one.response == head.response)
+            what = f"the response for {words} ended without audio; its outcome is due"
+            return Case("settling", "engine", what, since, moment.state.playout.until_ns.get(head.response or ""), site)
+        case SayState.PENDING:
+            return _pending(moment, head, words)
+    raise ValueError(f"an open say cannot be {head.state.value}")
+
+
+def _pending(moment: Moment, head: OpenSay, words: str) -> Case:
+    """A say that could be asked for, but for what blocks it."""
+    state, site = moment.state, head.requested.site
+    for response, sounding in state.playout.responses.items():
+        since = moment.latest(e.ResponseStarted, lambda one, response=response: one.response == response)  # type: ignore[misc] # B023's remedy
+        if sounding.ended is None:
+            what = f"{words} waits for another response ({response}) of the provider to end"
+            return Case("other_response", "provider", what, since, site=site)
+        what = f"{words} waits for the playout of another response ({response})"
+        return Case("other_response", "engine", what, since, state.playout.until_ns.get(response), site)
+    if state.delivery.refused_ns is not None:
+        since = moment.latest(e.SayRefused)
+        until_ns = state.delivery.refused_ns + REFUSED_PAUSE_S * S
+        if moment.now_ns < until_ns:
+            what = f"the provider refused {words} ({head.attempt} times so far); it is tried again after a pause"
+            return Case("refusal_pause", "engine", what, since, until_ns, site)
+    since = moment.latest(e.SayRequested, lambda one: one.say == head.requested.say)
+    return Case("dispatch", "engine", f"{words} is due to be asked for", since, site=site)
