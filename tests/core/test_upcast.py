@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from turnlog.core import codec
 from turnlog.core.codec import Codec
 from turnlog.core.errors import DefinitionError, StoreError
-from turnlog.core.events import Erased, Event, Unknown
+from turnlog.core.events import EVENT_TYPES, Erased, Event, Unknown
 from turnlog.core.ports import Recorded
 from turnlog.core.upcast import Fields, Form, Upcast, Upcasters
 
@@ -185,5 +185,5 @@ def test_damage_in_an_old_event_is_damage() -> None:
 
 def test_turnlogs_own_upcasters_fit_its_events() -> None:
     """What the package declares is accepted; importing it proves the same."""
-    assert set(codec.VERSIONS) <= set(codec.EVENT_TYPES)
-    Codec(codec.EVENT_TYPES, codec.VERSIONS, codec.UPCASTS)
+    assert set(codec.VERSIONS) <= set(EVENT_TYPES)
+    Codec(EVENT_TYPES, codec.VERSIONS, codec.UPCASTS)
