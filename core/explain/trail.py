@@ -1,7 +1,8 @@
 """A session's events with their causes, to be walked both ways: up to what came from outside, down to what followed.
 
 A deadline that passed is a cause without a seq (Root.TIMER). `Trail.chain` goes on behind it, to the event that set the
-deadline, and marks that step as `inferred`: the log does not name it, the rules of the core do.
+deadline, and marks that step as `inferred`: the log does not name it, the rules of the core do. So it is with the end that
+a handler brings about: the log names what woke the handler, the rules put its command right before.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,6 +21,7 @@ __all__ = ["AnyEvent", "Entry", "Link", "Trail"]
 AnyEvent = e.Event | e.Unknown | e.Erased
 T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=e.Event)
+_ENDS = (e.EndRequested, e.HandlerReturned, e.HandlerFailed)
 
 
 class Entry(NamedTuple, Generic[T_co]):
@@ -120,6 +122,9 @@ class Trail:
         return links
 
     def _cause(self, entry: Entry[AnyEvent]) -> Link | None:
+        before = self.get(entry.seq - 1)
+        if isinstance(entry.event, e.SessionEnding) and before and before.cause == entry.cause and isinstance(before.event, _ENDS):
+            return Link(before, True)
         if entry.cause > 0:
             found = self.get(entry.cause) if entry.cause < entry.seq else None
             return Link(found, False) if found else None

@@ -47,6 +47,6 @@ def spoke(drive: Drive, text: str, item: str = "i1", *, silence_ms: int = 500, w
 def called(drive: Drive, target: str, ms: float, result: object = None) -> None:
     """The handler calls a tool that takes so long; it is woken by the last event of the log."""
     drive.command(c.Call(target=target))
-    asked = next(one for one in reversed(drive.log) if isinstance(one.event, e.CallRequested))
+    asked, index = drive.core.seq, drive.index
     drive.wait(ms)
-    drive.fact(e.CallCompleted(index=asked.event.index, result=msgspec.msgpack.encode(result)), asked.seq)
+    drive.fact(e.CallCompleted(index=index, result=msgspec.msgpack.encode(result)), asked)
