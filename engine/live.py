@@ -111,7 +111,8 @@ class LiveSession:
         code, reason = (1011, "the session failed") if failure or not ending else (_CLOSE.get(ending.reason, 1000), ending.reason)
         while lines := list(self._run.lines.values()):  # a caller may still come while these are being closed
             self._run.lines.clear()
-            for error in await asyncio.gather(*(line.link.close(code, reason) for line in lines), return_exceptions=True):
+            closing = (asyncio.wait_for(line.link.close(code, reason), _PATIENCE_S) for line in lines)
+            for error in await asyncio.gather(*closing, return_exceptions=True):
                 if error is not None:
                     log.warning("session %s: a link did not close in order: %r", self.id, error)
         while children := list(self._children):
@@ -162,7 +163,7 @@ class LiveSession:
         return f"{side}{self._names[side]}"
 
 
-_PATIENCE_S = 5  # for tools that clean up when they are cancelled
+_PATIENCE_S = 5  # for peers that answer a close, and tools that clean up when they are cancelled
 _CLOSE = {"provider_lost": 1011, "handler_failed": 1011, "engine_fault": 1011, "engine_stopped": 1001}  # else 1000
 
 

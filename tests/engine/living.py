@@ -299,12 +299,18 @@ class Living:
             return await self.session.ended()
 
 
-def app_of(handler: Callable[..., Awaitable[Any]], tools: dict[str, Callable[..., Any]] | None = None, **options: Any) -> App:
-    """An app "hotel" with the session "desk", answered by this handler, and tools by name."""
+def app_of(
+    handler: Callable[..., Awaitable[Any]],
+    tools: dict[str, Callable[..., Any]] | None = None,
+    *,
+    model_tools: Sequence[str] = (),
+    **options: Any,
+) -> App:
+    """An app "hotel" with the session "desk", answered by this handler, and tools by name, some of them for its model."""
     app = App("hotel")
     for name, function in (tools or {}).items():
         app.tool(function, name=name)
-    options = {"provider": "scripted", "transport": "in_process", **options}
+    options = {"provider": "scripted", "transport": "in_process", "tools": list(model_tools), **options}
     app.session("desk", **options)(handler)
     return app
 

@@ -146,7 +146,7 @@ def test_apps_and_handlers_are_loaded_by_name(module: Any) -> None:
     """MODULE:NAME is imported from the working folder; NAME may have dots."""
     module("hotel_a", HOTEL)
     assert load_app("hotel_a:Desk.app").name == "hotel"
-    assert load_handler("hotel_a:desk").__name__ == "desk" 
+    assert load_handler("hotel_a:desk").__name__ == "desk"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""Effects: tools started by what the log calls for; whatever they do, their caller learns how they ended."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.engine.living import Living, living
+from turnlog.core import commands as c
+from turnlog.core import events as e
+from turnlog.core.core import Staged
+from turnlog.engine.effects import Effects
+from turnlog.engine.inbox import CallDone, ToolDone
+from turnlog.engine.session import RealtimeSession
+from turnlog.engine.tools import declare_tool
+
+
+async def greet(name: str) -> str:
+    """Greet somebody."""
+    return f"Hello {name}"
+
+
+async def cancelled() -> None:
+    """A tool whose own task was cancelled."""
+    inner = asyncio.create_task(asyncio.Event().wait())
+    inner.cancel()
+    await inner
+
+
+def leaves() -> None:
+    """A tool that wants to end the process."""
+    sys.exit("enough")
+
+
+async def unspeakable() -> None:
+    """A tool whose error cannot even be printed."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    raise Mute
+
+
+TOOLS = {function.__name__: declare_tool(function) for function in (greet, cancelled, leaves, unspeakable)}
+
+
+async def run(event: e.Event) -> Any:
+    """Start what an event calls for, and wait for its outcome."""
+    effects = Effects(TOOLS, lambda: ["greet", "cancelled"])
+    outcomes: list[Any] = []
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+
+        def spawn(work: Coroutine[Any, Any, None]) -> None:
+            group.create_task(work)
+
+        effects.spawn = spawn
+        effects.start(Staged(7, 0, 0, event), outcomes.append)
+    return outcomes[0] if outcomes else None
+
+
+def call(target: str, *args: Any) -> e.CallRequested:
+    """The handler's call."""
+    return e.CallRequested(index=3, call="call_3", command=c.Call(target=target, args=list(args)), site=c.Site("", 0))
+
+
+def ask(name: str, arguments: str = "{}") -> e.ToolRequested:
+    """The model's call."""
+    return e.ToolRequested(response="r", item="i", call_id="k", name=name, arguments=arguments)
+
+
+async def test_a_call_brings_its_result() -> None:
+    """CallDone carries the command's index, the request's seq and the msgpack of the result."""
+    assert await run(call("greet", "Ann")) == CallDone(3, 7, msgspec.msgpack.encode("Hello Ann"), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("cancelled", asyncio.CancelledError), ("leaves", SystemExit), ("absent", LookupError)]
+)
+async def test_a_call_that_fails_in_any_way_is_done(name: str, kind: type[BaseException]) -> None:
+    """Also a tool that raises CancelledError or SystemExit is an answered call, and harms nobody else."""
+    done = await run(call(name))
+    assert isinstance(done, CallDone)
+    assert type(done.error) is kind
+    assert done.result is None
+
+
+async def test_the_models_call_brings_json() -> None:
+    """ToolDone carries the call id and JSON text."""
+    assert await run(ask("greet", '{"name":"Bo"}')) == ToolDone("k", 7, '"Hello Bo"', True)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "named"),
+    [
+        ("greet", "{}", "TypeError: missing a required argument"),
+        ("greet", "{", "DecodeError"),
+        ("cancelled", "{}", "CancelledError"),
+        ("leaves", "{}", "LookupError: no tool 'leaves'; there are: greet, cancelled"),
+    ],
+)
+async def test_the_model_learns_what_went_wrong(name: str, arguments: str, named: str) -> None:
+    """The output is a JSON object with the error; tools that the session does not name do not exist for its model."""
+    done = await run(ask(name, arguments))
+    assert isinstance(done, ToolDone)
+    assert not done.ok
+    assert named in json.loads(done.output)["error"]
+
+
+async def test_other_events_start_nothing() -> None:
+    """Only requests do."""
+    assert await run(e.CallersGone()) is None
+    assert [tool["name"] for tool in Effects(TOOLS, lambda: ["greet"]).definitions()] == list(TOOLS)
+
+
+@pytest.mark.parametrize("name", ["cancelled", "leaves", "unspeakable"])
+async def test_an_odd_tool_fails_its_call_in_a_session(name: str) -> None:
+    """The handler gets a StepError it may catch, and the session goes on."""
+
+    async def desk(session: RealtimeSession) -> None:
+        try:
+            await session.call(name)
+        except Exception as error:
+            await session.call("greet", type(error).__name__)
+
+    tools: dict[str, Callable[..., Any]] = {"cancelled": cancelled, "leaves": leaves, "unspeakable": unspeakable, "greet": greet}
+    async with living(desk, tools=tools) as alive:
+        assert (await alive.ended()).reason == "completed"
+    assert alive.of(e.CallFailed)[0].index == 1
+    assert alive.of(e.CallRequested)[1].command.args == ["StepError"]
+
+
+async def test_a_model_calls_a_tool_and_goes_on() -> None:
+    """A function call of the model: the tool runs, its output goes upstream, and the model is asked to go on."""
+
+    async def desk(session: RealtimeSession) -> None:
+        async for _ in session.turns():
+            pass
+
+    def model_calls(alive: Living) -> None:
+        server = alive.provider.server
+        response = server.start_response()
+        server.function_call(response, "call_a", "greet", '{"name":"Ann"}')
+        server.finish_response(response)
+        alive.provider.flush()
+
+    async with living(desk, tools={"greet": greet}, answers="model", model_tools=["greet"]) as alive:
+        await alive.until(e.LinkReady)
+        model_calls(alive)
+        await alive.provider.until("response.create")
+    sent = [json.loads(raw) for raw in alive.provider.received]
+    outputs = [one["item"] for one in sent if one["type"] == "conversation.item.create"]
+    assert outputs == [{"type": "function_call_output", "call_id": "call_a", "output": '"Hello Ann"'}]
+    assert alive.of(e.ToolAnswered)[0].ok

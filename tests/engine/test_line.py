@@ -1,0 +1,76 @@
+"""A line: its name, its ordinals, and segments that are closed in time."""
+
+import base64
+import json
+
+from turnlog.core import events as e
+from turnlog.engine.line import Line, Track
+from turnlog.store.media import MAX_SEGMENT_MS, rebuild
+from turnlog.transports.links.in_process import pair
+from turnlog.transports.realtime.caller_leg import CallerLeg
+
+MS = 1_000_000
+
+
+def append(ms: int) -> tuple[bytes, bytes]:
+    """An append of silence, and the base64 text in it."""
+    audio = base64.b64encode(bytes(48 * ms))
+    return json.dumps({"type": "input_audio_buffer.append", "audio": audio.decode()}).encode(), audio
+
+
+def test_control_and_media_share_the_ordinals() -> None:
+    """Messages of one direction are numbered together, whichever way they are logged."""
+    track = Track("c1", "in")
+    raw, audio = append(20)
+    assert track.next() == 1
+    track.add(raw, 0, audio, 20.0)
+    track.add(b'{"type":"x.delta"}', 5 * MS)
+    assert track.next() == 4
+    ((packed, ms),) = track.pack(5 * MS, everything=True)
+    assert [(one.ordinal, one.raw) for one in rebuild(packed.data)] == [(2, raw), (3, b'{"type":"x.delta"}')]
+    assert (packed.first, packed.messages, ms) == (2, 2, 20)
+
+
+def test_a_segment_is_due_in_time_and_not_before() -> None:
+    """What was gathered must be in the log 200 ms after its first message; until then only a flush closes it."""
+    track = Track("c1", "in")
+    assert (track.due_ns, track.pack(10**18, everything=True)) == (None, [])
+    raw, audio = append(20)
+    track.add(raw, 0, audio, 20.0)
+    due_ns = MAX_SEGMENT_MS * MS
+    assert (track.due_ns, track.pack(due_ns - 1, everything=False)) == (due_ns, [])
+    assert (len(track.pack(due_ns, everything=False)), track.due_ns) == (1, None)
+
+
+def test_no_segment_is_longer_than_it_may_be() -> None:
+    """A late packing makes several segments, numbered in order, each with its own ms of audio."""
+    track = Track("c1", "in")
+    raw, audio = append(20)
+    for n in range(25):
+        track.add(raw, n * 20 * MS, audio, 20.0)
+    packed = track.pack(500 * MS, everything=False)
+    assert [segment.n for segment, _ in packed] == [1, 2, 3]
+    assert [ms for _, ms in packed] == [200, 200, 100]
+    assert all(segment.dur_ns < MAX_SEGMENT_MS * MS for segment, _ in packed)
+    assert [one.raw for segment, _ in packed for one in rebuild(segment.data)] == [raw] * 25
+
+
+def test_audio_that_stands_differently_in_the_message() -> None:
+    """Base64 that is escaped on the wire is kept as it came."""
+    raw = b'{"type":"input_audio_buffer.append","audio":"\\/\\/\\/\\/"}'
+    track = Track("c1", "in")
+    track.add(raw, 0, b"////", 0.06)
+    ((packed, _),) = track.pack(0, everything=True)
+    assert [one.raw for one in rebuild(packed.data)] == [raw]
+
+
+async def test_a_line_tells_whose_it_is() -> None:
+    """The name says which side it leads to; a line stands from its LinkOpened on."""
+    link, _ = pair()
+    leg = CallerLeg("c2", "m", str)
+    caller, provider = Line("c2", link, leg), Line("p1", link, leg)
+    assert (caller.of_provider, provider.of_provider) == (False, True)
+    assert caller.opened("websocket", "1.2.3.4") == e.LinkOpened(link="c2", side="caller", transport="websocket", peer="1.2.3.4")
+    assert provider.opened("websocket", "").side == "provider"
+    assert caller.since > 10**15
+    assert (caller.received.name, caller.sent.name) == ("c2.in", "c2.out")
