@@ -16,9 +16,7 @@ import sys
 import sysconfig
 import time
 import uuid
-from asyncio import Handle, StreamReader, StreamWriter
-from asyncio.selector_events import _SelectorDatagramTransport, _SelectorSocketTransport
-from asyncio.sslproto import _SSLProtocolTransport
+from asyncio import Handle, StreamReader, StreamWriter, selector_events, sslproto
 from collections import deque
 from collections.abc import Callable
 from datetime import date, datetime
@@ -63,12 +61,14 @@ _READS: dict[object, tuple[str, _Why]] = {
 _READS.pop(None, None)
 
 # Strategy: a transport of the host's loop swallows what its socket raises, and closes: so its own methods are refused.
+_selectors: Any = selector_events  # Any: its classes are private
+_tls: Any = sslproto
 _WRITES = frozenset(
     id(function.__code__)
     for function in (
         *(StreamWriter.write, StreamWriter.writelines, StreamWriter.write_eof, StreamWriter.drain, StreamReader.feed_data),
-        *(transport.write for transport in (_SelectorSocketTransport, _SSLProtocolTransport)),
-        _SelectorDatagramTransport.sendto,
+        *(_selectors._SelectorSocketTransport.write, _tls._SSLProtocolTransport.write),
+        _selectors._SelectorDatagramTransport.sendto,
     )
 )
 _ON_SOCKETS = frozenset({"send", "sendall", "sendto", "sendmsg", "recv", "recv_into", "recvfrom", "recvmsg", "accept"})
