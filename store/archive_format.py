@@ -15,8 +15,8 @@ from typing import BinaryIO, Final, NamedTuple
 from ..core.errors import StoreError
 
 __all__ = [
-    "END", "EVENTS", "FORMAT", "HEADER", "MEDIA", "PRELUDE", "Block", "BlockWriter", "Damage", "altered", "read_block", "records",
-    "start",
+    "BLOCK_SIZE", "END", "EVENTS", "FORMAT", "HEADER", "MEDIA", "PRELUDE", "Block", "BlockWriter", "Damage", "altered",
+    "read_block", "records", "start",
 ]  # fmt: skip
 
 FORMAT: Final = 1

@@ -20,7 +20,8 @@ from .sqlite import SqliteStore
 
 __all__ = ["file_revision", "schema_problems", "upgrade_file"]
 
-_SHAPES = "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+_SHAPES = """SELECT type || ' ' || name, sql FROM sqlite_master
+    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' AND name <> 'alembic_version'"""
 
 
 def file_revision(path: Path) -> str | None:
