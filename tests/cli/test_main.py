@@ -8,7 +8,9 @@ import pytest
 
 from tests.cli.commands import Command, Typed
 
-COMMANDS = ("demo", "doctor", "provider", "replay", "serve", "sessions", "show")
+COMMANDS = (
+    "demo", "doctor", "provider", "replay", "serve", "sessions", "show", "capture", "db", "export", "import", "verify",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMMANDS)
