@@ -98,7 +98,7 @@ class LiveSession:
         except Exception as error:
             failure = error
             log.exception("session %s stopped by a fault of the engine", self.id)
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or the process is to end
             failure = TurnlogError("TL102", f"session {self.id} was cancelled; its log has no end", "start the engine anew")
             raise
         finally:
@@ -106,8 +106,6 @@ class LiveSession:
 
     async def _close(self, failure: BaseException | None) -> None:
         ending = self._run.core.state.life.ending
-        if failure is None and ending is None:
-            failure = TurnlogError("TL102", f"session {self.id} stopped without an end", "see the engine's log for why")
         code, reason = (1011, "the session failed") if failure or not ending else (_CLOSE.get(ending.reason, 1000), ending.reason)
         while lines := list(self._run.lines.values()):  # a caller may still come while these are being closed
             self._run.lines.clear()

@@ -46,6 +46,7 @@ class Speaker:
         self.may_greet.set()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.answered = asyncio.Event()
         self.received: list[bytes] = []
         self.sent: list[bytes] = []
         self.spoken: list[str | None] = []
@@ -93,6 +94,7 @@ class Speaker:
                 self.server.output_audio(response, base64.b64encode(bytes(48 * min(20, self.ms - at))))
             self.server.output_transcript(response, text or "(model)")
         self.server.finish_response(response)
+        self.answered.set()
 
     def hear(self, text: str, item: str) -> None:
         """Detect speech and understand it."""

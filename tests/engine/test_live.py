@@ -147,6 +147,28 @@ async def test_a_reader_that_breaks_ends_the_session(caplog: pytest.LogCaptureFi
     assert "a task failed" in caplog.text
 
 
+async def test_a_handler_that_cannot_be_closed_is_a_failure(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in the teardown of a handler's loop is logged and raised by ended(); links and tools are ended all the same."""
+    async with living(wait) as alive:
+        await alive.until(e.LinkReady)
+        handler = alive.session._run.handler
+        close = handler.close
+
+        def broken() -> None:
+            close()
+            raise AssertionError("a bug")
+
+        monkeypatch.setattr(handler, "close", broken)
+        alive.session.end()
+        with pytest.raises(AssertionError, match="a bug"):
+            await alive.ended()
+        assert (await alive.caller.until_closed()).close_code == 1000
+    assert "could not be closed" in caplog.text
+    assert isinstance(alive.story[-1], e.SessionEnded)
+
+
 async def test_a_cancelled_session_says_so() -> None:
     """Cancelling the task that drives a session closes its links and makes ended() raise, not hang; the log stays open."""
     async with living(wait) as alive:

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,8 @@ from turnlog.core.ports import Draft, Link, SessionRow
 from turnlog.engine.clock import Clock
 from turnlog.engine.effects import Effects
 from turnlog.engine.handler_run import HandlerRun
-from turnlog.engine.inbox import Input
 from turnlog.engine.replay import replay
-from turnlog.engine.run import SessionRun, Step, in_callback, rounds
+from turnlog.engine.run import SessionRun, in_callback, rounds
 from turnlog.engine.session import RealtimeSession
 from turnlog.store.open import open_store
 from turnlog.transports.links.in_process import InProcessLink, host
@@ -485,6 +485,37 @@ async def test_a_second_response_done_changes_nothing() -> None:
     assert [one.status for one in alive.of(e.SaySettled)] == ["played"]
 
 
+@pytest.mark.parametrize("while_speaking", [False, True])
+async def test_a_caller_may_leave_while_being_told(while_speaking: bool) -> None:
+    """What cannot be sent any more is skipped, be it answer or audio; the loss of the link is told by its reader."""
+
+    async def desk(session: RealtimeSession) -> None:
+        if while_speaking:
+            await session.say("Nobody is left to hear this")
+        await session.input()
+
+    provider = Speaker(ms=200)
+    provider.may_answer.clear()
+    async with living(desk, provider=provider) as alive:
+        await alive.until(e.LinkReady)
+        await alive.caller.until("session.created")
+        if while_speaking:
+            await provider.until("response.create")
+        alive.store.may_append.clear()
+        alive.caller.send({"type": "input_audio_buffer.clear"})
+        await alive.store.until_held()
+        provider.may_answer.set()
+        if while_speaking:
+            await provider.answered.wait()
+        await asyncio.sleep(0)
+        await alive.caller.hang_up()
+        alive.store.may_append.set()
+        assert (await alive.ended()).reason == "caller_gone"
+        assert (await alive.store.verify(alive.session.id)).ok
+    assert [one.link for one in alive.of(e.LinkClosed)] == ["c1"]
+    replay(list(alive.store.scan(alive.session.id)), desk)
+
+
 # --- ends ---
 
 
@@ -620,7 +651,7 @@ async def test_nothing_is_appended_after_the_end() -> None:
     replay(list(alive.store.scan(alive.session.id)), wait)
 
 
-async def test_draining_leaves_time_for_others() -> None:
+async def test_draining_leaves_time_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that waits for its last say takes a few steps for it, not all of the processor's time."""
 
     async def desk(session: RealtimeSession) -> None:
@@ -635,12 +666,12 @@ async def test_draining_leaves_time_for_others() -> None:
         steps = 0
         step = run.step
 
-        def counted(inputs: list[Input], now_ns: int) -> Step:
+        def counted(*args: Any) -> Any:
             nonlocal steps
             steps += 1
-            return step(inputs, now_ns)
+            return step(*args)
 
-        run.step = counted  # type: ignore[method-assign] # to count, not to replace
+        monkeypatch.setattr(run, "step", counted)
         await asyncio.sleep(0.05)
         assert steps <= 2
         provider.may_answer.set()
