@@ -29,6 +29,7 @@ class CallerLeg:
         self._asked: s.AnswerRequested | None = None  # accepted, not answered yet
         self._responses: dict[str, str] = {}  # the provider's response -> the caller's
         self._items: dict[str, str] = {}  # the provider's user item -> the caller's, where the caller committed itself
+        self._spoken: dict[str, tuple[int, int]] = {}  # the provider's user item -> where its speech began and ended, ms
         self._committed: deque[str] = deque()  # items of the caller's own commits that the provider has not confirmed
 
     # --- from the caller ---
@@ -89,16 +90,19 @@ class CallerLeg:
         server = self._server
         match event:
             case e.SpeechStarted():
+                self._spoken[event.item] = (event.audio_start_ms, event.audio_start_ms)
                 server.speech_started(event.item, event.audio_start_ms)
             case e.SpeechStopped():
+                self._spoken[event.item] = (self._spoken.get(event.item, (0, 0))[0], event.audio_end_ms)
                 server.speech_stopped(event.item, event.audio_end_ms)
             case e.InputCommitted() if self._committed:
                 self._items[event.item] = self._committed.popleft()
             case e.InputCommitted():
                 server.commit_audio(event.item)
             case e.InputTranscribed(status="completed") | e.TranscriptArrivedLate():
-                item = self._items.pop(event.item, event.item)
-                server.transcription_completed(item, event.transcript, {"type": "duration", "seconds": 0.0})
+                began, ended = self._spoken.pop(event.item, (0, 0))
+                usage = {"type": "duration", "seconds": (ended - began) / 1000}
+                server.transcription_completed(self._items.pop(event.item, event.item), event.transcript, usage)
             case e.InputTranscribed(status="failed" | "late"):
                 item = self._items.get(event.item, event.item)
                 server.transcription_failed(item, event.status, "The words of this audio are not known.")
