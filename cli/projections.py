@@ -70,13 +70,15 @@ def _declared(name: str, where: str | None) -> Projection:
             if one.name == name:
                 return one
         known = ", ".join(one.name for one in BUILT_IN_PROJECTIONS)
-        raise StoreError("TL417", f"{name!r} is no built-in projection", f"built in: {known}; for your own: --declared MODULE:NAME")
+        hint = f"built in: {known}; for your own: --declared MODULE:NAME"
+        raise StoreError("TL417", f"{name!r} is no built-in projection", hint)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         found = pkgutil.resolve_name(where)
     except (ImportError, AttributeError, ValueError) as error:
-        raise DefinitionError("TL206", f"cannot import {where!r}: {error}", "give MODULE:NAME, from the folder of the module") from None
+        hint = "give MODULE:NAME, and run it from the folder of the module"
+        raise DefinitionError("TL206", f"cannot import {where!r}: {error}", hint) from None
     if not isinstance(found, Projection) or found.name != name:
         raise DefinitionError("TL208", f"{where!r} is not the projection {name!r}", "name what @turnlog.projection made")
     return found

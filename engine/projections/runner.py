@@ -37,8 +37,10 @@ class Projections:
         self.declared = tuple(declared)
         check(self.declared)
         self._store = store
+        self._in_memory = folder is None and folder_of(store) is None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self.folder = ProjectionFolder(folder) if folder else self._choose()
+        # A store in memory gets a folder for itself in start(), which lasts as long.
+        self.folder = ProjectionFolder(folder) if folder else folder_of(store) or ProjectionFolder(Path("no-projections"))
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._moved = threading.Condition()
@@ -46,16 +48,12 @@ class Projections:
         self._to_rebuild: list[str] = []
         self._thread: threading.Thread | None = None
 
-    def _choose(self) -> ProjectionFolder:
-        found = folder_of(self._store)
-        if found is None:  # a store in memory: its projections last as long
-            self._temporary = tempfile.TemporaryDirectory(prefix="turnlog-projections-")
-            found = ProjectionFolder(Path(self._temporary.name))
-        return found
-
     def start(self) -> None:
         """Follow the feed, if there is any projection."""
         if self.declared and self._thread is None:
+            if self._in_memory:
+                self._temporary = tempfile.TemporaryDirectory(prefix="turnlog-projections-")
+                self.folder = ProjectionFolder(Path(self._temporary.name))
             self._thread = threading.Thread(target=self._live, name="turnlog-projections", daemon=True)
             self._thread.start()
 
