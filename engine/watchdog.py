@@ -5,8 +5,8 @@ stands that has not yielded for `report_ms`, and after `stuck_ms` raises Handler
 that gets an exception which `except Exception` does not catch. Nothing here reads a handler's state.
 
 The one danger is an exception that arrives after the drain, in the host's code. A pending one strikes at the next call, loop
-or function entry of that thread, so: the drain's end takes it back under the lock under which it is raised, twice if it
-strikes while being taken back. What cannot be interrupted: a single call into C that does not return.
+or function entry of its thread; so the drain's end first waits for one that is just being raised, and then lets what is pending
+strike where it is caught. What cannot be interrupted: a single call into C that does not return.
 """
 
 import ctypes
@@ -61,7 +61,6 @@ class _Unheeded(BaseException):
 
 _INJECTED = (HandlerStuck, _Unheeded)
 _raise_in = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(("PyThreadState_SetAsyncExc", ctypes.pythonapi))
-_take_back = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(("PyThreadState_SetAsyncExc", ctypes.pythonapi))
 
 
 class Watch:
@@ -98,8 +97,15 @@ class Watch:
 
     def _settle(self, ident: int) -> None:
         with self._lock:
-            if self.interrupted:
-                _take_back(ident, None)
+            if not self.interrupted:
+                return
+        # Strategy: one that may be pending is replaced by one that is caught here. Taking it back would leave the interpreter's
+        # own flag set until the next one: every check of the process slow, and a profiled function of 3.11 stuck for ever.
+        try:
+            while True:
+                _raise_in(ident, _Unheeded)
+        except _INJECTED:
+            return
 
     def interrupt(self, ident: int, drain: int) -> bool:
         """Raise in the thread, if it still runs that drain. For the watchdog's thread."""

@@ -31,7 +31,6 @@ import pytest
 
 from turnlog.core.errors import HandlerError
 from turnlog.engine import strict
-from turnlog.engine.escapes import run_callbacks
 from turnlog.engine.handler_loop import HandlerLoop
 from turnlog.engine.strict import run_refusing, strictly
 
@@ -152,7 +151,7 @@ def test_a_write_on_a_hosts_socket_is_refused() -> None:
 async def test_a_write_on_a_hosts_stream_is_refused() -> None:
     """A StreamWriter of the host's loop sends at once when it can; in strict mode it cannot."""
     ours, theirs = socket.socketpair()
-    reader, writer = await asyncio.open_connection(sock=ours)
+    _reader, writer = await asyncio.open_connection(sock=ours)
     refused: list[BaseException | None] = []
 
     async def handler() -> None:
@@ -260,7 +259,7 @@ def test_nothing_is_refused_outside_the_drain() -> None:
 
     async def handler() -> None:
         go.set()
-        while not meanwhile.is_set():
+        while not meanwhile.is_set():  # noqa: ASYNC110 -- an event of a thread, which no handler could await
             await asyncio.sleep(0)
 
     assert outcome(handler).exception() is None
@@ -292,7 +291,7 @@ def test_a_profiler_that_runs_already_is_left_alone() -> None:
     async def handler() -> None:
         time.time()
         with pytest.raises(HandlerError) as refused:
-            open(os.devnull)
+            open(os.devnull)  # noqa: ASYNC230 -- what must be refused
         errors.append(refused.value)
 
     sys.setprofile(profiler)
@@ -324,7 +323,6 @@ def test_a_bound_on_callbacks_holds() -> None:
 
 def test_a_callback_of_the_standard_library_is_nobodys() -> None:
     """Where no frame of a handler stands between the call and the loop, nobody can be told to do otherwise."""
-    seen: list[Any] = []
 
     async def handler() -> None:
         asyncio.get_running_loop().call_soon(pathlib.Path(os.devnull).read_text)
@@ -333,15 +331,13 @@ def test_a_callback_of_the_standard_library_is_nobodys() -> None:
     loop.start(handler())
     loop.drain()
     loop.close_all()
-    assert loop.unhandled == seen
+    assert loop.unhandled == []
 
 
 def test_the_hook_costs_next_to_nothing() -> None:
-    """An audited event outside strict drains takes less than 0.3 us more than without a hook."""
-    assert strict._hooked or not outcome(asyncio.sleep.__wrapped__ if False else _nothing).exception()
-    rounds = 20_000
-    best = min(_per_event_us(rounds) for _ in range(5))
-    assert best < 2  # the event itself with all its arguments; of it the hook's call takes about 0.05
+    """An audited event outside strict drains, with everything that is hooked to it, takes less than 2 us."""
+    outcome(_nothing)
+    assert min(_per_event_us(20_000) for _ in range(5)) < 2  # 0.1 us of it is the hook, on the machine it was measured on
 
 
 async def _nothing() -> None:
@@ -357,11 +353,10 @@ def _per_event_us(rounds: int) -> float:
 
 def test_run_callbacks_is_the_border() -> None:
     """Called with no border on the stack, as by a hook of the engine's own, nothing is judged."""
+    outcome(_nothing)
     strict._inside.add(threading.get_ident())
     try:
-        strict._install()
         with open(os.devnull) as devnull:
             assert devnull.read() == ""
     finally:
         strict._inside.discard(threading.get_ident())
-    assert run_callbacks.__code__.co_name == "run_callbacks"

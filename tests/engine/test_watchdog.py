@@ -15,10 +15,11 @@ from io import StringIO
 
 import pytest
 
-from turnlog.core.errors import HandlerStuck
+from turnlog.core.errors import HandlerError, HandlerStuck
 from turnlog.engine import watchdog
 from turnlog.engine.escapes import run_callbacks
 from turnlog.engine.handler_loop import HandlerLoop
+from turnlog.engine.strict import run_refusing, strictly
 from turnlog.engine.watchdog import HandlerLimits, Watch, stack_of
 
 Handler = Callable[[], Awaitable[object]]
@@ -47,6 +48,12 @@ def spin_until(done: Callable[[], bool]) -> None:
         assert time.monotonic() < until
 
 
+def spin_for(seconds: float) -> None:
+    """Burn that time without yielding."""
+    until = time.monotonic() + seconds
+    spin_until(lambda: time.monotonic() > until)
+
+
 async def for_ever() -> None:
     """A handler that never yields."""
     spin_until(lambda: False)
@@ -63,7 +70,7 @@ def test_steps_without_rest_are_one_drain() -> None:
     """A handler that awaits only what is ready, over and over, holds up the others as well."""
 
     async def handler() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 -- what must be stopped
             await asyncio.sleep(0)
 
     with watched(handler) as (watch, _):
@@ -123,8 +130,7 @@ def test_many_short_drains_are_fine(caplog: pytest.LogCaptureFixture) -> None:
 
     async def handler() -> None:
         while True:
-            until = time.monotonic() + 0.002
-            spin_until(lambda: time.monotonic() > until)
+            spin_for(0.002)
             await asyncio.sleep(0.01)
 
     loop.start(handler())
@@ -281,7 +287,7 @@ def strike(rounds: int, seed: int, switch_s: float) -> tuple[int, int]:
     async def handler() -> None:
         for _ in range(draw.randrange(100)):
             len("")
-        time.sleep(0)  # let the striker aim at what comes next: the end
+        time.sleep(0)  # noqa: ASYNC251 -- let the striker aim at what comes next: the end
 
     try:
         for _ in range(rounds):
@@ -313,6 +319,21 @@ def test_nothing_is_ever_struck_outside_of_a_drain() -> None:
     inside, outside = strike(3_000, 1, 1e-6)
     assert inside > 500
     assert outside == 0
+
+
+def test_the_interpreter_is_left_as_it_was() -> None:
+    """A strict drain, which is profiled, does not wait for an exception that was announced and never came."""
+    strike(200, 2, 1e-6)
+
+    async def handler() -> None:
+        with pytest.raises(HandlerError):
+            time.time()
+
+    loop = HandlerLoop(0, partial(strictly, run_refusing))
+    task = loop.start(handler())
+    loop.drain()
+    loop.close_all()
+    assert task.exception() is None
 
 
 @pytest.mark.soak
