@@ -20,6 +20,7 @@ __all__ = ["cli", "main"]
 # packages the module imports)
 _COMMANDS: dict[str, tuple[str, str, str]] = {
     "capture": ("capture", "Write a test that replays a session, and its archive.", ""),
+    "chain": ("chain", "What an event came from, and what came of it.", ""),
     "db": ("db", "A store's file: its revision, its tables, its upgrade.", ""),
     "demo": ("demo", "A spoken (or typed) conversation, its log, and its replay.", "local"),
     "doctor": ("doctor", "What works on this machine, and what is missing.", ""),
@@ -32,7 +33,10 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "serve": ("serve", "Serve an app's sessions to Realtime clients.", "server"),
     "sessions": ("sessions", "List the sessions of a store, newest first.", ""),
     "show": ("show", "A session's events, one a line.", ""),
+    "state": ("state", "What stood at one place of a session.", ""),
+    "tail": ("tail", "A live session's events as they come.", ""),
     "verify": ("verify", "Whether a session's log says what was written.", ""),
+    "why": ("why", "Why it was silent, why it was late, why it was said.", ""),
 }
 
 
