@@ -80,13 +80,23 @@ async def test_every_message_can_be_rebuilt() -> None:
 
 
 async def test_media_at_the_very_end_is_in_the_log() -> None:
-    """Audio of the last moment before the end is committed with or before SessionEnded."""
-    async with living(wait) as alive:
+    """Audio that is handed on in the round that begins the end is committed with or before SessionEnded."""
+
+    async def deaf(session: RealtimeSession) -> None:
+        await asyncio.Event().wait()  # so that no command of its own brings one more round
+
+    async with living(deaf) as alive:
         await alive.until(e.LinkReady)
-        alive.caller.append()
-        await alive.provider.until("input_audio_buffer.append")
+        alive.store.may_append.clear()
+        alive.caller.send({"type": "input_audio_buffer.clear"})
+        await alive.store.until_held()
         alive.session.end("enough", drain=False)
+        alive.caller.append()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        alive.store.may_append.set()
         await alive.ended()
+        assert "input_audio_buffer.append" in alive.provider.types()
         assert_rebuilt(alive.store, alive.session.id, "c1.in", alive.caller.sent)
         assert_rebuilt(alive.store, alive.session.id, "p1.out", alive.provider.received)
     assert isinstance(alive.story[-1], e.SessionEnded)
@@ -647,6 +657,7 @@ async def test_nothing_is_appended_after_the_end() -> None:
         assert (await alive.store.verify(alive.session.id)).ok
         assert_rebuilt(alive.store, alive.session.id, "c1.in", alive.caller.sent, whole=False)
         assert_rebuilt(alive.store, alive.session.id, "c1.out", alive.caller.received)
+        assert_rebuilt(alive.store, alive.session.id, "p1.out", alive.provider.received)
     assert isinstance(alive.story[-1], e.SessionEnded)
     replay(list(alive.store.scan(alive.session.id)), wait)
 
