@@ -97,7 +97,12 @@ class Projections:
         Raises TurnlogError TL410 if they are not running, or end before.
         """
         target = await asyncio.to_thread(self._newest)
-        if not await asyncio.to_thread(self._wait_for, target):
+        left = threading.Event()
+        try:
+            reached = await asyncio.to_thread(self._wait_for, target, left)
+        finally:
+            left.set()  # cancelled: the thread that waits must not wait on
+        if not reached:
             raise TurnlogError("TL410", "the projections are not running", "wait for them inside `async with Engine(…)`")
 
     def _newest(self) -> int:
@@ -107,9 +112,9 @@ class Projections:
         finally:
             reader.close()
 
-    def _wait_for(self, target: int) -> bool:
+    def _wait_for(self, target: int, left: threading.Event) -> bool:
         def over() -> bool:
-            return self._reached >= target or self._thread is None or not self._thread.is_alive()
+            return self._reached >= target or self._thread is None or not self._thread.is_alive() or left.is_set()
 
         with self._moved:
             while not over():
@@ -148,8 +153,10 @@ class Projections:
         return None
 
     def _follow(self, builds: Builds) -> None:
-        while not self._stopping.is_set():
-            self._wake.clear()
+        while True:
+            self._wake.clear()  # before looking at what it may tell of, or that would be missed
+            if self._stopping.is_set():
+                break
             if not self._round(builds):
                 self._wake.wait(min([self._store.tail.poll_s, *self._delays(builds)]))
                 self._stopping.wait(_PACE_S)
