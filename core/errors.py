@@ -5,6 +5,8 @@ TL1xx handlers and replay, TL2xx declarations, TL3xx links and providers, TL4xx 
 TL6xx media, speech and what is installed. docs/reference/errors.md is generated from CODES.
 """
 
+from .divergence import DivergenceReport, headline, remedy
+
 __all__ = [
     "CODES",
     "DefinitionError",
@@ -118,7 +120,11 @@ class HandlerStuck(HandlerError):
 
 
 class Divergence(TurnlogError):
-    """Replay asked for something else than was recorded (TL101)."""
+    """Replay asked for something else than was recorded (TL101): `report` says what, and where."""
+
+    def __init__(self, report: DivergenceReport) -> None:
+        super().__init__("TL101", headline(report), remedy(report))
+        self.report = report
 
 
 class SessionEnded(TurnlogError):

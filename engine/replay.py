@@ -14,32 +14,23 @@ import msgspec
 from ..core import commands as c
 from ..core import events as e
 from ..core.codec import decode
+from ..core.divergence import DivergenceReport, DivergenceSide
 from ..core.errors import Divergence, StoreError
 from ..core.ports import Recorded
 from ..core.state import State
 from .app import Handler, code_version
-from .divergence import brief, command_of, difference, side, site_of
-from .handler_run import DELIVERED, ENGINE_FLAGS, Asked, HandlerRun
+from .divergence import RECORDS_COMMAND, brief, command_of, first_difference, kind_of, site_of
+from .handler_run import DELIVERED, ENGINE_FLAGS, STRICT, Asked, HandlerRun
+from .standing import own_frames
+from .watchdog import HandlerLimits
 
-__all__ = ["Replayed", "replay"]
+__all__ = ["REPLAY_LIMITS", "ReplayRun", "Replayed", "refuse_unreplayable", "replay"]
 
-_COMMANDS = (
-    e.InputRequested,
-    e.SayRequested,
-    e.CallRequested,
-    e.StepRequested,
-    e.StreamRequested,
-    e.SignalAwaited,
-    e.UpdateRequested,
-    e.PatchMarked,
-    e.EndRequested,
-    e.CommandAbandoned,
-    e.HandlerReturned,
-    e.HandlerFailed,
-)
+REPLAY_LIMITS = HandlerLimits(report_ms=None)
+"""A handler that never yields is stopped, as it is live; it is not reported before."""
 
-
-_NEEDED = {kind.__name__ for kind in (*_COMMANDS, *DELIVERED, e.SessionStarted)}
+_NEEDED = {kind.__name__ for kind in (*RECORDS_COMMAND, *DELIVERED, e.SessionStarted)}
+_NO_START = ("TL407", "this log has no SessionStarted", "the session was never started, or its log is cut")
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,47 +47,49 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 def replay(events: Iterable[Recorded], handler: Handler, *, until: int | None = None) -> Replayed:
     """Run `handler` on a recorded session.
 
-    A log cut anywhere replays as far as it goes. Raises Divergence TL101 at the first difference, StoreError TL407 for a
-    log that does not decode or has no beginning, StoreError TL405 if the log needs a newer turnlog to replay, StoreError TL411
-    if an event was erased on which the handler depends.
+    A log cut anywhere replays as far as it goes; the events of the wire may be left out (`scan(…, semantic=True)`). Raises
+    Divergence TL101 at the first difference, StoreError TL407 for a log that does not decode or has no beginning, StoreError
+    TL405 if the log needs a newer turnlog to replay, StoreError TL411 if an event was erased on which the handler depends,
+    StoreError TL109 for a session that ran with replay=False.
     """
-    log = list(events)
-    marks = (decode(recorded) for recorded in log if recorded.type == e.PatchMarked.__name__)
-    patches = frozenset(mark.command.name for mark in marks if isinstance(mark, e.PatchMarked))
-    return _Replay(handler, patches).run(log, until)
+    run = ReplayRun(handler, events)
+    try:
+        return run.run(until)
+    finally:
+        run.close()
 
 
-class _Replay:
-    """One pass over a log. `asked` holds what the handler asked for and the log has not confirmed yet."""
+class ReplayRun:
+    """One pass over a log. `asked` holds what the handler asked for and the log has not confirmed yet.
 
-    def __init__(self, handler: Handler, patches: frozenset[str]) -> None:
+    After `run` the handler stands where it stood then, until `close`.
+    """
+
+    def __init__(self, handler: Handler, events: Iterable[Recorded]) -> None:
         self.handler = handler
-        self.patches = patches
+        self.log = list(events)
         self.state = State()
-        self.run_: HandlerRun | None = None
+        self.live: HandlerRun | None = None
         self.asked: deque[Asked] = deque()
         self.matched: deque[str] = deque(maxlen=3)
         self.commands = 0
         self.unknown = ""  # the first event of a newer turnlog; it may be what the handler asked for, or what woke it
 
-    def run(self, events: Iterable[Recorded], until: int | None) -> Replayed:
+    def run(self, until: int | None = None) -> Replayed:
+        """Deliver the log, up to and with event `until`. See `replay`."""
         began = time.perf_counter()
         count, at_ns = 0, 0
-        try:
-            for recorded in events:
-                if until is not None and recorded.seq > until:
-                    break
-                at_ns = recorded.at_ns
-                count += 1
-                self.receive(recorded)
-            complete = self.state.life.phase.value == "ended"
-            if complete and self.asked:
-                self._diverge(self.asked[0], None, recorded.seq)
-        finally:
-            if self.run_:
-                self.run_.close()
+        for recorded in self.log:
+            if until is not None and recorded.seq > until:
+                break
+            at_ns = recorded.at_ns
+            count += 1
+            self.receive(recorded)
+        complete = self.state.life.phase.value == "ended"
+        if complete and self.asked:
+            self._diverge(self.asked[0], None, recorded.seq)
         if self.state.life.started is None:
-            raise StoreError("TL407", "this log has no SessionStarted", "the session was never started, or its log is cut")
+            raise StoreError(*_NO_START)
         return Replayed(
             session=self.state.life.started.session,
             commands=self.commands,
@@ -106,31 +99,37 @@ class _Replay:
             complete=complete,
         )
 
+    def close(self) -> None:
+        """Let go of the handler."""
+        if self.live:
+            self.live.close()
+
     def receive(self, recorded: Recorded) -> None:
         """Apply one event, compare it if it is a command, deliver it if the handler is to see it."""
         event = decode(recorded)
-        if self.run_ is None and recorded.type != e.SessionStarted.__name__:
-            raise StoreError("TL407", "this log has no SessionStarted", "the session was never started, or its log is cut")
+        if self.live is None and recorded.type != e.SessionStarted.__name__:
+            raise StoreError(*_NO_START)
         self.state.apply(recorded.seq, recorded.at_ns, event)
         if isinstance(event, e.Unknown | e.Erased):
             _refuse_missing(recorded.seq, event)
             if isinstance(event, e.Unknown) and not self.unknown:
                 self.unknown = f"event {recorded.seq} is {event.type} in version {event.version}"
         elif isinstance(event, e.SessionStarted):
-            if event.engine_flags & ~ENGINE_FLAGS:
-                raise StoreError("TL405", "this session ran under rules that this turnlog does not know", "update turnlog")
-            if not event.replayable:
-                raise StoreError("TL405", "this session ran with replay=False", "such sessions are logged, not replayable")
-            self.run_ = HandlerRun(self.handler, event, recorded.at_ns, patches=self.patches)
-            self.asked.extend(self.run_.start(recorded.seq))
-        elif self.run_ is not None:
-            if isinstance(event, _COMMANDS):
+            refuse_unreplayable(event)
+            self.live = HandlerRun(self.handler, event, recorded.at_ns, patches=self._patches(), limits=REPLAY_LIMITS)
+            self.asked.extend(self.live.start(recorded.seq))
+        elif self.live is not None:
+            if isinstance(event, RECORDS_COMMAND):
                 self._compare(recorded.seq, event)
-            self.run_.observe(recorded.seq, recorded.at_ns, event)
+            self.live.observe(recorded.seq, recorded.at_ns, event)
             if isinstance(event, DELIVERED):
-                asked = self.run_.deliver(recorded.seq, recorded.at_ns, event)
+                asked = self.live.deliver(recorded.seq, recorded.at_ns, event)
                 if not isinstance(event, e.SessionEnded):
                     self.asked.extend(asked)
+
+    def _patches(self) -> frozenset[str]:
+        marks = (decode(recorded) for recorded in self.log if recorded.type == e.PatchMarked.__name__)
+        return frozenset(mark.command.name for mark in marks if isinstance(mark, e.PatchMarked))
 
     def _compare(self, seq: int, event: e.Event) -> None:
         index, recorded = command_of(event)
@@ -145,31 +144,49 @@ class _Replay:
             until = "update turnlog, or replay what stands before it with until="
             raise StoreError("TL405", f"{self.unknown}, which this turnlog does not know, and event {seq} depends on it", until)
         started = self.state.life.started
-        assert started is not None and self.run_ is not None  # a command was compared, so the handler runs
-        index = then[0] if then else now.issued.index if now else 0
-        recorded_line = side(then[1], then[2], started.code_version, started.python) if then else "(nothing more)"
-        if now:
-            here = f"{sys.version_info.major}.{sys.version_info.minor}"
-            now_line = side(now.issued.command, now.issued.site, code_version(self.handler), here)
-        else:
-            now_line = self._waiting()
-        raise Divergence(
-            "TL101",
-            f"divergence in {started.session} at command {index} (seq {seq})\n"
-            f"  RECORDED  {recorded_line}\n"
-            f"  NOW       {now_line}\n"
-            f"  first difference: {difference(then[1] if then else None, now.issued.command if now else None)}\n"
-            f"  last matching:  {'  '.join(self.matched) or '(none)'}",
-            "if the code changed while the session ran, replay on the recorded code "
-            f"{started.code_version or '(unknown)'}; else this is what the change does",
+        assert started is not None and self.live is not None  # a command was compared, so the handler runs
+        command = now.issued.command if now else None
+        recorded = then[1] if then else None
+        field, difference = first_difference(recorded, command)
+        site = then[2] if then else c.Site("", 0)
+        report = DivergenceReport(
+            session=started.session,
+            index=then[0] if then else now.issued.index if now else 0,
+            seq=seq,
+            kind=kind_of(recorded, command),
+            recorded=DivergenceSide(
+                command=brief(recorded) if recorded else "(nothing more)",
+                file=site.file,
+                line=site.line,
+                code=started.code_version,
+                python=started.python,
+            ),
+            now=self._now(now),
+            difference=difference,
+            field=field,
+            matched=list(self.matched),
         )
+        raise Divergence(report) from self.live.failure if isinstance(command, c.Fail) else None
 
-    def _waiting(self) -> str:
-        assert self.run_ is not None
-        if self.run_.finished:
-            return "(the handler has ended)"
-        frames = self.run_.waits_at()
-        return f"(waits)  {frames[-1][0].rpartition('/')[2]}:{frames[-1][1]}" if frames else "(waits)"
+    def _now(self, now: Asked | None) -> DivergenceSide:
+        assert self.live is not None
+        if now:
+            what, (file, line) = brief(now.issued.command), (now.issued.site.file, now.issued.site.line)
+        elif self.live.finished:
+            what, (file, line) = "(has ended)", ("", 0)
+        else:
+            frames = own_frames(self.live.waits_at()) or [("", 0, "")]
+            what, (file, line) = "(waits)", frames[-1][:2]
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return DivergenceSide(command=what, file=file, line=line, code=code_version(self.handler), python=here)
+
+
+def refuse_unreplayable(started: e.SessionStarted) -> None:
+    """Raise StoreError TL405 for rules of scheduling unknown here, TL109 for replay=False."""
+    if started.engine_flags & ~(ENGINE_FLAGS | STRICT):
+        raise StoreError("TL405", "this session ran under rules that this turnlog does not know", "update turnlog")
+    if not started.replayable:
+        raise StoreError("TL109", "this session ran with replay=False", "such sessions are logged, not replayable")
 
 
 def _refuse_missing(seq: int, event: e.Unknown | e.Erased) -> None:

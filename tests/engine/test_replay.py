@@ -77,81 +77,6 @@ async def test_until_stops_before_what_differs() -> None:
         replay(log, changed, until=at)
 
 
-async def other_kind(session: RealtimeSession) -> None:
-    await session.say("Hello")
-    await session.say("Hello again")
-
-
-async def other_words(session: RealtimeSession) -> None:
-    await session.say("Good morning")
-
-
-async def other_timeout(session: RealtimeSession) -> None:
-    await session.say("Hello")
-    await session.input(timeout=5)
-
-
-async def other_arguments(session: RealtimeSession) -> None:
-    await session.say("Hello")
-    await session.call("find", name=(await session.input()).text.upper())
-
-
-async def returns_early(session: RealtimeSession) -> None:
-    await session.say("Hello")
-    await session.input()
-
-
-async def waits_for_ever(session: RealtimeSession) -> None:
-    await session.say("Hello")
-    await asyncio.Event().wait()
-
-
-async def raises(session: RealtimeSession) -> None:
-    await session.say("Hello")
-    await session.input()
-    raise RuntimeError("broken\ntoday")
-
-
-async def asks_more(session: RealtimeSession) -> None:
-    await desk(session)
-    await session.say("Anything else?")
-
-
-async def ends(session: RealtimeSession) -> None:
-    await session.say("Hello")
-    await session.end("closed")
-
-
-@pytest.mark.parametrize(
-    ("now", "command", "difference", "shown"),
-    [
-        (other_kind, 2, "kind", 'say("Hello again")'),
-        (other_words, 1, 'text: "Hello" was recorded, now "Good morning"', 'say("Good morning")'),
-        (other_timeout, 2, "timeout_s: None was recorded, now 5.0", "input(timeout=5)"),
-        (other_arguments, 3, "kwargs: {'name': 'ann'} was recorded, now {'name': 'ANN'}", 'call("find", name="ANN")'),
-        (returns_early, 3, "kind", "return"),
-        (waits_for_ever, 2, "a command is missing", "(waits)  locks.py"),
-        (raises, 3, "kind", 'raise RuntimeError("broken\\ntoday")'),
-        (asks_more, 5, "kind", 'say("Anything else?")'),
-        (ends, 2, "kind", 'end("closed")'),
-    ],
-)
-async def test_a_changed_handler_diverges(now: Handler, command: int, difference: str, shown: str) -> None:
-    """TL101 names the command, both sides with their code and Python, the first difference and what matched before."""
-    log = await record()
-    with pytest.raises(Divergence) as raised:
-        replay(log, now)
-    error = raised.value
-    lines = error.message.splitlines()
-    assert error.code == "TL101"
-    assert f"at command {command} (seq " in lines[0]
-    assert lines[1].startswith("  RECORDED  ")
-    assert lines[2].startswith("  NOW       ")
-    assert shown in lines[2]
-    assert lines[3] == f"  first difference: {difference}"
-    assert lines[4].count("#") == min(command - 1, 3)
-
-
 async def test_an_end_that_the_handler_no_longer_reaches() -> None:
     """The log says the handler returned; today it has ended before with an error, or goes on."""
 
@@ -244,16 +169,16 @@ async def test_a_newer_turnlogs_log_is_refused_by_name() -> None:
     assert raised.value.code == "TL405"
 
 
-@pytest.mark.parametrize(("change", "named"), [({"engine_flags": 1 << 20}, "rules"), ({"replayable": False}, "replay=False")])
-async def test_a_session_that_cannot_be_replayed(change: dict[str, Any], named: str) -> None:
-    """Unknown engine flags and replay=False are refused with TL405 at the first event."""
+@pytest.mark.parametrize(("change", "code"), [({"engine_flags": 1 << 20}, "TL405"), ({"replayable": False}, "TL109")])
+async def test_a_session_that_cannot_be_replayed(change: dict[str, Any], code: str) -> None:
+    """Unknown engine flags (TL405) and replay=False (TL109) are refused at the first event."""
     log = await record()
     started = decode(log[0])
     assert isinstance(started, e.SessionStarted)
     _, _, data = encode(msgspec.structs.replace(started, **change), bytes(16))
-    with pytest.raises(StoreError, match=named) as raised:
+    with pytest.raises(StoreError) as raised:
         replay([log[0]._replace(data=data), *log[1:]], desk)
-    assert raised.value.code == "TL405"
+    assert raised.value.code == code
 
 
 @pytest.mark.parametrize("start", [1, 10_000])
