@@ -22,11 +22,13 @@ H = TypeVar("H", bound=Callable[..., Any])
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """A declared session: its definition and the coroutine function that handles it."""
+    """A declared session: its definition and the coroutine function that handles it. strict: None is as the engine says."""
 
     target: str
     definition: SessionDefinition
     handler: Handler
+    strict: bool | None = None
+    replay: bool = True
 
 
 class App:
@@ -42,11 +44,22 @@ class App:
         self.sessions: dict[str, Declared] = {}
         self.tools: dict[str, Tool] = {}
 
-    def session(self, name: str, *, provider: str, transport: str, **options: Any) -> Callable[[H], H]:
+    def session(
+        self,
+        name: str,
+        *,
+        provider: str,
+        transport: str,
+        strict: bool | None = None,
+        replay: bool = True,
+        **options: Any,
+    ) -> Callable[[H], H]:
         """Declare a session handler: an `async def` with one parameter, the RealtimeSession.
 
         options: model, modalities, voice, tools, tags, metadata, turn_detection, instructions, answers, transcription,
-        language (see SessionDefinition). Raises DefinitionError TL201, TL202 or TL203.
+        language (see SessionDefinition). strict: clocks, randomness and blocking calls raise in the handler; None is as the
+        engine says. replay=False: the handler runs on the host's own loop, where all is allowed; what happens is logged, and
+        cannot be replayed. Raises DefinitionError TL201, TL202, TL203 or TL206.
         """
 
         def declare(handler: H) -> H:
@@ -54,12 +67,18 @@ class App:
                 raise DefinitionError(
                     "TL206", f"the handler of session {name!r} is no coroutine function", "write it as `async def`"
                 )
+            if strict and not replay:
+                message = f"session {name!r}: strict=True holds a handler to what can be replayed, and replay=False gives that up"
+                raise DefinitionError("TL201", message, "leave one of them out", field="strict")
             if name in self.sessions:
                 raise DefinitionError("TL201", f"session {name!r} is declared twice in app {self.name!r}", "rename one")
             definition = define_session(name, provider=provider, transport=transport, **options)
             if definition.model is None:
                 definition = msgspec.structs.replace(definition, model=DEFAULT_MODELS[definition.provider])
-            self.sessions[name] = Declared(target=f"{self.name}.{name}", definition=definition, handler=handler)
+            target = f"{self.name}.{name}"
+            self.sessions[name] = Declared(
+                target=target, definition=definition, handler=handler, strict=strict, replay=replay
+            )
             return handler
 
         return declare

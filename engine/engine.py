@@ -24,12 +24,14 @@ from ..store.port import Store
 from .app import App, Declared, code_version
 from .clock import Clock
 from .effects import Effects
-from .handler_run import ENGINE_FLAGS, HandlerRun
+from .handler_run import ENGINE_FLAGS, STRICT, HandlerRun
+from .host_run import HostRun
 from .live import LiveSession
 from .projections import Projection, Projections
 from .projections.declare import check
 from .providers import default_provider
-from .run import SessionRun
+from .run import SessionRun, in_callback
+from .watchdog import HandlerLimits
 
 __all__ = ["Engine"]
 
@@ -40,6 +42,8 @@ class Engine:
     store: "sqlite:///calls.db", "memory://", a path, or an open Store (which the caller then closes). providers: by name, in
     place of the built-in ones. durability: "normal" (an acknowledged append survives the process) or "full" (power loss).
     projections: follow the log on a thread of their own, in the folder beside the store's file; see `engine.projections`.
+    strict: clocks, randomness and blocking calls raise in handlers whose declaration does not say otherwise. limits: how long
+    a handler may run without awaiting; None turns the watchdog off.
     Raises DefinitionError TL204 for tools that are not declared, TL208 for projections that cannot be; on entering, StoreError
     TL401, TL404, TL405 or TL406.
     """
@@ -52,6 +56,8 @@ class Engine:
         providers: Mapping[str, Provider] | None = None,
         durability: str = "normal",
         projections: Sequence[Projection] = (),
+        strict: bool = False,
+        limits: HandlerLimits | None = HandlerLimits(),  # noqa: B008 -- frozen
     ) -> None:
         app.check_tools()
         check(projections)
@@ -61,6 +67,8 @@ class Engine:
         self._providers = dict(providers or {})
         self._durability = durability
         self._declared = tuple(projections)
+        self._strict = strict
+        self._limits = limits
         self._stopping = True  # until entered
 
     async def __aenter__(self) -> Self:
@@ -100,16 +108,25 @@ class Engine:
         self._must_run()
         declared = self.app.resolve(target)
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
-        started = _started(declared, session or _session_id(), metadata or {})
+        strict = self._strict if declared.strict is None else declared.strict
+        started = _started(declared, session or _session_id(), metadata or {}, strict=strict)
         clock = Clock()
         head = await self.store.create(_row(started, clock.now_ns()))
         core = SessionCore()
         now_ns = clock.now_ns()
-        handler = HandlerRun(declared.handler, started, now_ns)
+        handler = (
+            HandlerRun(declared.handler, started, now_ns, limits=self._limits)
+            if declared.replay
+            else HostRun(declared.handler, started, now_ns)
+        )
         core.record(started, e.Root.START, now_ns)
         effects = Effects(self.app.tools, lambda: core.state.links.settings.get("tools", declared.definition.tools))
         live = LiveSession(SessionRun(core, self.store, head, clock, handler, effects), started, provider)
-        await live.begin()
+        try:
+            await live.begin()
+        except BaseException:
+            await in_callback(handler.close)
+            raise
         if self._stopping:  # while this session began
             live.end("engine_stopped", drain=False)
         self.sessions[live.id] = live
@@ -152,7 +169,7 @@ def _session_id() -> str:
     return f"sess_{datetime.now(UTC):%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
 
 
-def _started(declared: Declared, session: str, metadata: dict[str, Any]) -> e.SessionStarted:
+def _started(declared: Declared, session: str, metadata: dict[str, Any], *, strict: bool) -> e.SessionStarted:
     handler = declared.handler
     started = e.SessionStarted(
         session=session,
@@ -162,7 +179,8 @@ def _started(declared: Declared, session: str, metadata: dict[str, Any]) -> e.Se
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         code_version=code_version(handler),
         handler=f"{handler.__module__}:{handler.__qualname__}",
-        engine_flags=ENGINE_FLAGS,
+        engine_flags=ENGINE_FLAGS | (STRICT if strict and declared.replay else 0),
+        replayable=declared.replay,
     )
     # What the handler is given is what a replay will give it: the value as the log holds it.
     return msgspec.msgpack.decode(msgspec.msgpack.encode(started), type=e.SessionStarted)

@@ -19,7 +19,7 @@ from .session import RealtimeSession
 from .strict import run_refusing, strictly
 from .watchdog import HandlerLimits, Watch
 
-__all__ = ["DELIVERED", "ENGINE_FLAGS", "STRICT", "Asked", "HandlerRun", "words_of"]
+__all__ = ["DELIVERED", "ENGINE_FLAGS", "STRICT", "Asked", "HandlerRun", "definition_site", "how_it_ended", "words_of"]
 
 ENGINE_FLAGS = 1  # choices of the handler's scheduling that replay depends on; a new choice takes a new bit
 STRICT = 2  # the handler ran in strict mode: what that refused, it refuses in a replay
@@ -53,7 +53,8 @@ class Asked(NamedTuple):
 class HandlerRun:
     """A handler's task on its own loop. `finished` once its coroutine has returned or raised.
 
-    patches: see Journal. strict: None is as the session's engine_flags say. limits: watched by them; a handler that does not yield fails.
+    patches: see Journal. strict: None is as the session's engine_flags say. limits: watched by them; one that does not
+    yield fails.
     """
 
     def __init__(
@@ -116,11 +117,9 @@ class HandlerRun:
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             if self.loop.closing or self._stuck:
                 raise
-            if _is_the_end(error):
-                self._finish(c.Return())
-            else:
-                self.failure = error
-                self._finish(c.Fail(type_name=type(error).__name__, message=words_of(error)), _raised_at(error))
+            command, site = how_it_ended(error)
+            self.failure = error if isinstance(command, c.Fail) else None
+            self._finish(command, site)
         else:
             if not self._stuck:
                 self._finish(c.Return())
@@ -132,9 +131,7 @@ class HandlerRun:
 
     def _finish(self, command: c.Command, site: c.Site | None = None) -> None:
         self.finished = not self.loop.closing
-        code = self._handler.__code__ if hasattr(self._handler, "__code__") else None
-        here = c.Site(code.co_filename, code.co_firstlineno) if code else c.Site("", 0)
-        self.journal.issue(command, site or here)
+        self.journal.issue(command, site or definition_site(self._handler))
 
     def _drain(self, seq: int) -> list[Asked]:
         try:
@@ -147,8 +144,8 @@ class HandlerRun:
         return [Asked(one, seq) for one in issued]
 
     def _cut_off(self) -> None:
-        if not self.finished and self._watch:
-            self.failure = HandlerStuck(self._watch.limits.stuck_ms or 0)
+        if not self.finished:
+            self.failure = HandlerStuck()
             self._finish(c.Fail(type_name="HandlerStuck", message=words_of(self.failure)))
         self.close()
 
@@ -160,6 +157,19 @@ def words_of(error: BaseException) -> str:
     except Exception:
         text = "(its message cannot be read)"
     return text.encode(errors="backslashreplace").decode()
+
+
+def how_it_ended(error: BaseException) -> tuple[c.Return | c.Fail, c.Site | None]:
+    """The command that says what a handler raised, and the line where it did."""
+    if _is_the_end(error):
+        return c.Return(), None
+    return c.Fail(type_name=type(error).__name__, message=words_of(error)), _raised_at(error)
+
+
+def definition_site(handler: Handler) -> c.Site:
+    """The first line of a handler."""
+    code = getattr(handler, "__code__", None)
+    return c.Site(code.co_filename, code.co_firstlineno) if code else c.Site("", 0)
 
 
 def _is_the_end(error: BaseException) -> bool:

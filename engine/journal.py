@@ -20,7 +20,7 @@ from ..core import events as e
 from ..core.errors import HandlerError, SessionEnded, StepError, VoiceLocked
 from ..core.folds.conversation import Conversation
 from ..core.turn import SessionTurn
-from .handler_loop import HandlerLoop
+from .settling import SettlingLoop
 
 __all__ = ["Issued", "ItemStream", "Journal", "SayHandle", "SayOutcome"]
 
@@ -93,7 +93,7 @@ class Journal:
     `patches` are the changes that a recorded session was marked with; None where the session runs live.
     """
 
-    def __init__(self, loop: HandlerLoop, patches: frozenset[str] | None = None) -> None:
+    def __init__(self, loop: SettlingLoop, patches: frozenset[str] | None = None) -> None:
         self.loop = loop
         self.patches = patches
         self.issued: list[Issued] = []

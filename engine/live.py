@@ -15,6 +15,7 @@ from ..core.errors import LinkError, TurnlogError
 from ..core.ports import Link, Provider
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
+from .host_run import HostRun
 from .inbox import Ending, Failed, Signalled
 from .run import SessionRun, in_callback
 
@@ -84,6 +85,8 @@ class LiveSession:
     async def begin(self) -> None:
         """Commit the session's beginning, and let the handler run to its first await."""
         self._run.effects.spawn = self._spawn
+        if isinstance(self._run.handler, HostRun):
+            self._run.handler.connect(self._run.ask)
         await self._run.round([])
 
     async def drive(self) -> None:
@@ -113,6 +116,9 @@ class LiveSession:
             for error in await asyncio.gather(*closing, return_exceptions=True):
                 if error is not None:
                     log.warning("session %s: a link did not close in order: %r", self.id, error)
+        handler = self._run.handler
+        if isinstance(handler, HostRun) and not await handler.stop(_PATIENCE_S):
+            log.warning("session %s: its handler does not end; it is left running", self.id)
         while children := list(self._children):
             for child in children:
                 child.cancel()
@@ -121,7 +127,7 @@ class LiveSession:
                 log.warning("session %s: %d tools do not end; they are left running", self.id, len(left))
                 break
         try:
-            await in_callback(self._run.handler.close)
+            await in_callback(handler.close)
         except Exception as error:
             log.exception("session %s: its handler could not be closed", self.id)
             failure = failure or error

@@ -9,6 +9,7 @@ from .core.errors import (
     Divergence,
     Fenced,
     HandlerError,
+    HandlerStuck,
     LinkClosed,
     LinkError,
     MediaError,
@@ -37,6 +38,7 @@ from .engine.projections import (
 )
 from .engine.replay import Replayed, replay
 from .engine.session import RealtimeSession
+from .engine.watchdog import HandlerLimits
 from .store.feed import FeedEntry
 from .store.projection_folder import ProjectionFolder
 
@@ -49,6 +51,8 @@ __all__ = [
     "FeedEntry",
     "Fenced",
     "HandlerError",
+    "HandlerLimits",
+    "HandlerStuck",
     "LinkClosed",
     "LinkError",
     "LiveSession",

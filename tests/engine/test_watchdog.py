@@ -151,7 +151,7 @@ def test_one_that_sits_in_a_debugger_is_left_alone() -> None:
     began = time.monotonic()
 
     class Slow(StringIO):
-        def readline(self, size: int | None = -1, /) -> str:
+        def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override] # typeshed: of both its bases
             spin_until(lambda: time.monotonic() > began + 0.3)
             return "continue\n"
 
