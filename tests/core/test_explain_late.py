@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.driving import MS, SITE, Drive
-from tests.core.explaining import called, listening, ready, spoke, trail
+from tests.core.explaining import called, listening, ready, spoke, trail, woken
 from tests.core.test_core import INPUTS, play
 from turnlog.core import commands as c
 from turnlog.core import events as e
@@ -309,3 +309,52 @@ def test_the_stretches_always_tile_the_gap(answers: str, inputs: list[tuple[tupl
         drive.wait(ns / MS)
     for turn in drive.turns():
         check(why_late(trail(drive), turn.turn))
+
+
+STEPS = st.sampled_from(["call", "sleep", "say", "begin", "refuse", "sound", "finish", "speak", "listen", "update"])
+
+
+def act(drive: Drive, what: str, ns: int) -> None:
+    """One thing that a handler, its provider or the user does, and the time that it takes."""
+    says = list(drive.core.state.delivery.says.values())
+    head = says[0] if says else None
+    name, attempt = (head.requested.say, head.attempt) if head else ("", 0)
+    match what:
+        case "call":
+            return called(drive, "find_guest", ns / MS)
+        case "sleep":
+            drive.wait(ns / MS)
+            drive.fact(e.TimerFired(timer=1, deadline_ns=drive.now_ns), e.Root.TIMER)
+        case "say":
+            woken(drive, c.Say(text="Hello big world"))
+        case "begin":
+            drive.begin(f"r_{name}", name or None, attempt)
+        case "refuse":
+            drive.refuse(name or None, attempt)
+        case "sound":
+            drive.sound(f"r_{name}")
+        case "finish":
+            drive.finish(f"r_{name}", 700, "Hello big world")
+        case "speak":
+            spoke(drive, "hello", f"i{drive.core.seq}", words_ms=ns / MS)
+        case "listen":
+            woken(drive, c.Input())
+        case _:
+            woken(drive, c.Update(instructions="Be brief"))
+            drive.signal("p1", s.ProviderConfigured(session={}))
+    drive.wait(ns / MS)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(STEPS, st.integers(0, 900_000_000)), min_size=5, max_size=40))
+def test_conversations_are_tiled_and_explained(steps: list[tuple[str, int]]) -> None:
+    """Turns that are answered by any way: the stretches tile, and nothing of it is unexplained."""
+    drive = listening()
+    drive.signal("c1", s.CallerConfigured(changes=VAD, session={}))
+    spoke(drive, "hello", "i0")
+    for what, ns in steps:
+        act(drive, what, ns)
+    for turn in drive.turns():
+        late = why_late(trail(drive), turn.turn)
+        check(late)
+        assert late.unexplained_ms == 0
