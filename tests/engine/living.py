@@ -326,12 +326,17 @@ async def living(
     store: Ledger | None = None,
     callers: int = 1,
     metadata: dict[str, Any] | None = None,
+    engine: dict[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[Living]:
-    """A session of this handler, with its callers attached; ended, if it still runs, when the context is left."""
+    """A session of this handler, with its callers attached; ended, if it still runs, when the context is left.
+
+    engine: further arguments of the Engine; options: of the session's declaration.
+    """
     provider, store = provider or Speaker(), store or Ledger()
-    async with Engine(app_of(handler, tools, **options), store=store, providers={"scripted": provider}) as engine:
-        alive = Living(engine, store, provider, await engine.start("hotel.desk", metadata=metadata))
+    app = app_of(handler, tools, **options)
+    async with Engine(app, store=store, providers={"scripted": provider}, **(engine or {})) as running:
+        alive = Living(running, store, provider, await running.start("hotel.desk", metadata=metadata))
         for _ in range(callers):
             await alive.call_in()
         yield alive
