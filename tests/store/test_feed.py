@@ -9,9 +9,13 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import turnlog.migrations
 from turnlog.core.errors import StoreError
 from turnlog.core.ports import Draft, Head, SessionRow
 from turnlog.store import FeedEntry, Store, feed, open_store, sqlite_feed
@@ -309,3 +313,32 @@ def test_concurrent_appends_are_read_whole_and_in_order(kind: str, batches: list
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(play(folder))
+
+
+def test_a_file_of_the_first_schema_gets_a_feed(path: Path) -> None:
+    """A store at revision 0001 with events in it is refused to readers, upgraded by a writer, and its events are the feed."""
+    config = Config()
+    config.set_main_option("script_location", str(turnlog.migrations.__path__[0]))
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO sessions VALUES (1, 's', '', 't.s', 'x', 'x', 'ended', '3.11', '', 0, 1, x'00', NULL, 1, NULL, 1, 1)"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO events VALUES (1, 1, 1, 'TurnEnded', 1, 5, 1, -1, x'00', x'0102030405060708', x'00')"
+        )
+    engine.dispose()
+    with pytest.raises(StoreError, match="revision 0001") as refused:
+        open_store(path, read_only=True)
+    assert refused.value.code == "TL404"
+
+    async def upgraded() -> list[FeedEntry]:
+        store = await asyncio.to_thread(open_store, path)
+        entries = await read(store)
+        await store.close()
+        return entries
+
+    [entry] = asyncio.run(upgraded())
+    assert entry.session == "s" and entry.cursor.endswith(".1.0102030405060708")
