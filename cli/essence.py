@@ -8,6 +8,7 @@ from ..core import commands as c
 from ..core import events as e
 from ..core.codec import decode, to_json
 from ..core.ports import Recorded
+from ..engine.divergence import brief
 
 __all__ = ["call_text", "cause_name", "essence", "event_facts"]
 
@@ -21,8 +22,13 @@ def event_facts(recorded: Recorded, started_ns: int) -> dict[str, Any]:
     """Everything about a log entry. `ms` since the session's start."""
     event = decode(recorded)
     fields = to_json(event)
-    if isinstance(event, e.CallCompleted) and isinstance(fields, dict):
-        fields["result"] = msgspec.msgpack.decode(event.result)
+    if isinstance(fields, dict):
+        if isinstance(event, e.CallCompleted):
+            fields["result"] = msgspec.msgpack.decode(event.result)
+        elif isinstance(event, e.StreamItem):
+            fields["item"] = msgspec.msgpack.decode(event.item)
+        elif isinstance(event, e.SignalReceived):
+            fields["data"] = msgspec.msgpack.decode(event.data)
     return {
         "seq": recorded.seq,
         "ms": round((recorded.at_ns - started_ns) / 1e6, 3),
@@ -61,6 +67,18 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
             return f"{event.say} {event.status}{code}, heard {event.heard_ms} ms of {event.generated_ms} ms"
         case e.CallRequested():
             return f"#{event.index} {call_text(event.command)}"
+        case e.StepRequested() | e.StreamRequested() | e.SignalAwaited() | e.UpdateRequested() | e.PatchMarked():
+            return f"#{event.index} {brief(event.command)}"
+        case e.StreamItem():
+            return f"#{event.index} item {event.n} {msgspec.msgpack.decode(event.item)!r}"
+        case e.StreamEnded() | e.UpdateApplied():
+            return f"#{event.index} {getattr(event, 'message', '')}"
+        case e.AttemptFailed():
+            return f"#{event.index} attempt {event.attempt}: {event.type_name}: {event.message}"
+        case e.UpdateRefused():
+            return f"#{event.index} {event.code}: {event.message}"
+        case e.SignalReceived():
+            return f"{event.name} {msgspec.msgpack.decode(event.data)!r} {event.key}"
         case e.CallCompleted():
             return f"#{event.index} {msgspec.msgpack.decode(event.result)!r}"
         case e.CallFailed() | e.HandlerFailed():

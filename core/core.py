@@ -63,7 +63,7 @@ class SessionCore:
     def command(self, index: int, command: c.Command, site: c.Site, cause: int, now_ns: int) -> None:
         """Enter what the handler asked for. cause: the seq of the event that woke it."""
         if not self.ended:
-            self._record_all(decide_command(self.state, index, command, site), cause, now_ns)
+            self._record_all(decide_command(self.state, index, command, site), cause, now_ns, chained=True)
 
     def signal(self, received: e.SignalReceived, now_ns: int) -> None:
         """Enter a signal from outside, once for each key."""
@@ -120,9 +120,9 @@ class SessionCore:
         """True after SessionEnded."""
         return self.state.life.phase is SessionState.ENDED
 
-    def _record_all(self, events: Iterable[e.Event], cause: int, now_ns: int) -> None:
-        # Strategy: the first event's seq causes the ones that follow from it, unless it is a wire message's.
+    def _record_all(self, events: Iterable[e.Event], cause: int, now_ns: int, *, chained: bool = False) -> None:
+        # Strategy: what a wire message means is caused by the message; else the first fact causes the ones behind it.
         for event in events:
             seq = self.record(event, cause, now_ns)
-            if cause < 0:
-                cause = seq
+            if cause < 0 or chained:
+                cause, chained = seq, False

@@ -53,12 +53,12 @@ def test_what_a_message_means_is_caused_by_the_message() -> None:
 
 
 def test_a_command_is_caused_by_what_woke_the_handler() -> None:
-    """And so is what follows from it."""
+    """What follows from it is caused by the command."""
     drive = Drive()
     drive.core.command(1, c.End(reason="r"), SITE, 1, drive.now_ns)
     drive.settle()
     assert isinstance(drive.why(e.EndRequested), e.SessionStarted)
-    assert isinstance(drive.why(e.SessionEnding), e.SessionStarted)
+    assert isinstance(drive.why(e.SessionEnding), e.EndRequested)
 
 
 def test_a_lost_link_is_the_cause_of_what_it_means() -> None:
