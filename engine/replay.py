@@ -21,7 +21,7 @@ from ..core.state import State
 from .app import Handler, code_version
 from .divergence import RECORDS_COMMAND, brief, command_of, first_difference, kind_of, site_of
 from .handler_run import DELIVERED, ENGINE_FLAGS, STRICT, Asked, HandlerRun
-from .standing import own_frames
+from .standing import Kept, own_frames
 from .watchdog import HandlerLimits
 
 __all__ = ["REPLAY_LIMITS", "ReplayRun", "Replayed", "refuse_unreplayable", "replay"]
@@ -62,11 +62,12 @@ def replay(events: Iterable[Recorded], handler: Handler, *, until: int | None = 
 class ReplayRun:
     """One pass over a log. `asked` holds what the handler asked for and the log has not confirmed yet.
 
-    After `run` the handler stands where it stood then, until `close`.
+    After `run` the handler stands where it stood then, until `close`. kept: what runs in its place, so that it can be looked at.
     """
 
-    def __init__(self, handler: Handler, events: Iterable[Recorded]) -> None:
+    def __init__(self, handler: Handler, events: Iterable[Recorded], kept: Kept | None = None) -> None:
         self.handler = handler
+        self.kept = kept
         self.log = list(events)
         self.state = State()
         self.live: HandlerRun | None = None
@@ -116,7 +117,8 @@ class ReplayRun:
                 self.unknown = f"event {recorded.seq} is {event.type} in version {event.version}"
         elif isinstance(event, e.SessionStarted):
             refuse_unreplayable(event)
-            self.live = HandlerRun(self.handler, event, recorded.at_ns, patches=self._patches(), limits=REPLAY_LIMITS)
+            runs: Handler = self.kept or self.handler
+            self.live = HandlerRun(runs, event, recorded.at_ns, patches=self._patches(), limits=REPLAY_LIMITS)
             self.asked.extend(self.live.start(recorded.seq))
         elif self.live is not None:
             if isinstance(event, RECORDS_COMMAND):
