@@ -6,7 +6,7 @@ Every session is a task of the engine's TaskGroup; leaving the context ends the 
 import asyncio
 import secrets
 import sys
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -136,7 +136,7 @@ class Engine:
 
     def feed(
         self, *, after: str = START, types: Collection[str | type] | None = None, follow: bool = True
-    ) -> AsyncIterator[FeedEntry]:
+    ) -> AsyncGenerator[FeedEntry, None]:
         """Every committed event of the store: (cursor, session, recorded), in the order of their commits, followed live.
 
         after: "start", "now", or the cursor of the last entry that was dealt with. types: only those, by class or name. With

@@ -6,7 +6,7 @@ and also one of a log that was restored from an older copy and went on different
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from typing import NamedTuple
 
 from ..core.errors import StoreError
@@ -30,7 +30,7 @@ class FeedEntry(NamedTuple):
 
 async def feed(
     store: Feed, *, after: str = START, types: Collection[str | type] | None = None, follow: bool = True
-) -> AsyncIterator[FeedEntry]:
+) -> AsyncGenerator[FeedEntry, None]:
     """All committed events in the order of their commits: from "start", from "now", or after a cursor.
 
     types: only those, by class or name. With `follow` it waits for more until the store is closed, woken by commits of this

@@ -26,7 +26,7 @@ def test_its_commands_exist(words: list[str]) -> None:
 async def test_its_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The page's projection takes a call's question, its feed gives the turn, its engine and its script read the rows."""
     monkeypatch.chdir(tmp_path)
-    delivered: list[tuple[str, str]] = []
+    delivered: list[Any] = []
     enough = asyncio.Event()
 
     async def deliver(session: str, recorded: Any) -> None:

@@ -53,7 +53,7 @@ class ProjectionContext:
         return self._execute(sql, parameters)
 
 
-Apply: TypeAlias = Callable[[Any, ProjectionContext], None]
+Apply: TypeAlias = Callable[[Any, ProjectionContext], object]  # what it returns is of no interest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -129,7 +129,7 @@ async def test_a_rebuild_is_made_while_it_runs(store: Store) -> None:
 
 async def test_a_poison_event_holds_up_nobody_else(store: Store) -> None:
     """The stopped one is left where it is, the others are waited for, and its error is to be seen."""
-    stopped = projection("stopped", on=(e.TurnEnded,))(lambda event, ctx: 1 / 0 and None)
+    stopped = projection("stopped", on=(e.TurnEnded,))(lambda event, ctx: 1 / 0)
     writer, projections = Writer(store), Projections(store, [stopped, ledger])
     projections.start()
     await writer.turns("a", 5)
