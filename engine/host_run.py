@@ -98,8 +98,9 @@ class HostRun:
         self.journal.deliver(seq, event)
         return []
 
-    def next_timer(self) -> None:
+    def next_timer(self) -> tuple[int, int] | None:
         """None: its timers are the host's."""
+        return None
 
     def waits_at(self) -> list[tuple[str, int, str]]:
         """Where the handler stands: (file, line, function) frames, outermost first."""

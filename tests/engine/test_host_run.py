@@ -155,11 +155,12 @@ async def test_one_that_does_not_end_is_left(caplog: pytest.LogCaptureFixture, m
 async def test_a_session_belongs_to_one_loop() -> None:
     """From a thread it is refused, naming the way back."""
     refused: list[HandlerError] = []
+    held: list[object] = []
 
     async def desk(session: RealtimeSession) -> None:
         def beside() -> None:
             with pytest.raises(HandlerError) as error:
-                session.say("from a thread")
+                held.append(session.say("from a thread"))
             refused.append(error.value)
 
         await asyncio.to_thread(beside)
