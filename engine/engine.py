@@ -94,9 +94,11 @@ class Engine:
             await asyncio.shield(self._close())
 
     async def _close(self) -> None:
-        await self.projections.stop()
-        if isinstance(self._given, str):
-            await self.store.close()
+        try:
+            await self.projections.stop()
+        finally:
+            if isinstance(self._given, str):
+                await self.store.close()
 
     async def start(self, target: str, *, metadata: dict[str, Any] | None = None, session: str | None = None) -> LiveSession:
         """Start a session of `target` ("app.session"); it is in the log when this returns.
