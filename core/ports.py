@@ -3,12 +3,12 @@
 Nothing here does anything. store/ implements Log, transports/ implements Link; engine/ plugs them together.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from .definition import SessionDefinition
 
-__all__ = ["Draft", "Head", "Link", "Log", "Provider", "Recorded", "Segment", "SessionRow"]
+__all__ = ["DirectLink", "Draft", "Head", "Link", "Log", "Provider", "Recorded", "Segment", "SessionRow"]
 
 
 class Draft(NamedTuple):
@@ -107,6 +107,17 @@ class Link(Protocol):
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close in order (what was queued is flushed first). Closing twice does nothing."""
+
+
+@runtime_checkable
+class DirectLink(Link, Protocol):
+    """A link that can hand messages on as they arrive, in the event loop's callback: no task wakes for each."""
+
+    def listen(self, take: Callable[[bytes], None] | None) -> None:
+        """From now on `take` gets each message, unless one before it still waits for receive(); None ends that.
+
+        receive() goes on giving what `take` did not get, in order, and tells the end. It raises what `take` raised.
+        """
 
 
 class Provider(Protocol):

@@ -14,10 +14,10 @@ from ..core.state import State
 from ..store.media import PackedSegment, SegmentBuilder
 from ..transports.realtime.wire import Message
 
-__all__ = ["Leg", "Line", "Track"]
+__all__ = ["TICK_NS", "Leg", "Line", "Track"]
 
 _NOT_YET = 2**63
-_TICK_NS = 25_000_000
+TICK_NS = 25_000_000  # what can wait goes to the log at the next multiple of it
 
 
 class Leg(Protocol):
@@ -86,7 +86,7 @@ class Track:
             return self._packed[0][0].t0_ns
         # Strategy: whole ticks, so that the segments of many sessions fall due together and share one commit.
         due_ns = self._builder.due_ns
-        return None if due_ns is None else due_ns - due_ns % _TICK_NS
+        return None if due_ns is None else due_ns - due_ns % TICK_NS
 
     def pack(self, now_ns: int, *, everything: bool) -> list[tuple[PackedSegment, int]]:
         """The segments that are due, or all, each with its ms of audio."""

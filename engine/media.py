@@ -117,15 +117,28 @@ class MediaRouter:
     def segments_to_append(self, now_ns: int, next_seq: int, *, everything: bool) -> list[tuple[e.MediaRecorded, Segment]]:
         """The segments that are due (or all, before an event that refers to them), numbered from `next_seq`."""
         closed: list[tuple[e.MediaRecorded, Segment]] = []
+        peaks = _Peaks()
         for line in self._lines.values():
             for track in (line.received, line.sent):
                 for packed, ms in track.pack(now_ns, everything=everything):
-                    closed.append((_recorded(packed, ms), packed.at(next_seq + len(closed))))
+                    closed.append((_recorded(packed, ms, peaks), packed.at(next_seq + len(closed))))
         self._find_due()
         return closed
 
 
-def _recorded(packed: PackedSegment, ms: int) -> e.MediaRecorded:
+class _Peaks:
+    """The peaks of the audio at hand: what came in on one line has often gone out on another."""
+
+    def __init__(self) -> None:
+        self._audio = self._peaks = b""
+
+    def of(self, packed: PackedSegment) -> bytes:
+        if packed.audio != self._audio:
+            self._audio, self._peaks = packed.audio, packed.peaks()
+        return self._peaks
+
+
+def _recorded(packed: PackedSegment, ms: int, peaks: _Peaks) -> e.MediaRecorded:
     is_pcm = abs(packed.audio_ms() - ms) <= 1  # G.711 has no levels to see in its bytes
     return e.MediaRecorded(
         track=packed.track,
@@ -134,5 +147,5 @@ def _recorded(packed: PackedSegment, ms: int) -> e.MediaRecorded:
         digest=packed.digest,
         messages=packed.messages,
         first=packed.first,
-        peaks=packed.peaks() if is_pcm else b"",
+        peaks=peaks.of(packed) if is_pcm else b"",
     )

@@ -6,7 +6,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..core import events as e
 from ..core.chain import NONCE_SIZE
@@ -14,11 +14,12 @@ from ..core.codec import encode
 from ..core.commands import Update
 from ..core.core import SessionCore, Staged
 from ..core.errors import LinkClosed, ProtocolError, TurnlogError
-from ..core.ports import Draft, Head, Link, Log, Segment
+from ..core.ports import DirectLink, Draft, Head, Link, Log, Segment
 from ..transports.realtime.wire import MEDIA_TYPES, InvalidMessage, Message, parse
 from .clock import Clock
 from .effects import Effects
 from .handler_run import DELIVERED, Asked, HandlerRun, words_of
+from .host_run import HostRun
 from .inbox import (
     Arrived,
     Attempted,
@@ -38,27 +39,21 @@ from .inbox import (
 from .journal import Issued
 from .line import Leg, Line
 from .media import MediaRouter
+from .step import Behind, Step
 
 __all__ = ["SessionRun"]
 
 _RUNS_HANDLER = (*DELIVERED, e.SessionStarted)
 _WIRE = (e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted)
+Handling = HandlerRun | HostRun
+
 _RETRY_NS = 10_000_000  # how soon a deadline that has passed without effect is looked at again
-
-
-class Step(NamedTuple):
-    """What one round brings: events and segments for the log, then messages and held media for the lines."""
-
-    staged: list[Staged]
-    segments: list[Segment]
-    sends: list[tuple[Line, bytes]]
-    media: list[Arrived]
 
 
 class SessionRun:
     """One live session, from SessionStarted to SessionEnded."""
 
-    def __init__(self, core: SessionCore, log: Log, head: Head, clock: Clock, handler: HandlerRun, effects: Effects) -> None:
+    def __init__(self, core: SessionCore, log: Log, head: Head, clock: Clock, handler: Handling, effects: Effects) -> None:
         self.core = core
         self.log = log
         self.head = head
@@ -70,6 +65,7 @@ class SessionRun:
         self.lines: dict[str, Line] = {}
         self.media = MediaRouter(core.state, self.lines, self._first_audio)
         self.first: list[Asked | FirstAudio] = []  # goes before what lies in the inbox: it came from an earlier round
+        self.behind = Behind()
 
     async def run(self) -> None:
         """Drive the session to its end. Raises StoreError when the log cannot be written: then nothing more may happen."""
@@ -80,7 +76,11 @@ class SessionRun:
 
     async def round(self, inputs: list[Input]) -> None:
         """Decide, append, act, once."""
-        step = self.step(inputs, self.clock.now_ns())
+        now_ns = self.clock.now_ns()
+        step = self.step(inputs, now_ns)
+        if inputs and step.can_wait():
+            self.behind.add(step, now_ns)
+            return
         await self.append(step)
         self.send(step)
         await self.wake_handler(step.staged)
@@ -207,15 +207,17 @@ class SessionRun:
 
     async def append(self, step: Step) -> None:
         """Commit the step's events; until this returns nothing of them has happened for anyone else."""
-        if not step.staged:
+        before, segments = self.behind.take()
+        events = [*before, *step.staged]
+        if not events:
             return
-        nonces = os.urandom(NONCE_SIZE * len(step.staged))
+        nonces = os.urandom(NONCE_SIZE * len(events))
         drafts = []
-        for n, staged in enumerate(step.staged):
+        for n, staged in enumerate(events):
             type_, version, data = encode(staged.event, nonces[n * NONCE_SIZE : (n + 1) * NONCE_SIZE])
             drafts.append(Draft(type_, version, staged.at_ns, staged.cause, data))
         status = "ended" if self.core.ended else None
-        self.head = await self.log.append(self.head, drafts, step.segments, status=status)
+        self.head = await self.log.append(self.head, drafts, [*segments, *step.segments], status=status)
 
     # --- act ---
 
@@ -256,6 +258,11 @@ class SessionRun:
         if self.first:
             self.inbox.wake()
 
+    def ask(self, asked: Asked) -> None:
+        """Take a command that a handler on the host's loop asks for at a moment of its own."""
+        self.first.append(asked)
+        self.inbox.wake()
+
     def _first_audio(self, response: str, at_ns: int) -> None:
         self.first.append(FirstAudio(response, at_ns))
         self.inbox.wake()
@@ -270,13 +277,21 @@ class SessionRun:
         return self._read(line)
 
     async def _read(self, line: Line) -> None:
-        while True:
-            try:
-                raw = await line.link.receive()
-            except LinkClosed as closed:
-                self.inbox.put(Down(line, closed.close_code, closed.reason))
-                return
-            self.offer(line, raw)
+        link = line.link
+        direct = link if isinstance(link, DirectLink) else None
+        if direct:
+            direct.listen(lambda raw: self.offer(line, raw))
+        try:
+            while True:
+                try:
+                    raw = await link.receive()
+                except LinkClosed as closed:
+                    self.inbox.put(Down(line, closed.close_code, closed.reason))
+                    return
+                self.offer(line, raw)
+        finally:
+            if direct:
+                direct.listen(None)
 
     def offer(self, line: Line, raw: bytes) -> None:
         """Take a message: media goes on at once if nothing before it waits to be decided."""
@@ -312,7 +327,8 @@ class SessionRun:
         timer, decision = self.handler.next_timer(), self.core.next_deadline()
         if decision is not None:
             decision = max(decision, now_ns + _RETRY_NS)  # one that is past had its chance: it waits for more than the clock
-        known = [at_ns for at_ns in (decision, self.media.due_ns(), timer[1] if timer else None) if at_ns is not None]
+        due = (decision, self.media.due_ns(), self.behind.due_ns, timer[1] if timer else None)
+        known = [at_ns for at_ns in due if at_ns is not None]
         return max(0.0, (min(known) - now_ns) / 1e9) if known else None
 
 

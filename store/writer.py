@@ -63,6 +63,7 @@ class Writer:
         self._commit = commit
         self._closing = threading.Lock()  # Invariant: nothing that anyone waits for is queued behind the _Stop
         self._closed = False
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked | _Job]] = {}  # asked for in this turn of the loop
         self._ended: ThreadFuture[None] = ThreadFuture()
         opened: ThreadFuture[None] = ThreadFuture()
         # Strategy: a daemon, so that a program that forgets close() can end; the log survives that like any other crash.
@@ -86,6 +87,10 @@ class Writer:
         with self._closing:
             if not self._closed:
                 self._closed = True
+                for items in self._gathered.values():
+                    for item in items:
+                        self._queue.put(item)
+                self._gathered.clear()
                 self._queue.put(_Stop())
         await asyncio.shield(asyncio.wrap_future(self._ended))
 
@@ -93,7 +98,20 @@ class Writer:
         with self._closing:
             if self._closed:
                 raise StoreError("TL410", "the store is closed", "keep it open as long as its engine runs")
-            self._queue.put(item)
+            loop = item.future.get_loop()
+            gathered = self._gathered.get(loop)
+            if gathered is None:
+                # Strategy: waking the thread is most of the price of an append, so what one turn of the loop asks for
+                # is handed over together at its end.
+                self._gathered[loop] = [item]
+                loop.call_soon(self._hand_over, loop)
+            else:
+                gathered.append(item)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._closing:
+            for item in self._gathered.pop(loop, ()):
+                self._queue.put(item)
 
     # --- on the writer's thread ---
 

@@ -6,15 +6,18 @@ the transport's buffer, which is bounded here: a peer that does not read is cut 
 """
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.connection import Connection, broadcast
 from websockets.exceptions import ConnectionClosed
-from websockets.protocol import State
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event, State
 
 from ...core.errors import LinkClosed, ProtocolError
 
-__all__ = ["LIMIT_BYTES", "MAX_MESSAGE_BYTES", "UNLOGGED", "WebSocketLink", "shorten_reason"]
+__all__ = ["LIMIT_BYTES", "MAX_MESSAGE_BYTES", "UNLOGGED", "DirectConnection", "WebSocketLink", "shorten_reason"]
 
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 """What may wait for a peer that does not read."""
@@ -37,6 +40,27 @@ UNLOGGED: Final = _Unlogged(logging.getLogger("turnlog.links"), {})
 """Give it as `logger` where a connection or a server is opened: no key gets into a log, whatever the user configures."""
 
 
+class DirectConnection(ClientConnection):
+    """A client's connection that can hand on a text message as soon as it is parsed. Give it as `create_connection`.
+
+    Strategy: a future, two coroutines and a task's step lie between a frame and recv(): a fifth of what a message costs.
+    Only a whole message in ASCII takes the short way, and only while none waits on the long one: order stays as it was, and
+    bad UTF-8 is found where it always was.
+    """
+
+    on_text: Callable[[bytes], None] | None = None
+
+    def process_event(self, event: Event) -> None:
+        """A frame has been read."""
+        take = self.on_text
+        if take is not None and type(event) is Frame and event.opcode is Opcode.TEXT and event.fin:
+            message = bytes(event.data)
+            if message.isascii() and not self.recv_messages.frames.queue:
+                take(message)
+                return
+        super().process_event(event)
+
+
 class WebSocketLink:
     """One end of a WebSocket; see core.ports.Link. The connection is open and belongs to the link from now on."""
 
@@ -44,6 +68,7 @@ class WebSocketLink:
         self._connection = connection
         self._limit = limit_bytes
         self._ended: LinkClosed | None = None  # why we ended it, where that is not what the close frames say
+        self._failure: Exception | None = None  # of the one who listens
         # Strategy: asyncio makes a buffer of 256 KiB for every read, which the allocator takes from the system and gives back
         # each time: 20 us of the 45 that a message of 2 KB takes (measured). One of 64 KiB comes from the heap.
         if hasattr(connection.transport, "max_size"):
@@ -58,6 +83,8 @@ class WebSocketLink:
         try:
             message = await self._connection.recv()
         except ConnectionClosed as error:
+            if self._failure is not None:
+                raise self._failure from None
             closed = self._closed(error)
             raise closed from closed.__cause__
         if isinstance(message, str):
@@ -67,6 +94,25 @@ class WebSocketLink:
         self._ended.__cause__ = problem
         await self._connection.close(_BINARY, self._ended.reason)
         raise self._ended from problem
+
+    def listen(self, take: Callable[[bytes], None] | None) -> None:
+        """Hand messages on as they arrive; see core.ports.DirectLink. Only a DirectConnection can."""
+        connection = self._connection
+        if not isinstance(connection, DirectConnection):
+            return
+        if take is None:
+            connection.on_text = None
+            return
+
+        def handed(message: bytes) -> None:
+            try:
+                take(message)
+            except Exception as error:  # receive() raises it: here it would only break the connection without a word
+                self._failure = error
+                connection.on_text = None
+                connection.transport.abort()
+
+        connection.on_text = handed
 
     def send(self, message: bytes) -> None:
         """Write a text message. Raises LinkClosed, also when the peer has left more than the limit unread."""

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
 from ...core.errors import LinkError
-from ..links.websocket import MAX_MESSAGE_BYTES, UNLOGGED, WebSocketLink
+from ..links.websocket import MAX_MESSAGE_BYTES, UNLOGGED, DirectConnection, WebSocketLink
 
 __all__ = ["Credential", "DialSettings", "dial", "is_loopback"]
 
@@ -89,6 +89,7 @@ async def _try(url: str, credential: Credential | None, settings: DialSettings) 
             url,
             additional_headers={} if credential is None else credential.headers(),
             compression=None,
+            create_connection=DirectConnection,
             logger=UNLOGGED,
             proxy=None if is_loopback(host) else True,
             max_size=settings.max_message_bytes,

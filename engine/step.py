@@ -1,0 +1,58 @@
+"""What one round of the live loop brings, and what of it need not be written at once.
+
+Nothing acts before its cause is durable. A record on which nobody acts (a message that only says that an item or a part has
+opened) may wait for the next append, at most until its tick is over; it keeps its place in the log.
+"""
+
+from typing import NamedTuple
+
+from ..core import events as e
+from ..core.core import Staged
+from ..core.ports import Segment
+from .inbox import Arrived
+from .line import TICK_NS, Line
+
+__all__ = ["Behind", "Step"]
+
+_RECORDS = (e.TransportReceived, e.MediaRecorded)
+
+
+class Step(NamedTuple):
+    """What one round brings: events and segments for the log, then messages and held media for the lines."""
+
+    staged: list[Staged]
+    segments: list[Segment]
+    sends: list[tuple[Line, bytes]]
+    media: list[Arrived]
+
+    def can_wait(self) -> bool:
+        """Whether nothing follows from it: what was received is recorded, and nobody acts on it."""
+        return not (self.sends or self.media) and all(isinstance(staged.event, _RECORDS) for staged in self.staged)
+
+
+class Behind:
+    """Records of which nothing follows: they go with the next append, or alone when their tick is over.
+
+    Strategy: two of three control messages change nothing (items and parts that open and close). An append of its own for
+    each would be half of what a call costs.
+    """
+
+    __slots__ = ("_segments", "_staged", "due_ns")
+
+    def __init__(self) -> None:
+        self._staged: list[Staged] = []
+        self._segments: list[Segment] = []
+        self.due_ns: int | None = None
+
+    def add(self, step: Step, now_ns: int) -> None:
+        """Let a step wait that can."""
+        self._staged += step.staged
+        self._segments += step.segments
+        if self.due_ns is None:
+            self.due_ns = now_ns - now_ns % TICK_NS + TICK_NS
+
+    def take(self) -> tuple[list[Staged], list[Segment]]:
+        """What waited."""
+        taken = self._staged, self._segments
+        self._staged, self._segments, self.due_ns = [], [], None
+        return taken
