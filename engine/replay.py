@@ -24,7 +24,7 @@ from .handler_run import DELIVERED, ENGINE_FLAGS, STRICT, Asked, HandlerRun
 from .standing import Kept, own_frames
 from .watchdog import HandlerLimits
 
-__all__ = ["REPLAY_LIMITS", "ReplayRun", "Replayed", "refuse_unreplayable", "replay"]
+__all__ = ["REPLAY_LIMITS", "ReplayRun", "Replayed", "refuse_missing", "refuse_unreplayable", "replay"]
 
 REPLAY_LIMITS = HandlerLimits(report_ms=None)
 """A handler that never yields is stopped, as it is live; it is not reported before."""
@@ -112,7 +112,7 @@ class ReplayRun:
             raise StoreError(*_NO_START)
         self.state.apply(recorded.seq, recorded.at_ns, event)
         if isinstance(event, e.Unknown | e.Erased):
-            _refuse_missing(recorded.seq, event)
+            refuse_missing(recorded.seq, event)
             if isinstance(event, e.Unknown) and not self.unknown:
                 self.unknown = f"event {recorded.seq} is {event.type} in version {event.version}"
         elif isinstance(event, e.SessionStarted):
@@ -191,8 +191,8 @@ def refuse_unreplayable(started: e.SessionStarted) -> None:
         raise StoreError("TL109", "this session ran with replay=False", "such sessions are logged, not replayable")
 
 
-def _refuse_missing(seq: int, event: e.Unknown | e.Erased) -> None:
-    """Events that no handler sees may be unknown or erased; without one that it asked for or saw, replay would guess."""
+def refuse_missing(seq: int, event: e.Unknown | e.Erased) -> None:
+    """Raise StoreError TL411 or TL405 for an event that the handler asked for or saw: without it a replay would guess."""
     if event.type not in _NEEDED:
         return
     until = f"replay what stands before it: until={seq - 1}"

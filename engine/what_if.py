@@ -1,0 +1,305 @@
+"""What if: a changed handler on the input of a recorded session, as far as that makes sense. Offline; nothing is written.
+
+Commands need not match the record. Turns, signals and the caller's leaving come as recorded. A call, step or stream with an
+equal one in the record takes its answer; one without has no answer, and there the run stops (or it fails, if asked for). A
+say ends as the equal one did, else it counts as played after the time its words take. The handler's own timers fire when
+the record's clock passes them. What the same handler did is what it does again: then every command is equal.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from itertools import count
+from typing import Literal
+
+import msgspec
+
+from ..core import commands as c
+from ..core import events as e
+from ..core.codec import decode
+from ..core.errors import StoreError
+from ..core.events import WIRE_TYPES
+from ..core.ports import Recorded
+from .answers import Answers, Decoded, Recollection, readdress, say_words_ms
+from .app import Handler
+from .divergence import RECORDS_COMMAND, brief, command_of
+from .handler_run import DELIVERED, Asked, HandlerRun
+from .replay import REPLAY_LIMITS, refuse_missing, refuse_unreplayable
+from .side_by_side import Issue, WhatIf, issued_until, side_by_side
+from .standing import own_frames
+
+__all__ = ["Unanswered", "what_if"]
+
+Unanswered = Literal["stop", "fail"]
+_MOST = 100_000  # events of the handler's own making: timers that never end
+
+
+def what_if(events: Iterable[Recorded], handler: Handler, *, unanswered: Unanswered = "stop") -> WhatIf:
+    """Run a changed handler on a recorded session's input, and show what it asks for beside what was asked for then.
+
+    unanswered: what becomes of a call, step or stream that the record has no answer for: "stop" there, or "fail" it with a
+    StepError NotRecorded. Raises StoreError as `replay` does.
+    """
+    log: list[Decoded] = []
+    for recorded in events:
+        if recorded.type in WIRE_TYPES:
+            continue
+        event = decode(recorded)
+        if isinstance(event, e.Unknown | e.Erased):
+            refuse_missing(recorded.seq, event)
+        else:
+            log.append(Decoded(recorded.seq, recorded.at_ns, event))
+    if not log or not isinstance(log[0].event, e.SessionStarted):
+        raise StoreError("TL407", "this log has no SessionStarted", "the session was never started, or its log is cut")
+    refuse_unreplayable(log[0].event)
+    run = _Run(log, handler, unanswered)
+    try:
+        return run.run()
+    finally:
+        run.live.close()
+
+
+class _Stopped(Exception):
+    """The run can make no more sense from here."""
+
+
+class _Run:
+    """One run. Invariant: `asked` came of events at `asked_ns`, and nothing later was delivered since."""
+
+    def __init__(self, log: list[Decoded], handler: Handler, unanswered: Unanswered) -> None:
+        started = log[0].event
+        assert isinstance(started, e.SessionStarted)  # what_if looked
+        self.log = log
+        self.started = started
+        self.live = HandlerRun(handler, started, log[0].at_ns, limits=REPLAY_LIMITS)
+        self.answers = Answers(log)
+        self.fires = {(one.event.timer, one.event.deadline_ns): one.seq for one in log if isinstance(one.event, e.TimerFired)}
+        self.unanswered = unanswered
+        self.here = log[0]  # how far the record was taken
+        self.asked: deque[Asked] = deque()
+        self.asked_ns = log[0].at_ns
+        self.bound: dict[int, int] = {}  # recorded index -> the index here, where the answer comes at its place in the record
+        self.agenda: list[tuple[int, int, e.Event]] = []  # answers that come at a time of their own: a heap
+        self.numbers = count()
+        self.speaking: dict[str, int] = {}  # open says -> when they end, if that is known
+        self.ending: Literal["", "record", "handler"] = ""  # whose end it is
+        self.gone = False  # the callers: nobody hears any more
+        self.now: list[Issue] = []
+
+    def run(self) -> WhatIf:
+        """Take the record from its first event to the last that makes sense."""
+        stopped = ""
+        try:
+            self.asked.extend(self.live.start(1))
+            for entry in self.log[1:]:
+                self._catch_up(entry)
+                self.here = entry
+                self._take(entry)
+            self._run_out()
+            stopped = self._where_it_waits()
+        except _Stopped as reason:
+            stopped = str(reason)
+        rows = side_by_side(issued_until(self.log, self.here.seq), self.now)
+        return WhatIf(session=self.started.session, seq=self.here.seq, rows=rows, stopped=stopped)
+
+    # --- the handler ---
+
+    def _deliver(self, at_ns: int, event: e.Event) -> None:
+        self.live.observe(self.here.seq, at_ns, event)
+        if isinstance(event, DELIVERED):
+            asked = self.live.deliver(self.here.seq, at_ns, event)
+            self.asked.extend(asked)
+            self.asked_ns = at_ns
+
+    def _accept_all(self, at_ns: int) -> None:
+        """Enter what the handler has asked for, as the live loop does in the round after."""
+        asked, self.asked = self.asked, deque()
+        for one in asked:
+            self._accept(one, at_ns)
+
+    def _accept(self, asked: Asked, at_ns: int) -> None:
+        index, command, site = asked.issued.index, asked.issued.command, asked.issued.site
+        self.now.append(Issue(index, command, site))
+        known = self.answers.claim(command)
+        match command:
+            case c.Say():
+                self.speaking[f"say_{index}"] = 0
+                self._expect(known, index, at_ns)
+                if known is None:
+                    self._speak(f"say_{index}", command.text, at_ns)
+                self._deliver(at_ns, e.SayRequested(index=index, say=f"say_{index}", command=command, site=site))
+            case c.Call() | c.Step() | c.Stream():
+                if known is None:
+                    self._not_recorded(asked, at_ns)
+                self._expect(known, index, at_ns)
+            case c.Update():
+                if known is None:
+                    self._plan(at_ns, e.UpdateApplied(index=index))
+                self._expect(known, index, at_ns)
+            case c.End() | c.Return() | c.Fail():
+                if isinstance(command, c.End):
+                    self._deliver(at_ns, e.EndRequested(index=index, command=command, site=site))
+                self._end(command, known, at_ns)
+
+    def _end(self, command: c.End | c.Return | c.Fail, known: Recollection | None, at_ns: int) -> None:
+        if known and self._is_at(known, at_ns):
+            self._expect(known, known.number, at_ns)  # where the record ends too
+        elif not self.ending:
+            self.ending = "handler"
+            reason = command.reason if isinstance(command, c.End) else "completed"
+            if isinstance(command, c.Fail):
+                reason = "handler_failed"
+            drain = command.drain if isinstance(command, c.End) else isinstance(command, c.Return)
+            self._deliver(at_ns, e.SessionEnding(reason=reason, drain=drain))
+            if not drain:
+                for say in list(self.speaking):
+                    self._settle(at_ns, e.SaySettled(say=say, status="cancelled", code=reason))
+
+    # --- answers ---
+
+    def _is_at(self, known: Recollection, at_ns: int) -> bool:
+        """Whether the record has come to this command: then its answers keep their places."""
+        return known.seq <= self.here.seq or known.at_ns <= at_ns
+
+    def _expect(self, known: Recollection | None, index: int, at_ns: int) -> None:
+        if known is None:
+            return
+        in_place = self._is_at(known, at_ns)
+        if in_place:
+            self.bound[known.number] = index
+        for answer in known.answers:
+            if not in_place or answer.seq <= self.here.seq:
+                self._plan(at_ns + (0 if in_place else answer.at_ns - known.at_ns), readdress(answer.event, index))
+
+    def _plan(self, at_ns: int, event: e.Event) -> None:
+        heapq.heappush(self.agenda, (at_ns, next(self.numbers), event))
+
+    def _speak(self, say: str, text: str, at_ns: int) -> None:
+        """A say that the record does not know: one mouth, so it begins when those before it have ended."""
+        if self.gone:
+            self._plan(at_ns, e.SaySettled(say=say, status="failed", code="caller_gone"))
+            return
+        length_ms = say_words_ms(text)
+        end_ns = max(at_ns, *self.speaking.values()) + length_ms * 1_000_000
+        self.speaking[say] = end_ns
+        played = e.SaySettled(
+            say=say, status="played", generated_ms=length_ms, heard_ms=length_ms, source="clock", heard_text=text
+        )
+        self._plan(end_ns, played)
+
+    def _settle(self, at_ns: int, event: e.SaySettled) -> None:
+        if self.speaking.pop(event.say, None) is not None:
+            self._deliver(at_ns, event)
+
+    def _not_recorded(self, asked: Asked, at_ns: int) -> None:
+        index, command, site = asked.issued.index, asked.issued.command, asked.issued.site
+        why = f"the record has no answer to {brief(command)}"
+        if self.unanswered == "stop":
+            raise _Stopped(f"{why}, asked for at {site.file.rpartition('/')[2]}:{site.line}")
+        failed = e.StreamEnded if isinstance(command, c.Stream) else e.CallFailed
+        self._plan(at_ns, failed(index=index, type_name="NotRecorded", message=why))
+
+    # --- the record ---
+
+    def _catch_up(self, entry: Decoded) -> None:
+        """What comes before an entry of the record: what was asked for, and what is due by its time."""
+        while True:
+            if self.asked:
+                if self._is_asked_for(entry.event):
+                    self._accept_all(entry.at_ns)
+                    continue
+                if entry.at_ns > self.asked_ns and isinstance(entry.event, (*DELIVERED, *RECORDS_COMMAND)):
+                    self._accept_all(self.asked_ns)
+                    continue
+            if not self._do_next(entry.at_ns):
+                return
+
+    def _is_asked_for(self, event: e.Event) -> bool:
+        if not isinstance(event, RECORDS_COMMAND):
+            return False
+        command = c.encode_command(command_of(event)[1])
+        return any(c.encode_command(one.issued.command) == command for one in self.asked)
+
+    def _do_next(self, until_ns: int, *, timers: bool = True) -> bool:
+        """Deliver the earliest of the answers and timers that are due. False if none is."""
+        self._close_if_done()
+        timer = self.live.next_timer() if timers else None
+        if timer and self.fires.get(timer, 0) > self.here.seq:
+            timer = None  # the record fires it
+        timer_ns = max(timer[1], self.asked_ns) if timer else None
+        answer_ns = self.agenda[0][0] if self.agenda else None
+        if answer_ns is not None and answer_ns <= until_ns and (timer_ns is None or answer_ns <= timer_ns):
+            _, _, event = heapq.heappop(self.agenda)
+            if isinstance(event, e.SaySettled):
+                self._settle(answer_ns, event)
+            else:
+                self.ending = "record" if isinstance(event, e.SessionEnding) else self.ending
+                self._deliver(answer_ns, event)
+        elif timer and timer_ns is not None and timer_ns <= until_ns:
+            if next(self.numbers) > _MOST:
+                raise _Stopped(f"the handler's timers never end: {self._place()}")
+            self._deliver(timer_ns, e.TimerFired(timer=timer[0], deadline_ns=timer[1]))
+        else:
+            return False
+        return True
+
+    def _take(self, entry: Decoded) -> None:
+        at_ns, event = entry.at_ns, entry.event
+        match event:
+            case _ if isinstance(event, RECORDS_COMMAND):
+                return
+            case e.TimerFired():
+                if self.live.next_timer() == (event.timer, event.deadline_ns):
+                    self._deliver(at_ns, event)
+            case e.SessionEnding() if (ender := self._ender(event)) and not self.bound.get(ender):
+                return  # the handler ended it then, and has not now
+            case e.SessionEnding():
+                self.ending = "record"
+                self._deliver(at_ns, event)
+            case e.SessionEnded():
+                if self.ending != "record":
+                    self._run_out()
+                    raise _Stopped(self._where_it_waits() or "")
+                self._deliver(at_ns, event)
+                raise _Stopped("")
+            case e.SaySettled():
+                if index := self.bound.get(self.answers.answered(event)):
+                    self._settle(at_ns, msgspec.structs.replace(event, say=f"say_{index}"))
+            case _ if recorded := self.answers.answered(event):
+                if index := self.bound.get(recorded):
+                    self._deliver(at_ns, readdress(event, index))
+            case e.CallersGone():
+                self.gone = True
+                self._deliver(at_ns, event)
+                for say in [say for say, end_ns in self.speaking.items() if end_ns]:
+                    self._settle(at_ns, e.SaySettled(say=say, status="failed", code="caller_gone"))
+            case _:
+                self._deliver(at_ns, event)
+
+    def _ender(self, event: e.SessionEnding) -> int:
+        """The recorded command that this end came of; 0 if it came from outside."""
+        return next((one.number for one in self.answers.by_index.values() if any(a.event is event for a in one.answers)), 0)
+
+    def _close_if_done(self) -> None:
+        if self.ending == "handler" and not self.speaking and not self.asked:
+            self._deliver(self.asked_ns, e.SessionEnded(reason="completed"))
+            raise _Stopped("")
+
+    # --- the end ---
+
+    def _run_out(self) -> None:
+        """The record has no more: what was asked for and answered still comes. Timers do not: there is no clock any more."""
+        while True:
+            if self.asked:
+                self._accept_all(self.asked_ns)
+            elif not self._do_next(2**63, timers=False):
+                return
+
+    def _place(self) -> str:
+        frames = own_frames(self.live.waits_at())
+        return f"it waits at {frames[-1][0].rpartition('/')[2]}:{frames[-1][1]}" if frames else "it waits"
+
+    def _where_it_waits(self) -> str:
+        if self.live.finished:
+            return ""
+        return f"the record ends at event {self.here.seq}, and the handler goes on: {self._place()}"
