@@ -44,6 +44,7 @@ class Answers:
 
     def __init__(self, log: Iterable[Decoded]) -> None:
         self.by_index: dict[int, Recollection] = {}
+        self.claimed: set[int] = set()
         self._unclaimed: dict[bytes, deque[Recollection]] = {}
         self._says: dict[str, int] = {}
         before: Recollection | None = None  # the command of the event just before, if that was one
@@ -78,7 +79,11 @@ class Answers:
     def claim(self, command: c.Command) -> Recollection | None:
         """The next recorded command that equals this one, with its answers. Each is given once."""
         waiting = self._unclaimed.get(_key(command))
-        return waiting.popleft() if waiting else None
+        if not waiting:
+            return None
+        found = waiting.popleft()
+        self.claimed.add(found.number)
+        return found
 
 
 def _key(command: c.Command) -> bytes:

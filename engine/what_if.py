@@ -217,8 +217,10 @@ class _Run:
     def _is_asked_for(self, event: e.Event) -> bool:
         if not isinstance(event, RECORDS_COMMAND):
             return False
-        command = c.encode_command(command_of(event)[1])
-        return any(c.encode_command(one.issued.command) == command for one in self.asked)
+        number, recorded = command_of(event)
+        command = c.encode_command(recorded)
+        asked = (c.encode_command(one.issued.command) for one in self.asked)
+        return number not in self.answers.claimed and command in asked
 
     def _do_next(self, until_ns: int, *, timers: bool = True) -> bool:
         """Deliver the earliest of the answers and timers that are due. False if none is."""
