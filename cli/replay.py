@@ -1,41 +1,98 @@
 """`turnlog replay`: today's handler on a recorded session. Nothing is asked of a provider, nothing is written."""
 
 import asyncio
+from typing import Any
 
 import click
 
-from ..core.codec import decode
-from ..core.errors import Divergence, StoreError
-from ..core.events import SessionStarted
+from ..core.errors import Divergence, StoreError, TurnlogError
 from ..core.ports import SessionRow
-from ..engine.app import load_handler
+from ..engine.app import Handler, load_handler
 from ..engine.replay import Replayed, replay
+from ..engine.replay_all import handler_name, recorded_start
+from ..engine.what_if import Unanswered, what_if
 from ..store.port import Store
-from .options import db_option, find_session, json_option, open_for_reading, partial_option, print_json, session_argument
+from .debugger import Debugger
+from .options import db_option, find_session, json_option, open_for_reading, partial_option, print_json
+from .replay_all import print_replay_all
+from .what_if import print_what_if
 
-__all__ = ["command", "identical", "recorded_handler", "speed"]
+__all__ = ["chosen_handler", "command", "identical", "recorded_handler", "speed"]
+
+_END = "end"
+
+
+def _seq(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value in (None, _END) or (value.isdecimal() and int(value) > 0):
+        return value
+    raise click.BadParameter(f"{value!r} is no number of an event", ctx, parameter)
 
 
 @click.command("replay")
-@session_argument
+@click.argument("session", metavar="SESSION", required=False)
 @db_option
 @json_option
 @click.option("--handler", metavar="MODULE:FUNCTION", help="The handler to run.  [default: the one that was recorded]")
+@click.option("--until", type=click.IntRange(min=1), metavar="SEQ", help="Stop behind this event.")
+@click.option(
+    "--pdb", "stop", is_flag=False, flag_value=_END, callback=_seq, metavar="[=SEQ]",
+    help="Look around with pdb where the handler stands at event SEQ, the divergence, or the end.",
+)  # fmt: skip
+@click.option("--what-if", "changed", is_flag=True, help="Run a changed handler on the recorded input; compare, do not stop.")
+@click.option(
+    "--unanswered", type=click.Choice(["stop", "fail"]), default="stop", show_default=True,
+    help="With --what-if: what becomes of a call that the record has no answer for.",
+)  # fmt: skip
+@click.option("--all", "everything", is_flag=True, help="All sessions of the store, each through its own handler.")
+@click.option("--since", metavar="DATE|SESSION", help="With --all: only those that began then or later.")
+@click.option("--target", metavar="APP.SESSION", help="With --all: only those of this target.")
 @partial_option
-def command(session: str, db: str, as_json: bool, handler: str | None, partial: bool) -> int:
+def command(  # one parameter for each option
+    session: str | None,
+    db: str,
+    as_json: bool,
+    handler: str | None,
+    until: int | None,
+    stop: str | None,
+    changed: bool,
+    unanswered: Unanswered,
+    everything: bool,
+    since: str | None,
+    target: str | None,
+    partial: bool,
+) -> int:
     """Run a handler on a recorded session and compare what it asks for with what the log holds.
 
     SESSION is an id, the beginning of one, `last`, or an archive FILE.turnlog. Exit code 3, and a report on stdout, where they
     differ.
     """
-    store, session = open_for_reading(db, session, partial=partial)
-    row = asyncio.run(find_session(store, session))
-    chosen = load_handler(handler or recorded_handler(store, row))
+    if everything == (session is not None):
+        raise click.UsageError("name a SESSION, or give --all" if not everything else "either a SESSION or --all")
+    if not everything and (since or target):
+        raise click.UsageError("--since and --target choose among --all sessions")
+    if sum((changed, stop is not None, everything)) > 1 or (until is not None and (everything or stop)):
+        raise click.UsageError("--what-if, --pdb, --until and --all do different things: give one")
+    if session is None:
+        return print_replay_all(db, load_handler(handler) if handler else None, since, target, as_json)
+    store, name = open_for_reading(db, session, partial=partial)
+    row = asyncio.run(find_session(store, name))
+    chosen = chosen_handler(store, row, handler, warn=not changed)
+    if changed:
+        return print_what_if(what_if(store.scan(row.session, until=until, semantic=True), chosen, unanswered=unanswered), as_json)
+    if stop is not None:
+        debugger = Debugger(list(store.scan(row.session, semantic=True)), chosen)
+        debugger.look(None if stop == _END else int(stop))
+        return 3 if debugger.diverged else 0
+    return _replay(store, row, chosen, until, as_json)
+
+
+def _replay(store: Store, row: SessionRow, chosen: Handler, until: int | None, as_json: bool) -> int:
     try:
-        done = replay(store.scan(row.session), chosen)
+        done = replay(store.scan(row.session, until=until, semantic=True), chosen)
     except Divergence as error:
         if as_json:
-            print_json({"session": row.session, "identical": False, "code": error.code, "message": error.message})
+            facts: dict[str, Any] = {"code": error.code, "message": error.message, "report": error.report}
+            print_json({"session": row.session, "identical": False, **facts})
         else:
             click.echo(f"{error.code} {error.message}\n  {error.hint}")
         return 3
@@ -59,10 +116,22 @@ def identical(done: Replayed) -> str:
     return f"replay: identical ({done.commands} commands)"
 
 
+def chosen_handler(store: Store, row: SessionRow, given: str | None, *, warn: bool) -> Handler:
+    """The handler that was given, or the recorded one. Another one than was recorded is told on stderr."""
+    if given is None:
+        return load_handler(recorded_handler(store, row))
+    chosen = load_handler(given)
+    try:
+        recorded = recorded_start(store, row.session).handler
+    except TurnlogError:
+        recorded = ""  # the replay itself says what is wrong with the log
+    if warn and recorded and recorded != handler_name(chosen):
+        click.echo(f"note: recorded with {recorded}, replayed with {handler_name(chosen)}", err=True)
+    return chosen
+
+
 def recorded_handler(store: Store, row: SessionRow) -> str:
     """MODULE:FUNCTION of the handler that was recorded. Raises StoreError TL407 if the log does not name it."""
-    for recorded in store.scan(row.session, until=1):
-        started = decode(recorded)
-        if isinstance(started, SessionStarted) and started.handler:
-            return started.handler
+    if handler := recorded_start(store, row.session).handler:
+        return handler
     raise StoreError("TL407", f"the log of {row.session} does not name its handler", "name it with --handler MODULE:FUNCTION")
