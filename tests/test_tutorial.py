@@ -22,7 +22,7 @@ SETTINGS = {
     "PYTHONDONTWRITEBYTECODE": "1",  # two versions of a file may be saved within the second that its time is compared by
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the reader has pytest alone
 }
-FOUND = {"TL101": 3, "desk.py:": 1}  # exit codes of a command that finds something, by what it then prints first
+FOUND = {"TL101": 3, "what if": 3, "desk.py:": 1}  # exit codes of a command that finds something, by what it then prints first
 LOOSE = [  # what may differ from run to run, the longest first
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"),
     (r"\bcode [0-9a-f]{8}\b", r"code [0-9a-f]{8}"),
