@@ -123,7 +123,8 @@ class Trail:
 
     def _cause(self, entry: Entry[AnyEvent]) -> Link | None:
         before = self.get(entry.seq - 1)
-        if isinstance(entry.event, e.SessionEnding) and before and before.cause == entry.cause and isinstance(before.event, _ENDS):
+        ending = isinstance(entry.event, e.SessionEnding)
+        if ending and before and before.cause == entry.cause and isinstance(before.event, _ENDS):
             return Link(before, True)
         if entry.cause > 0:
             found = self.get(entry.cause) if entry.cause < entry.seq else None

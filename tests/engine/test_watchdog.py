@@ -173,8 +173,9 @@ def test_teardown_is_watched() -> None:
             spin_until(lambda: False)
 
     with watched(handler) as (watch, task):
-        assert not watch.interrupted
-    assert watch.interrupted and isinstance(task.exception(), HandlerStuck)
+        before = watch.interrupted
+    assert (before, watch.interrupted) == (False, True)
+    assert isinstance(task.exception(), HandlerStuck)
 
 
 def test_it_sleeps_while_nothing_runs_and_wakes() -> None:
