@@ -251,7 +251,8 @@ def test_audio_items_are_known_by_any_of_their_names(part: str) -> None:
 
 def test_rate_limits_pings_and_echoes_mean_nothing() -> None:
     """They may come at any time, or never; a client's own type coming back is as good as none."""
-    said: list[dict[str, Any]] = [{"type": "rate_limits.updated", "rate_limits": []}, {"type": "ping", "timestamp": 1}, {"type": "response.create"}]
+    limits: dict[str, Any] = {"type": "rate_limits.updated", "rate_limits": []}
+    said: list[dict[str, Any]] = [limits, {"type": "ping", "timestamp": 1}, {"type": "response.create"}]
     assert feed(ClientProtocol(), *said) == []
 
 
