@@ -115,7 +115,8 @@ def main() -> None:
     seconds = given.seconds or (2.0 if given.quick else 8.0)
     print(
         f"live loop: {given.sessions} sessions x {RATE} events/s, 90 % audio deltas of 2 KB base64; "
-        f"{rounds} rounds of {seconds:g} s; Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        f"{rounds} rounds of {seconds:g} s; Python {platform.python_version()}, {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f}"
     )
     results: dict[str, list[Result]] = {name: [] for name in names}
     for number in range(rounds):

@@ -7,6 +7,7 @@ process (the log's writer thread included) for SECONDS, from when all sessions h
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -32,28 +33,36 @@ class Meter:
     def __init__(self) -> None:
         self.audio = 0
         self.latencies: list[int] = []
-        self.facts: dict[str, Any] = {}
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def base64(self, message: bytes, start: int) -> None:
         """An audio delta whose base64 text begins at `start`."""
-        self.audio += 1
+        self._count()
         if self.audio % SAMPLED == 0:
             self._arrived(b64decode(message[start : start + STAMP_BYTES // 3 * 4]))
 
     def pcm(self, audio: bytes) -> None:
         """An audio delta, decoded."""
-        self.audio += 1
+        self._count()
         if self.audio % SAMPLED == 0:
             self._arrived(audio)
+
+    def _count(self) -> None:
+        self.audio += 1
+        if self.audio == 1:
+            self._first.set_result(None)
 
     def _arrived(self, audio: bytes) -> None:
         self.latencies.append(time.perf_counter_ns() - int.from_bytes(audio[:STAMP_BYTES], "little"))
 
+    async def warm(self) -> None:
+        """Until all sessions are under way."""
+        await asyncio.shield(self._first)
+        await asyncio.sleep(WARM_UP_S)
+
     async def window(self, seconds: float) -> dict[str, Any]:
         """Measure for `seconds`, after the warm-up."""
-        while not self.audio:
-            await asyncio.sleep(0.02)
-        await asyncio.sleep(WARM_UP_S)
+        await self.warm()
         gc.collect()
         self.latencies.clear()
         audio, cpu, began = self.audio, cpu_s(), time.perf_counter()
@@ -153,11 +162,13 @@ async def pipecat(meter: Meter, port: int, sessions: int, seconds: float, folder
 
 async def turnlog(meter: Meter, port: int, sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
     """turnlog with its log on; the caller's end of each session is a pair of queues that a task reads, as the peers' is."""
+    from turnlog.core.errors import LinkClosed
     from turnlog.transports.links.in_process import InProcessLink, pair
 
     async def read(end: InProcessLink) -> None:
-        while True:
-            take_delta(meter, await end.receive())
+        with contextlib.suppress(LinkClosed):
+            while True:
+                take_delta(meter, await end.receive())
 
     tasks = []
 
@@ -176,17 +187,15 @@ async def turnlog_direct(meter: Meter, port: int, sessions: int, seconds: float,
 
 async def turnlog_alone(meter: Meter, port: int, sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
     """turnlog with its log on and nobody attached: the provider's side only."""
-    from turnlog.transports.links.websocket import WebSocketLink
+    from turnlog.engine.run import SessionRun
 
-    receive = WebSocketLink.receive
+    offer = SessionRun.offer
 
-    async def counted(self: WebSocketLink) -> bytes:
-        message = await receive(self)
-        if message.startswith(b'{"type":"response.output_audio.delta"'):
-            meter.base64(message, message.find(b'"delta":"') + 9)
-        return message
+    def counted(self: SessionRun, line: Any, raw: bytes) -> None:
+        offer(self, line, raw)
+        take_delta(meter, raw)
 
-    WebSocketLink.receive = counted  # type: ignore[method-assign] # nothing else of it shows when audio arrived
+    SessionRun.offer = counted  # type: ignore[method-assign] # nothing else of it shows when audio arrived
     return await run_turnlog(meter, port, sessions, seconds, folder, None)
 
 
@@ -249,7 +258,6 @@ async def run_turnlog(
             await session.ended()
         measured["verified"] = [await checked(engine.store, session.id) for session in live]
     measured["messages"] = sum(measured.pop("verified"))
-    measured["log_mb"] = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     return measured
 
 
@@ -267,9 +275,7 @@ def count_commits(store: Any) -> list[int]:
 
 async def commits_in_window(meter: Meter, commits: list[int], seconds: float) -> float:
     """Transactions a second while the window is open."""
-    while not meter.audio:
-        await asyncio.sleep(0.02)
-    await asyncio.sleep(WARM_UP_S)
+    await meter.warm()
     before = commits[0]
     await asyncio.sleep(seconds)
     return (commits[0] - before) / seconds
@@ -314,7 +320,7 @@ def main() -> None:
     os.environ.setdefault("OPENAI_API_KEY", "none")
     os.environ["OPENAI_AGENTS_DISABLE_TRACING"] = "1"
     contender, _, loop = name.partition("+")
-    work = report(CONTENDERS[contender](Meter(), int(port), int(sessions), float(seconds), Path(folder)))
+    work = report(CONTENDERS[contender], int(port), int(sessions), float(seconds), Path(folder))
     if loop == "uvloop":
         import uvloop
 
@@ -323,9 +329,9 @@ def main() -> None:
         asyncio.run(work)
 
 
-async def report(work: Awaitable[dict[str, Any]]) -> None:
+async def report(contender: Contender, port: int, sessions: int, seconds: float, folder: Path) -> None:
     """Print what was measured and go: not every peer's tasks can be cancelled."""
-    print(json.dumps(await work), flush=True)
+    print(json.dumps(await contender(Meter(), port, sessions, seconds, folder)), flush=True)
     os._exit(0)
 
 
