@@ -73,8 +73,11 @@ class Effects:
         index: int = staged.event.index  # type: ignore[attr-defined] # a CallRequested or StepRequested
         for number in range(1, tries.retries + 2):
             try:
-                async with asyncio.timeout(tries.timeout_s):
+                if tries.timeout_s is None:
                     result = await attempt()
+                else:
+                    async with asyncio.timeout(tries.timeout_s):
+                        result = await attempt()
             except _RAISED as error:
                 if _stopped():
                     raise
