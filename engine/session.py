@@ -40,8 +40,9 @@ class RealtimeSession:
         self.session_id = started.session
         self.definition: SessionDefinition = started.definition
         self.metadata: dict[str, Any] = started.metadata
-        self.random = Random(f"{started.session} random")  # the same numbers in every replay
-        self._ids = Random(f"{started.session} uuid")
+        seed = started.seed or started.session
+        self.random = Random(f"{seed} random")  # the same numbers in every replay
+        self._ids = Random(f"{seed} uuid")
         self._patched: dict[str, bool] = {}
 
     def input(self, *, timeout: float | None = None) -> Coroutine[Any, Any, SessionTurn]:

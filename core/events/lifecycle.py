@@ -29,6 +29,9 @@ class SessionStarted(Event, frozen=True, kw_only=True):
     handler: str = ""  # module:function
     engine_flags: int = 0  # choices of scheduling that are part of the log's contract
     replayable: bool = True
+    forked_from: str = ""  # the session whose first `forked_at` events this log begins with
+    forked_at: int = 0
+    seed: str = ""  # of session.random and session.uuid(), where it is not the session's name
 
 
 class SessionEnding(Event, frozen=True, kw_only=True):
