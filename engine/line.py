@@ -3,7 +3,7 @@
 The machine is a Leg: wire messages in, signals out; events in, wire messages out. It does no I/O.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ..core import events as e
 from ..core import signals as s
@@ -11,12 +11,11 @@ from ..core.core import Staged
 from ..core.errors import TurnlogError
 from ..core.ports import Link
 from ..core.state import State
-from ..store.media import MAX_SEGMENT_BYTES, MAX_SEGMENT_MS, PackedSegment, SegmentBuilder
+from ..store.media import PackedSegment, SegmentBuilder
 from ..transports.realtime.wire import Message
 
 __all__ = ["TICK_NS", "Leg", "Line", "Track"]
 
-_SEGMENT_NS = MAX_SEGMENT_MS * 1_000_000
 _NOT_YET = 2**63
 TICK_NS = 25_000_000  # what can wait goes to the log at the next multiple of it
 
@@ -40,47 +39,40 @@ class Leg(Protocol):
         """A media signal of the other side as messages for this peer; none if it is not for it."""
 
 
-class _Gathered(NamedTuple):
-    """A high-rate message that waits for its segment. `audio`: the base64 text that stands in it."""
-
-    ordinal: int
-    at_ns: int
-    raw: bytes
-    audio: bytes | None
-    ms: float
-
-
 class Track:
-    """One direction of a line: numbers its messages and gathers the high-rate ones into segments.
+    """One direction of a line: numbers its messages and gathers the high-rate ones into segments."""
 
-    Strategy: a message is only put on a list while it passes; it is looked into when its segment is closed, with some ten
-    others, when code and data are in the processor's caches. That is less than half of the price of doing it one by one.
-    """
-
-    __slots__ = ("_builder", "_gathered", "_packed", "_size", "name", "ordinal")
+    __slots__ = ("_builder", "_ms", "_packed", "name", "ordinal")
 
     def __init__(self, link: str, direction: str) -> None:
         self.name = f"{link}.{direction}"
         self.ordinal = 0
         self._builder = SegmentBuilder(self.name)
-        self._gathered: list[_Gathered] = []
-        self._size = 0  # bytes of what was gathered
         self._packed: list[tuple[PackedSegment, int]] = []  # full before they were due, with their ms of audio
+        self._ms = 0.0
 
     def next(self) -> int:
         """The ordinal of the next message."""
         self.ordinal += 1
         return self.ordinal
 
-    def add(self, raw: bytes, at_ns: int, audio: bytes | None = None, ms: float = 0.0) -> None:
-        """Gather a high-rate message; `audio` is the base64 text that stands in it, `ms` its duration."""
-        gathered = self._gathered
-        if gathered and (at_ns - gathered[0].at_ns >= _SEGMENT_NS or self._size + len(raw) > MAX_SEGMENT_BYTES):
-            self._close({})
-            gathered = self._gathered
+    def add(
+        self, raw: bytes, at_ns: int, audio: bytes | None = None, ms: float = 0.0, decoded: bytes | None = None
+    ) -> bytes | None:
+        """Gather a high-rate message; `audio` is the base64 text that stands in it, `ms` its duration, `decoded` its bytes.
+
+        Returns the bytes, if the message is stored by them: another message with the same audio need not decode it again.
+        """
+        builder = self._builder
+        if not builder.fits(at_ns, len(raw)):
+            self._close()
         self.ordinal += 1
-        self._size += len(raw)
-        gathered.append(_Gathered(self.ordinal, at_ns, raw, audio, ms))
+        if audio:
+            start = _start_of(audio, raw)
+            if start > 0:
+                self._ms += ms
+                return builder.add(self.ordinal, at_ns, raw, (start, start + len(audio)), decoded)
+        return builder.add(self.ordinal, at_ns, raw)
 
     @property
     def full(self) -> bool:
@@ -92,42 +84,23 @@ class Track:
         """When what was gathered goes to the log: 200 ms after its first message at the latest."""
         if self._packed:
             return self._packed[0][0].t0_ns
-        if not self._gathered:
-            return None
         # Strategy: whole ticks, so that the segments of many sessions fall due together and share one commit.
-        due_ns = self._gathered[0].at_ns + _SEGMENT_NS
-        return due_ns - due_ns % TICK_NS
+        due_ns = self._builder.due_ns
+        return None if due_ns is None else due_ns - due_ns % TICK_NS
 
-    def pack(
-        self, now_ns: int, *, everything: bool, decoded: dict[int, bytes] | None = None
-    ) -> list[tuple[PackedSegment, int]]:
-        """The segments that are due, or all, each with its ms of audio.
-
-        `decoded` holds payloads by the identity of their base64 text, for tracks whose messages carry the same one. Use one
-        for all tracks that are packed together: their texts are alive at the same time, so no identity means two.
-        """
+    def pack(self, now_ns: int, *, everything: bool) -> list[tuple[PackedSegment, int]]:
+        """The segments that are due, or all, each with its ms of audio."""
         due = self.due_ns
         if due is None or (now_ns < due and not everything):
             return []
-        self._close({} if decoded is None else decoded)
+        self._close()
         packed, self._packed = self._packed, []
         return packed
 
-    def _close(self, decoded: dict[int, bytes]) -> None:
-        builder, gathered = self._builder, self._gathered
-        self._gathered, self._size = [], 0
-        total_ms = 0.0
-        for ordinal, at_ns, raw, audio, ms in gathered:
-            start = _start_of(audio, raw) if audio else 0
-            if audio and start > 0:
-                payload = builder.add(ordinal, at_ns, raw, (start, start + len(audio)), decoded.get(id(audio)))
-                total_ms += ms
-                if payload is not None:
-                    decoded[id(audio)] = payload
-            else:
-                builder.add(ordinal, at_ns, raw)
-        if packed := builder.pack():
-            self._packed.append((packed, round(total_ms)))
+    def _close(self) -> None:
+        if packed := self._builder.pack():
+            self._packed.append((packed, round(self._ms)))
+        self._ms = 0.0
 
 
 class Line:

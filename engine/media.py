@@ -39,6 +39,7 @@ class MediaRouter:
     def receive(self, line: Line, message: Message, at_ns: int) -> None:
         """Record a media message and hand on what it carries. Raises ProtocolError for audio that is not base64."""
         signals: list[s.Signal] = []
+        decoded: bytes | None = None
         try:
             signals = line.leg.receive(message)
         finally:
@@ -46,28 +47,28 @@ class MediaRouter:
             for signal in signals:
                 if isinstance(signal, _AUDIO):
                     audio, ms = signal.audio, signal.ms
-            line.received.add(message.raw, at_ns, audio, ms)
+            decoded = line.received.add(message.raw, at_ns, audio, ms)
             self._added_to(line.received)
         for signal in signals:
-            self._route(line, signal, at_ns)
+            self._route(line, signal, at_ns, decoded)
 
-    def _route(self, line: Line, signal: s.Signal, at_ns: int) -> None:
+    def _route(self, line: Line, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:
         """Hand a media signal to the lines it is for."""
         if not line.of_provider:
-            self._to_provider(signal, at_ns)
+            self._to_provider(signal, at_ns, decoded)
             return
         match signal:
             case s.OutputAudio(response=response) if self._audible(response):
-                if self._to_callers(signal, at_ns) and response not in self._heard:
+                if self._to_callers(signal, at_ns, decoded) and response not in self._heard:
                     self._heard.add(response)
                     self._on_first_audio(response, at_ns)
             case s.OutputText(response=response) if self._audible(response):
-                self._to_callers(signal, at_ns)
+                self._to_callers(signal, at_ns, None)
 
     def provider_ready(self, at_ns: int) -> None:
         """Send what callers said before the provider could hear it."""
         while self._early:
-            self._to_provider(self._early.popleft(), at_ns)
+            self._to_provider(self._early.popleft(), at_ns, None)
 
     def _audible(self, response: str) -> bool:
         """A say always; the model's own words only where the model answers."""
@@ -76,23 +77,23 @@ class MediaRouter:
             self._state.life.definition.answers == "model" or self._state.delivery.by_response(response) is not None
         )
 
-    def _to_provider(self, signal: s.Signal, at_ns: int) -> None:
+    def _to_provider(self, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:
         provider = self._lines.get(self._state.links.provider or "")
         if provider is None or not self._state.links.provider_ready:
             self._early.append(signal)
             return
-        self._send(provider, signal, at_ns)
+        self._send(provider, signal, at_ns, decoded)
 
-    def _to_callers(self, signal: s.Signal, at_ns: int) -> bool:
+    def _to_callers(self, signal: s.Signal, at_ns: int, decoded: bytes | None) -> bool:
         callers = [line for line in self._lines.values() if not line.of_provider]
         for line in callers:
-            self._send(line, signal, at_ns)
+            self._send(line, signal, at_ns, decoded)
         return bool(callers)
 
-    def _send(self, line: Line, signal: s.Signal, at_ns: int) -> None:
+    def _send(self, line: Line, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:
         audio, ms = (signal.audio, signal.ms) if isinstance(signal, _AUDIO) else (None, 0.0)
         for raw in line.leg.media(signal):
-            line.sent.add(raw, at_ns, audio, ms)
+            line.sent.add(raw, at_ns, audio, ms, decoded)
             self._added_to(line.sent)
             try:
                 line.link.send(raw)
@@ -118,10 +119,10 @@ class MediaRouter:
         closed: list[tuple[e.MediaRecorded, Segment]] = []
         if self._due_ns is None:  # nothing was gathered
             return closed
-        peaks, decoded = _Peaks(), dict[int, bytes]()
+        peaks = _Peaks()
         for line in self._lines.values():
             for track in (line.received, line.sent):
-                for packed, ms in track.pack(now_ns, everything=everything, decoded=decoded):
+                for packed, ms in track.pack(now_ns, everything=everything):
                     closed.append((_recorded(packed, ms, peaks), packed.at(next_seq + len(closed))))
         self._find_due()
         return closed
