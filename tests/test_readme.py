@@ -17,9 +17,9 @@ import turnlog
 import turnlog.cli.main
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/howto/install.md")
+PAGES = ("README.md", "docs/howto/install.md", "docs/howto/replay.md")
 SHELL = {"sh", "bash", "shell", "console"}
-ELSEWHERE = {"apt-get", "brew", "cd", "export", "git", "python3", "source"}  # not ours: nothing to check
+ELSEWHERE = {"apt-get", "brew", "cd", "export", "git", "printf", "python3", "source"}  # not ours: nothing to check
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>[\w+-]*)[^\n]*\n(?P<body>.*?)^(?P=fence)\s*$", re.MULTILINE | re.DOTALL)
 
 
@@ -87,7 +87,7 @@ def unknown_command(words: list[str]) -> str:
             return f"turnlog has no command {words[0]}"
         command, words = below, words[1:]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
-    return ", ".join(f"{command.name} has no option {word}" for word in words if word.startswith("--") and word not in known)
+    return ", ".join(f"{command.name} has no option {word}" for word in words if word.startswith("--") and word.partition("=")[0] not in known)
 
 
 ALL = [block for page in PAGES if (ROOT / page).exists() for block in blocks(page, (ROOT / page).read_text(encoding="utf-8"))]

@@ -4,6 +4,7 @@ Declare sessions and tools on an App, run them with an Engine, replay what happe
 """
 
 from .core.definition import SessionDefinition
+from .core.divergence import DivergenceReport, DivergenceSide
 from .core.errors import (
     DefinitionError,
     Divergence,
@@ -25,6 +26,7 @@ from .core.errors import (
 from .core.turn import SessionTurn
 from .engine.app import App
 from .engine.engine import Engine
+from .engine.fork import Forked, fork
 from .engine.journal import SayHandle, SayOutcome
 from .engine.live import LiveSession
 from .engine.projections import (
@@ -36,9 +38,13 @@ from .engine.projections import (
     catch_up,
     projection,
 )
+from .engine.rederive import Rederived, rederive
 from .engine.replay import Replayed, replay
+from .engine.replay_all import SessionReplay, replay_all
 from .engine.session import RealtimeSession
+from .engine.side_by_side import WhatIf
 from .engine.watchdog import HandlerLimits
+from .engine.what_if import what_if
 from .store.feed import FeedEntry
 from .store.projection_folder import ProjectionFolder
 
@@ -47,9 +53,12 @@ __all__ = [
     "App",
     "DefinitionError",
     "Divergence",
+    "DivergenceReport",
+    "DivergenceSide",
     "Engine",
     "FeedEntry",
     "Fenced",
+    "Forked",
     "HandlerError",
     "HandlerLimits",
     "HandlerStuck",
@@ -65,18 +74,25 @@ __all__ = [
     "Projections",
     "ProtocolError",
     "RealtimeSession",
+    "Rederived",
     "Replayed",
     "SayHandle",
     "SayOutcome",
     "SessionDefinition",
     "SessionEnded",
+    "SessionReplay",
     "SessionTurn",
     "StepError",
     "StoreError",
     "TurnlogError",
     "VoiceLocked",
+    "WhatIf",
     "WrongExpectedSeq",
     "catch_up",
+    "fork",
     "projection",
+    "rederive",
     "replay",
+    "replay_all",
+    "what_if",
 ]
