@@ -104,6 +104,7 @@ class Journal:
         self.turns: deque[SessionTurn] = deque()
         self.signals: dict[str, deque[Any]] = {}
         self.over: SessionEnded | None = None  # set when nobody can be heard or spoken to any more
+        self.ended = False  # what is asked for now is in no log
         self._count = 0
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._streams: dict[int, ItemStream] = {}
@@ -225,6 +226,7 @@ class Journal:
                 self._hang_up(f"the session is ending ({event.reason})")
             case e.SessionEnded():
                 self._hang_up(f"the session has ended ({event.reason})")
+                self.ended = True
                 for index in sorted(self._open):
                     self._settle(index, error=self.over)
                 for stream in self._streams.values():

@@ -172,7 +172,9 @@ class RealtimeSession:
         So a handler can be changed while recorded sessions still replay: `if session.patched("greet-by-name"): …`.
         """
         if name not in self._patched:
-            self._patched[name] = self._journal.patches is None or name in self._journal.patches
+            patches = self._journal.patches
+            # After the end, live too: no mark could be made any more, so a replay would not know of it.
+            self._patched[name] = not self._ended() if patches is None else name in patches
             if self._patched[name]:
                 self._journal.issue(c.Patch(name=name))
         return self._patched[name]
@@ -193,6 +195,9 @@ class RealtimeSession:
             raise HandlerError("TL105", f"end({reason!r}): the reason is no string", "pass a word, as in end('booked')")
         self._refuse_after_end()
         return self._journal.completion(self._journal.issue(c.End(reason=reason, drain=bool(drain))))
+
+    def _ended(self) -> bool:
+        return self._journal.ended or self._journal.loop.closing
 
     def _refuse_after_end(self) -> None:
         if self._journal.over:
