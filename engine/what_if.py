@@ -3,7 +3,7 @@
 Commands need not match the record. Turns, signals and the caller's leaving come as recorded. A call, step or stream with an
 equal one in the record takes its answer; one without has no answer, and there the run stops (or it fails, if asked for). A
 say ends as the equal one did, else it counts as played after the time its words take. The handler's own timers fire when
-the record's clock passes them. What the same handler did is what it does again: then every command is equal.
+the record's clock passes them. An unchanged handler asks for what it asked for.
 """
 
 import heapq
@@ -94,7 +94,8 @@ class _Run:
             for entry in self.log[1:]:
                 self._catch_up(entry)
                 self.here = entry
-                self._take(entry)
+                if not isinstance(entry.event, RECORDS_COMMAND):
+                    self._take(entry)
             self._run_out()
             stopped = self._where_it_waits()
         except _Stopped as reason:
@@ -147,8 +148,7 @@ class _Run:
         elif not self.ending:
             self.ending = "handler"
             reason = command.reason if isinstance(command, c.End) else "completed"
-            if isinstance(command, c.Fail):
-                reason = "handler_failed"
+            reason = "handler_failed" if isinstance(command, c.Fail) else reason
             drain = command.drain if isinstance(command, c.End) else isinstance(command, c.Return)
             self._deliver(at_ns, e.SessionEnding(reason=reason, drain=drain))
             if not drain:
@@ -248,8 +248,6 @@ class _Run:
     def _take(self, entry: Decoded) -> None:
         at_ns, event = entry.at_ns, entry.event
         match event:
-            case _ if isinstance(event, RECORDS_COMMAND):
-                return
             case e.TimerFired():
                 if self.live.next_timer() == (event.timer, event.deadline_ns):
                     self._deliver(at_ns, event)
@@ -258,12 +256,12 @@ class _Run:
             case e.SessionEnding():
                 self.ending = "record"
                 self._deliver(at_ns, event)
-            case e.SessionEnded():
-                if self.ending != "record":
-                    self._run_out()
-                    raise _Stopped(self._where_it_waits() or "")
+            case e.SessionEnded() if self.ending == "record":
                 self._deliver(at_ns, event)
                 raise _Stopped("")
+            case e.SessionEnded():
+                self._run_out()
+                raise _Stopped(self._where_it_waits())
             case e.SaySettled():
                 if index := self.bound.get(self.answers.answered(event)):
                     self._settle(at_ns, msgspec.structs.replace(event, say=f"say_{index}"))
@@ -298,10 +296,9 @@ class _Run:
                 return
 
     def _place(self) -> str:
-        frames = own_frames(self.live.waits_at())
-        return f"it waits at {frames[-1][0].rpartition('/')[2]}:{frames[-1][1]}" if frames else "it waits"
+        file, line, _ = (own_frames(self.live.waits_at()) or [("", 0, "")])[-1]
+        return f"it waits at {file.rpartition('/')[2]}:{line}" if line else "it waits"
 
     def _where_it_waits(self) -> str:
-        if self.live.finished:
-            return ""
-        return f"the record ends at event {self.here.seq}, and the handler goes on: {self._place()}"
+        ends = f"the record ends at event {self.here.seq}, and the handler goes on"
+        return "" if self.live.finished else f"{ends}: {self._place()}"

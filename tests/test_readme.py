@@ -87,7 +87,8 @@ def unknown_command(words: list[str]) -> str:
             return f"turnlog has no command {words[0]}"
         command, words = below, words[1:]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
-    return ", ".join(f"{command.name} has no option {word}" for word in words if word.startswith("--") and word.partition("=")[0] not in known)
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    return ", ".join(f"{command.name} has no option {option}" for option in options if option not in known)
 
 
 ALL = [block for page in PAGES if (ROOT / page).exists() for block in blocks(page, (ROOT / page).read_text(encoding="utf-8"))]

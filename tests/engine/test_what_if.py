@@ -61,6 +61,20 @@ async def test_the_same_handler_asks_for_the_same() -> None:
     assert [row.recorded for row in found.rows[:-1]] == [row.now for row in found.rows[:-1]]  # where it returned is not recorded
 
 
+async def test_the_handler_sees_its_conversation_once() -> None:
+    """Its outbox and conversation are what they were in the record, or what it says now."""
+    seen: list[list[str]] = []
+
+    async def now(session: RealtimeSession) -> None:
+        await desk(session)
+        seen.append([one["text"] for one in session.outbox])
+        seen.append([line.text for line in session.conversation])
+
+    what_if(await record(), now)
+    assert seen[0] == ["Hello", "Welcome, Ann", "Good bye"]
+    assert seen[1][:3] == ["Hello", "ann", "Welcome, Ann"] or seen[1][:3] == ["ann", "Hello", "Welcome, Ann"]
+
+
 async def test_other_words_change_one_row() -> None:
     """A say with other words is a change; what follows it is given the recorded input and answers."""
 
