@@ -187,15 +187,19 @@ async def turnlog_direct(meter: Meter, port: int, sessions: int, seconds: float,
 
 async def turnlog_alone(meter: Meter, port: int, sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
     """turnlog with its log on and nobody attached: the provider's side only."""
-    from turnlog.engine.run import SessionRun
+    from turnlog.transports.links.websocket import WebSocketLink
 
-    offer = SessionRun.offer
+    listen = WebSocketLink.listen
 
-    def counted(self: SessionRun, line: Any, raw: bytes) -> None:
-        offer(self, line, raw)
-        take_delta(meter, raw)
+    def counted(self: WebSocketLink, take: Callable[[bytes], None] | None) -> None:
+        def both(message: bytes) -> None:
+            assert take is not None
+            take(message)
+            take_delta(meter, message)
 
-    SessionRun.offer = counted  # type: ignore[method-assign] # nothing else of it shows when audio arrived
+        listen(self, take and both)
+
+    WebSocketLink.listen = counted  # type: ignore[method-assign] # nothing else of it shows when audio arrived
     return await run_turnlog(meter, port, sessions, seconds, folder, None)
 
 

@@ -131,3 +131,19 @@ def test_a_result_for_a_loop_that_has_closed_is_dropped(gate: Gate, path: Path, 
             await store.close()
 
     assert asyncio.run(after()) == 2
+
+
+async def test_one_turn_of_the_loop_is_one_group(gate: Gate, sqlite: Store, row: Rows, draft: Drafts) -> None:
+    """Appends that start in the same turn of the event loop are committed together, also the first of them."""
+    heads = [await sqlite.create(row(f"s{n}")) for n in range(20)]
+    await asyncio.gather(*(sqlite.append(head, [draft()]) for head in heads))
+    assert gate.groups == [20]
+
+
+async def test_close_takes_what_the_same_turn_asked_for(sqlite: Store, row: Rows, draft: Drafts) -> None:
+    """An append that has not even reached the writer when close() comes is committed all the same."""
+    head = await sqlite.create(row())
+    append = asyncio.create_task(sqlite.append(head, [draft()]))
+    await asyncio.sleep(0)
+    await sqlite.close()
+    assert (await append).seq == 1

@@ -1,0 +1,75 @@
+"""What of a round may wait for the next append, and for how long."""
+
+from turnlog.core import events as e
+from turnlog.core.core import Staged
+from turnlog.core.ports import Segment
+from turnlog.engine.inbox import Arrived
+from turnlog.engine.line import TICK_NS, Line
+from turnlog.engine.step import Behind, Step
+from turnlog.transports.links.in_process import pair
+from turnlog.transports.realtime.caller_leg import CallerLeg
+from turnlog.transports.realtime.wire import parse
+
+
+def line() -> Line:
+    """A caller's line."""
+    return Line("c1", pair()[0], CallerLeg("c1", "model", lambda kind: f"{kind}_1"))
+
+
+def staged(seq: int, event: e.Event) -> Staged:
+    """An event at its place."""
+    return Staged(seq, seq, e.Root.WIRE, event)
+
+
+def received(seq: int) -> Staged:
+    """A message that was recorded."""
+    return staged(seq, e.TransportReceived(link="p1", n=seq, data=b"{}"))
+
+
+def media(seq: int) -> tuple[Staged, Segment]:
+    """A segment and the event that names it."""
+    recorded = e.MediaRecorded(track="p1.in", n=1, duration_ms=200, digest=b"", messages=1, first=1)
+    return staged(seq, recorded), Segment("p1.in", 1, seq, 0, 0, "tlm1", b"", b"")
+
+
+def test_records_alone_can_wait() -> None:
+    """What was received and what was recorded of media can wait, together too."""
+    recorded, segment = media(1)
+    assert Step([recorded, received(2)], [segment], [], []).can_wait()
+
+
+def test_what_a_decision_follows_from_cannot_wait() -> None:
+    """Any other fact is appended at once: somebody acts on it."""
+    assert not Step([received(1), staged(2, e.ResponseStarted(response="r"))], [], [], []).can_wait()
+    assert not Step([received(1), staged(2, e.PeerFaulted(link="p1", code="TL304", message="?"))], [], [], []).can_wait()
+
+
+def test_what_a_message_waits_for_cannot_wait() -> None:
+    """A message to a peer leaves after the append that holds its cause, and so does media that was held behind it."""
+    assert not Step([received(1)], [], [(line(), b"{}")], []).can_wait()
+    held = Arrived(line(), parse(b'{"type":"x"}'), 0)
+    assert not Step([received(1)], [], [], [held]).can_wait()
+
+
+def test_what_waits_keeps_its_order() -> None:
+    """Steps that waited are taken together in the order in which they came, once."""
+    behind = Behind()
+    recorded, segment = media(1)
+    behind.add(Step([recorded, received(2)], [segment], [], []), 5)
+    behind.add(Step([received(3)], [], [], []), 6)
+    taken, segments = behind.take()
+    assert ([one.seq for one in taken], segments) == ([1, 2, 3], [segment])
+    assert behind.take() == ([], [])
+
+
+def test_nothing_waits_longer_than_a_tick() -> None:
+    """The end of the tick in which the first one came is when all of them are due; what is taken is due no more."""
+    behind = Behind()
+    due = [behind.due_ns]
+    for at_ns in (3 * TICK_NS + 7, 4 * TICK_NS - 1):
+        behind.add(Step([received(1)], [], [], []), at_ns)
+        due.append(behind.due_ns)
+    behind.take()
+    due.append(behind.due_ns)
+    behind.add(Step([received(3)], [], [], []), 4 * TICK_NS)
+    assert [*due, behind.due_ns] == [None, 4 * TICK_NS, 4 * TICK_NS, None, 5 * TICK_NS]
