@@ -211,3 +211,26 @@ def test_the_lines_of_a_script() -> None:
         Line(kind="wait", seconds=2.5),
         Line(kind="signal", text="paid"),
     ]
+
+
+async def test_updates_and_streams_of_the_rest() -> None:
+    """An update is applied; a stream without a recorded answer fails as NotRecorded, a recorded one gives its items again."""
+
+    async def words(session: RealtimeSession) -> None:
+        await session.update(instructions="Be brief")
+        for text in ("ab", "xy"):
+            try:
+                said = [item async for item in session.stream(iter, text)]
+            except StepError as error:
+                said = [error.type_name]
+            await session.say(" ".join(said))
+            await session.signal("more")
+
+    async with living(words) as alive:
+        await alive.until(e.SaySettled)
+        alive.session.end("enough")
+        await alive.ended()
+    at = seq_of(alive.store, alive.session.id, "LinkReady")
+    done = await fork(alive.store, alive.session.id, at, words, name="fork", script=parse_script("/signal more\n/hangup"))
+    assert done.not_recorded == ['stream(iter, "xy")']
+    assert [one.command.text for one in of_type(alive.store, "fork", e.SayRequested)] == ["a b", "NotRecorded"]

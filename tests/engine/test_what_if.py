@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.engine.living import Speaker, living
 from tests.engine.test_replay import PROGRAMS, _live
+from turnlog.core import events as e
 from turnlog.core.errors import StepError, StoreError
 from turnlog.core.ports import Recorded
 from turnlog.engine.journal import SayOutcome
@@ -250,3 +251,57 @@ def test_any_unchanged_handler_asks_for_the_same(node: Any, delays: list[int], h
     found = what_if(log, handler)
     assert [row for row in found.rows if row.status != "equal"] == []
     assert found.stopped == ""
+
+
+async def test_an_update_that_was_not_recorded_is_applied() -> None:
+    """Nobody can refuse it offline."""
+    applied = []
+
+    async def now(session: RealtimeSession) -> None:
+        await session.say("Hello")
+        await session.update(instructions="Be brief")
+        applied.append(True)
+        await session.input()
+
+    rows, _ = await changes(now)
+    assert applied == [True] and rows[1] == ("added", "", 'update(instructions="Be brief")')
+
+
+@pytest.mark.parametrize("way", ["raise", "end"])
+async def test_an_end_without_a_drain_cancels_what_is_owed(way: str) -> None:
+    """A handler that raises, or ends at once: its open says count as cancelled."""
+    outcomes: list[SayOutcome] = []
+
+    async def now(session: RealtimeSession) -> None:
+        handle = await session.say("Please wait")
+        if way == "raise":
+            raise ValueError("broken")
+        await session.end("closed", drain=False)
+        outcomes.append(await handle.settled())
+
+    rows, stopped = await changes(now)
+    assert stopped == "" and rows[0][0] == "changed"
+    assert [one.status for one in outcomes] == ([] if way == "raise" else ["cancelled"])
+
+
+async def test_nobody_hears_what_is_said_after_the_caller_has_gone() -> None:
+    """A say that the record does not know fails as caller_gone."""
+    outcomes: list[SayOutcome] = []
+
+    async def listens(session: RealtimeSession) -> None:
+        async for _ in session.turns():
+            pass
+        await session.call("find", name="ann")
+
+    async def now(session: RealtimeSession) -> None:
+        handle = await session.say("a very long story " * 1000)
+        async for _ in session.turns():
+            pass
+        outcomes.append(await handle.settled())
+
+    async with living(listens, tools={"find": find}) as alive:
+        await alive.until(e.LinkReady)
+        await alive.caller.hang_up()
+        await alive.ended()
+    what_if(list(alive.store.scan(alive.session.id)), now)
+    assert [(one.status, one.code) for one in outcomes] == [("failed", "caller_gone")]
