@@ -22,6 +22,7 @@ from ..store.feed import START, FeedEntry, feed
 from ..store.open import open_store
 from ..store.port import Store
 from .app import App, Declared, code_version
+from .callback import in_callback
 from .clock import Clock
 from .effects import Effects
 from .handler_run import ENGINE_FLAGS, STRICT, HandlerRun
@@ -30,7 +31,7 @@ from .live import LiveSession
 from .projections import Projection, Projections
 from .projections.declare import check
 from .providers import default_provider
-from .run import SessionRun, in_callback
+from .run import SessionRun
 from .watchdog import HandlerLimits
 
 __all__ = ["Engine"]

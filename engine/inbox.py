@@ -1,13 +1,14 @@
 """What happened to a session and is not decided yet, in the order it happened."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
 from ..core import events as e
 from ..core.errors import TurnlogError
-from ..transports.realtime.wire import Message
+from ..transports.realtime.wire import MEDIA_TYPES, Message
 from .line import Line
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "ToolDone",
     "Unreadable",
     "Up",
+    "is_media",
+    "rounds",
 ]
 
 
@@ -146,6 +149,11 @@ class Inbox:
         """True while the taker waits and nothing lies here."""
         return not self._awake and self._waiter is not None
 
+    @property
+    def empty(self) -> bool:
+        """True while nothing lies here."""
+        return not self._items
+
     async def take(self, delay_s: float | None) -> list[Input]:
         """Everything that lies here; waits for something at most `delay_s` seconds."""
         if not self._awake and (delay_s is None or delay_s > 0):
@@ -163,3 +171,19 @@ class Inbox:
         self._awake = False
         items, self._items = self._items, []
         return items
+
+
+def rounds(inputs: list[Input]) -> Iterator[list[Input]]:
+    """Cut what happened where a control message follows media: media leaves after the commit of what came before it,
+    and before anything that came later is decided."""
+    at = 0
+    for n, item in enumerate(inputs):
+        if n > at and is_media(inputs[n - 1]) and not is_media(item):
+            yield inputs[at:n]
+            at = n
+    yield inputs[at:]
+
+
+def is_media(item: Input) -> bool:
+    """Whether it is a message of the high-rate kind."""
+    return isinstance(item, Arrived) and item.message.type in MEDIA_TYPES

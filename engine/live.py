@@ -15,9 +15,10 @@ from ..core.errors import LinkError, TurnlogError
 from ..core.ports import Link, Provider
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
+from .callback import in_callback
 from .host_run import HostRun
 from .inbox import Ending, Failed, Signalled
-from .run import SessionRun, in_callback
+from .run import SessionRun
 
 __all__ = ["LiveSession"]
 

@@ -29,6 +29,10 @@ class Step(NamedTuple):
         """Whether nothing follows from it: what was received is recorded, and nobody acts on it."""
         return not (self.sends or self.media) and all(isinstance(staged.event, _RECORDS) for staged in self.staged)
 
+    def lets_media_pass(self) -> bool:
+        """Whether media may leave while this is being written: no message waits for the append that it could overtake."""
+        return not (self.sends or self.media) and not any(isinstance(staged.event, e.LinkReady) for staged in self.staged)
+
 
 class Behind:
     """Records of which nothing follows: they go with the next append, or alone when their tick is over.

@@ -22,11 +22,13 @@ from turnlog.core.core import SessionCore
 from turnlog.core.definition import SessionDefinition
 from turnlog.core.errors import Fenced, LinkError, StoreError, WrongExpectedSeq
 from turnlog.core.ports import Draft, Link, SessionRow
+from turnlog.engine.callback import in_callback
 from turnlog.engine.clock import Clock
 from turnlog.engine.effects import Effects
 from turnlog.engine.handler_run import HandlerRun
+from turnlog.engine.inbox import rounds
 from turnlog.engine.replay import replay
-from turnlog.engine.run import SessionRun, in_callback, rounds
+from turnlog.engine.run import SessionRun
 from turnlog.engine.session import RealtimeSession
 from turnlog.store.open import open_store
 from turnlog.transports.links.in_process import InProcessLink, host
@@ -673,7 +675,7 @@ async def test_draining_leaves_time_for_others(monkeypatch: pytest.MonkeyPatch) 
     async with living(desk, provider=provider) as alive:
         await alive.until(e.SessionEnding)
         await provider.until("response.create")
-        run = alive.session._run
+        run = alive.session._run.decider
         steps = 0
         step = run.step
 

@@ -1,0 +1,79 @@
+"""Intake: reads the lines of one session. Media goes on at once if nothing before it waits to be decided."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from ..core.errors import LinkClosed, ProtocolError, TurnlogError
+from ..core.ports import DirectLink, Link
+from ..transports.realtime.wire import MEDIA_TYPES, InvalidMessage, Message, parse
+from .clock import Clock
+from .inbox import Arrived, Down, Faulted, Inbox, Unreadable, Up
+from .line import Leg, Line
+from .media import MediaRouter
+
+__all__ = ["Intake"]
+
+
+class Intake:
+    """Fills the inbox from the lines, and hands media on."""
+
+    def __init__(self, inbox: Inbox, lines: dict[str, Line], media: MediaRouter, clock: Clock) -> None:
+        self._inbox = inbox
+        self._lines = lines
+        self._media = media
+        self._clock = clock
+        self.media_may_pass = False  # set while an append is under way of which no message to a peer waits
+
+    def attach(self, name: str, link: Link, leg: Leg, transport: str, peer: str) -> Coroutine[Any, Any, None]:
+        """Add a line; returns the coroutine that reads it to its end."""
+        line = Line(name, link, leg)
+        self._lines[name] = line
+        self._inbox.put(Up(line, transport, peer))
+        return self._read(line)
+
+    async def _read(self, line: Line) -> None:
+        link = line.link
+        direct = link if isinstance(link, DirectLink) else None
+        if direct:
+            direct.listen(lambda raw: self.offer(line, raw))
+        try:
+            while True:
+                try:
+                    raw = await link.receive()
+                except LinkClosed as closed:
+                    self._inbox.put(Down(line, closed.close_code, closed.reason))
+                    return
+                self.offer(line, raw)
+        finally:
+            if direct:
+                direct.listen(None)
+
+    def offer(self, line: Line, raw: bytes) -> None:
+        """Take a message: media goes on at once if nothing before it waits to be decided."""
+        at_ns = self._clock.now_ns()
+        try:
+            message = parse(raw)
+        except InvalidMessage as error:
+            self._inbox.put(Unreadable(line, raw, error, at_ns))
+            return
+        if message.type in MEDIA_TYPES and (self._inbox.idle or (self.media_may_pass and self._inbox.empty)):
+            was_due = self._media.due_ns()
+            self.hand_on(line, message, at_ns)
+            if was_due is None and (due := self._media.due_ns()) is not None:
+                asyncio.get_running_loop().call_later((due - at_ns) / 1e9, self._inbox.wake)
+        else:
+            self._inbox.put(Arrived(line, message, at_ns))
+
+    def hand_on(self, line: Line, message: Message, at_ns: int) -> None:
+        """Media to the other lines; what is wrong with it is a fact for the next round, and never the session's end."""
+        fault: TurnlogError | None = None
+        try:
+            self._media.receive(line, message, at_ns)
+        except TurnlogError as error:
+            fault = error
+        owed = line.leg.owed()
+        if owed and fault is None:
+            fault = ProtocolError("TL305", f"{message.type} was refused: the answer says why")
+        if fault is not None:
+            self._inbox.put(Faulted(line, fault, owed))
