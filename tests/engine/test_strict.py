@@ -235,7 +235,11 @@ def test_a_debugger_may_read_commands(monkeypatch: pytest.MonkeyPatch) -> None:
         pdb.Pdb(stdin=typed, stdout=answers, nosigint=True, readrc=False).set_trace()
         return 1
 
-    assert outcome(handler).result() == 1
+    tracer = sys.gettrace()
+    try:
+        assert outcome(handler).result() == 1
+    finally:
+        sys.settrace(tracer)  # pdb leaves none: what measures coverage is one
     assert "True" in answers.getvalue()
 
 
@@ -350,6 +354,91 @@ def _per_event_us(rounds: int) -> float:
     for _ in range(rounds):
         sys.audit("turnlog.test")
     return (perf_counter() - began) / rounds * 1e6
+
+
+class Elsewhere(socket.socket):
+    """A socket of another class."""
+
+
+def test_the_nets_as_the_interpreter_calls_them() -> None:
+    """Called by hand, where coverage can see them: what is refused, and what is let through."""
+    ours, theirs = Elsewhere(), socket.socket()
+    imported: dict[str, Any] = {"__name__": "importlib.something", "look": strict._profile, "frame": sys._getframe}
+    exec("def asked(called): look(frame(), 'c_call', called)", imported)
+    mine = sys._getframe()
+
+    async def handler() -> list[str]:
+        here, refused = sys._getframe(), []
+        nets: list[Callable[[], None]] = [
+            lambda: strict._profile(here, "c_call", time.time),
+            lambda: strict._profile(here, "c_call", os.urandom),
+            lambda: strict._profile(here, "c_call", ours.send),
+            lambda: strict._audit("open", ()),
+            lambda: strict._audit("builtins.input", ()),
+            lambda: strict._profile(here, "c_call", len),
+            lambda: strict._profile(here, "c_call", theirs.fileno),
+            lambda: strict._profile(here, "call", None),
+            lambda: strict._profile(here, "return", None),
+            lambda: strict._profile(mine, "c_call", time.time),
+            lambda: imported["asked"](time.time),
+            lambda: strict._audit("os.getpid", ()),
+        ]
+        for net in nets:
+            try:
+                net()
+            except HandlerError as error:
+                refused.append(error.message.partition(" at ")[0])
+        return refused
+
+    loop = HandlerLoop(0)
+    task = loop.start(handler())
+    strict._inside.add(threading.get_ident())
+    try:
+        loop.drain()
+    finally:
+        strict._inside.discard(threading.get_ident())
+    loop.close_all()
+    ours.close()
+    theirs.close()
+    assert task.result() == ["time.time()", "os.urandom()", "socket.send()", "open()", "input()"]
+
+
+def test_names_that_a_handler_used_are_told() -> None:
+    """Not those of the function that the library calls in the end; a handler's write is judged before a transport swallows it."""
+    refused: list[str] = []
+
+    async def handler() -> None:
+        def net(frame: Any, event: str, called: Any) -> None:
+            if event == "c_call" and called is os.urandom:
+                strict._profile(frame, event, called)
+            elif event == "call" and frame.f_code is asyncio.StreamWriter.write.__code__:
+                strict._profile(frame, event, called)
+
+        asks: list[Callable[[], object]] = [uuid.uuid4, lambda: asyncio.StreamWriter.write(None, b"")]  # type: ignore[arg-type]
+        for ask in asks:
+            sys.setprofile(net)
+            try:
+                ask()
+            except HandlerError as error:
+                refused.append(error.message.partition(" at ")[0])
+            finally:
+                sys.setprofile(None)
+
+    loop = HandlerLoop(0)
+    loop.start(handler())
+    loop.drain()
+    loop.close_all()
+    assert refused == ["uuid.uuid4()", "asyncio.streams.write()"]
+
+
+def test_what_the_library_does_by_itself_is_let_through() -> None:
+    """A call with nothing but the standard library below it, down to no frame at all."""
+    for call, event, called in ((asyncio.StreamWriter.write, "call", None), (uuid.UUID, "c_call", os.urandom)):
+        with pytest.raises((AttributeError, TypeError, ValueError)) as failed:
+            call(None, b"")  # type: ignore[arg-type]
+        frame = failed.tb.tb_next.tb_frame if failed.tb.tb_next else None
+        assert frame is not None
+        strict._profile(frame, event, called)
 
 
 def test_run_callbacks_is_the_border() -> None:

@@ -8,6 +8,7 @@ import random
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -159,8 +160,12 @@ def test_one_that_sits_in_a_debugger_is_left_alone() -> None:
         pdb.Pdb(stdin=Slow(), stdout=StringIO(), nosigint=True, readrc=False).set_trace()
         await asyncio.sleep(0)
 
-    with watched(handler) as (watch, task):
-        assert task.exception() is None and not watch.interrupted
+    tracer = sys.gettrace()
+    try:
+        with watched(handler) as (watch, task):
+            assert task.exception() is None and not watch.interrupted
+    finally:
+        sys.settrace(tracer)  # pdb leaves none: what measures coverage is one
 
 
 def test_teardown_is_watched() -> None:
@@ -200,6 +205,27 @@ def test_the_thread_lives_as_long_as_there_are_watches() -> None:
     assert alive()
     two.close()
     assert not alive()
+
+
+def test_the_last_watch_ends_a_thread_that_sleeps() -> None:
+    """It is woken to end."""
+    watch = Watch("sess_1", QUICK)
+    spin_until(lambda: watchdog._DOG.asleep)
+    watch.close()
+    assert not watchdog._DOG.asleep
+
+
+def test_one_that_strikes_between_two_callbacks() -> None:
+    """In the engine's own code, it ends the drain and goes no further; nothing is pending behind it."""
+    watch = Watch("sess_1", QUICK)
+
+    def run(ready: object, limit: int) -> None:
+        watch.interrupted = True
+        raise HandlerStuck
+
+    watch.run(run, deque(), 1)
+    spin_for(0.01)
+    watch.close()
 
 
 def test_a_thread_that_is_gone_is_started_anew() -> None:
@@ -270,7 +296,8 @@ def test_limits_are_positive_whole_numbers(limits: dict[str, int]) -> None:
 
 def strike(rounds: int, seed: int, switch_s: float) -> tuple[int, int]:
     """Interrupt drains at random moments, often just as they end; (struck in the drain, struck outside of it)."""
-    before = sys.getswitchinterval()
+    before, tracer = sys.getswitchinterval(), sys.gettrace()
+    sys.settrace(None)  # what measures coverage takes a lock in Python code, which this would strike as well
     sys.setswitchinterval(switch_s)
     draw = random.Random(seed)
     watch = Watch("sess_1", HandlerLimits(report_ms=None, stuck_ms=None))
@@ -312,6 +339,7 @@ def strike(rounds: int, seed: int, switch_s: float) -> tuple[int, int]:
             thread.join()
         watch.close()
         sys.setswitchinterval(before)
+        sys.settrace(tracer)
     return inside, outside
 
 
