@@ -33,6 +33,7 @@ from turnlog.core.errors import HandlerError
 from turnlog.engine import strict
 from turnlog.engine.handler_loop import HandlerLoop
 from turnlog.engine.strict import run_refusing, strictly
+from turnlog.engine.watchdog import HandlerLimits
 
 Handler = Callable[[], Awaitable[object]]
 
@@ -431,8 +432,29 @@ def test_names_that_a_handler_used_are_told() -> None:
     assert refused == ["uuid.uuid4()", "asyncio.streams.write()"]
 
 
-def test_what_the_library_does_by_itself_is_let_through() -> None:
-    """A call with nothing but the standard library below it, down to no frame at all."""
+def test_what_nobody_asked_for_is_let_through() -> None:
+    """A call that turnlog makes, and one below which there is nothing but the standard library, down to the loop."""
+    with pytest.raises(ValueError, match="report_ms") as own:
+        HandlerLimits(report_ms=0)
+    assert own.tb.tb_next is not None
+    strict._profile(own.tb.tb_next.tb_frame, "c_call", time.time)
+
+    async def handler() -> None:
+        asyncio.get_running_loop().call_soon(strict._audit, "open", ())
+
+    loop = HandlerLoop(0)
+    loop.start(handler())
+    strict._inside.add(threading.get_ident())
+    try:
+        loop.drain()
+    finally:
+        strict._inside.discard(threading.get_ident())
+    loop.close_all()
+    assert loop.unhandled == []
+
+
+def test_finished_frames_of_the_library_are_walked() -> None:
+    """As the interpreter hands them over: a transport's write, a library function that draws."""
     for call, event, called in ((asyncio.StreamWriter.write, "call", None), (uuid.UUID, "c_call", os.urandom)):
         with pytest.raises((AttributeError, TypeError, ValueError)) as failed:
             call(None, b"")  # type: ignore[arg-type]
