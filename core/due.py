@@ -93,7 +93,7 @@ def _pause_end_ns(state: State) -> int:
 
 def timeouts(state: State, now_ns: int) -> Iterator[Iterator[e.Event]]:
     """What has come to pass because time went by: a group of events for each fact. Each changes the state before the next."""
-    if state.life.phase is SessionState.ENDED:
+    if _at_rest(state):
         return
     for head in state.turns.heads():
         if head.status is None and head.committed_ns is not None and now_ns >= head.committed_ns + TRANSCRIPT_TIMEOUT_S * _S:
@@ -111,6 +111,13 @@ def timeouts(state: State, now_ns: int) -> Iterator[Iterator[e.Event]]:
         yield _settle_all(state, "failed", "caller_gone", now_ns)
         if state.life.ending is None and now_ns >= gone_ns + HANDLER_GRACE_S * _S:
             yield iter([e.SessionEnding(reason="caller_gone")])
+
+
+def _at_rest(state: State) -> bool:
+    """Whether the clock can bring nothing: no turn is on its way, nothing is owed or sounds, nobody has gone or asked."""
+    turns = state.turns
+    idle = not (turns.open or turns.asks or state.delivery.says or state.playout.until_ns)
+    return (idle and state.links.gone_ns is None) or state.life.phase is SessionState.ENDED
 
 
 def _dispatched(state: State) -> OpenSay | None:
@@ -200,7 +207,7 @@ def closing(state: State, now_ns: int) -> Iterator[e.Event]:
 
 def next_deadline(state: State) -> int | None:
     """When `timeouts` or `sends_due` next has something to say because of the clock (ns), or None."""
-    if state.life.phase is SessionState.ENDED:
+    if _at_rest(state):
         return None
     waiting = [head.committed_ns for head in state.turns.heads() if head.committed_ns is not None and head.status is None]
     due = [

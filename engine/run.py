@@ -3,12 +3,10 @@
 `run` is the loop. A step turns inputs into staged events and the messages they cause; they leave only after the append.
 """
 
-import os
 from collections.abc import Coroutine
 from typing import Any
 
 from ..core import events as e
-from ..core.chain import NONCE_SIZE
 from ..core.codec import encode
 from ..core.core import SessionCore, Staged
 from ..core.errors import LinkClosed
@@ -22,12 +20,14 @@ from .inbox import FirstAudio, Inbox, Input, rounds
 from .intake import Intake
 from .line import Leg, Line
 from .media import MediaRouter
+from .nonces import Nonces
 from .step import Behind, Step
 
 __all__ = ["SessionRun"]
 
 _RUNS_HANDLER = (*DELIVERED, e.SessionStarted)
 _WIRE = (e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted)
+_NONCES = Nonces()
 _RETRY_NS = 10_000_000  # how soon a deadline that has passed without effect is looked at again
 
 
@@ -77,10 +77,9 @@ class SessionRun:
         events = [*before, *step.staged]
         if not events:
             return
-        nonces = os.urandom(NONCE_SIZE * len(events))
         drafts = []
-        for n, staged in enumerate(events):
-            type_, version, data = encode(staged.event, nonces[n * NONCE_SIZE : (n + 1) * NONCE_SIZE])
+        for staged in events:
+            type_, version, data = encode(staged.event, _NONCES.next())
             drafts.append(Draft(type_, version, staged.at_ns, staged.cause, data))
         status = "ended" if self.core.ended else None
         self.head = await self.log.append(self.head, drafts, [*segments, *step.segments], status=status)

@@ -23,6 +23,15 @@ Outcome = Head | StoreError
 _BEGIN = "BEGIN IMMEDIATE"
 _HEAD = "SELECT head_seq, head_hash, epoch FROM sessions WHERE id = ?"
 _MOVE_HEAD = "UPDATE sessions SET head_seq = ?, head_hash = ? WHERE id = ? AND head_seq = ? AND epoch = ?"
+_MOVE_HEADS = [
+    (
+        size,
+        f"""UPDATE sessions SET head_seq = v.column1, head_hash = v.column2
+        FROM (VALUES {", ".join(["(?, ?, ?, ?, ?)"] * size)}) AS v
+        WHERE id = v.column3 AND head_seq = v.column4 AND epoch = v.column5""",
+    )
+    for size in (32, 8)
+]
 _SET_STATUS = """UPDATE sessions SET status = ?1, ended = CASE WHEN ?1 = 'ended' THEN COALESCE(?2,
     (SELECT at_ns FROM events WHERE sid = sessions.id AND seq = sessions.head_seq), created) END WHERE id = ?3"""
 _EVENT_PLACES = f"({', '.join('?' * (len(EVENT_COLUMNS) + 1))})"
@@ -85,22 +94,41 @@ def _write(raw: sqlite3.Connection, group: Sequence[Append]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     events: list[EventRow] = []
     segments: list[MediaRow] = []
-    execute = raw.execute
-    for append in group:
-        _, sid, epoch, seq, _ = append.head
-        after = append.after
-        if execute(_MOVE_HEAD, (after.seq, after.hash, sid, seq, epoch)).rowcount:
-            outcomes.append(after)
+    moved = _move_heads(raw, group)
+    for append, is_moved in zip(group, moved, strict=True):
+        if is_moved:
+            outcomes.append(append.after)
             events += append.events
             segments += append.segments
             if append.status is not None:
-                execute(_SET_STATUS, (append.status, append.at_ns, sid))
+                raw.execute(_SET_STATUS, (append.status, append.at_ns, append.head.sid))
         else:
             outcomes.append(_refusal(raw, append.head))
     _insert(raw, events)
     if segments:
         raw.executemany(ADD_MEDIA, segments)
     return outcomes
+
+
+def _move_heads(raw: sqlite3.Connection, group: Sequence[Append]) -> list[bool]:
+    """Move the heads that are as expected; which they were.
+
+    Strategy: many sessions a statement, for the same reason as rows. It says only how many heads moved: if that is not all,
+    what it did is undone and each is asked for alone.
+    """
+    moves = [(append.after.seq, append.after.hash, append.head.sid, append.head.seq, append.head.epoch) for append in group]
+    at = 0
+    for size, sql in _MOVE_HEADS:
+        while len(moves) - at >= size:
+            raw.execute("SAVEPOINT heads")
+            count = raw.execute(sql, list(chain.from_iterable(moves[at : at + size]))).rowcount
+            if count != size:
+                raw.execute("ROLLBACK TO heads")
+                raw.execute("RELEASE heads")
+                return [True] * at + [raw.execute(_MOVE_HEAD, move).rowcount == 1 for move in moves[at:]]
+            raw.execute("RELEASE heads")
+            at += size
+    return [True] * at + [raw.execute(_MOVE_HEAD, move).rowcount == 1 for move in moves[at:]]
 
 
 def _insert(raw: sqlite3.Connection, events: list[EventRow]) -> None:

@@ -803,10 +803,10 @@ async def test_in_callback_hands_on_errors() -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        await in_callback(broken)
+        await in_callback(broken, hop=True)
     functions: list[Callable[[], object]] = [broken, int]
     for function in functions:
-        task = asyncio.create_task(in_callback(function))
+        task = asyncio.create_task(in_callback(function, hop=True))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

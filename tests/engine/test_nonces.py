@@ -1,0 +1,28 @@
+"""Nonces: each is given out once."""
+
+import os
+
+from turnlog.core.chain import NONCE_SIZE
+from turnlog.engine.nonces import Nonces
+
+
+def test_no_nonce_is_given_twice() -> None:
+    """Over several bulks they are all different, and of the chain's size."""
+    nonces = Nonces()
+    given = [nonces.next() for _ in range(1000)]
+    assert len(set(given)) == 1000
+    assert {len(nonce) for nonce in given} == {NONCE_SIZE}
+
+
+def test_a_forked_process_has_nonces_of_its_own() -> None:
+    """What the parent would give out next the child does not."""
+    nonces = Nonces()
+    nonces.next()
+    reads, writes = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writes, nonces.next())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reads, NONCE_SIZE) != nonces.next()
+    os.close(reads)
+    os.close(writes)
