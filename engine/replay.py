@@ -44,15 +44,17 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
 
 
-def replay(events: Iterable[Recorded], handler: Handler, *, until: int | None = None) -> Replayed:
-    """Run `handler` on a recorded session.
+def replay(
+    events: Iterable[Recorded], handler: Handler, *, until: int | None = None, strict: bool | None = None
+) -> Replayed:
+    """Run `handler` on a recorded session. strict: whether clocks, randomness and blocking calls raise; None is as recorded.
 
     A log cut anywhere replays as far as it goes; the events of the wire may be left out (`scan(…, semantic=True)`). Raises
     Divergence TL101 at the first difference, StoreError TL407 for a log that does not decode or has no beginning, StoreError
     TL405 if the log needs a newer turnlog to replay, StoreError TL411 if an event was erased on which the handler depends,
     StoreError TL109 for a session that ran with replay=False.
     """
-    run = ReplayRun(handler, events)
+    run = ReplayRun(handler, events, strict=strict)
     try:
         return run.run(until)
     finally:
@@ -65,8 +67,11 @@ class ReplayRun:
     After `run` the handler stands where it stood then, until `close`. kept: what runs in its place, so that it can be looked at.
     """
 
-    def __init__(self, handler: Handler, events: Iterable[Recorded], kept: Kept | None = None) -> None:
+    def __init__(
+        self, handler: Handler, events: Iterable[Recorded], kept: Kept | None = None, *, strict: bool | None = None
+    ) -> None:
         self.handler = handler
+        self.strict = strict
         self.kept = kept
         self.log = list(events)
         self.state = State()
@@ -118,7 +123,9 @@ class ReplayRun:
         elif isinstance(event, e.SessionStarted):
             refuse_unreplayable(event)
             runs: Handler = self.kept or self.handler
-            self.live = HandlerRun(runs, event, recorded.at_ns, patches=self._patches(), limits=REPLAY_LIMITS)
+            self.live = HandlerRun(
+                runs, event, recorded.at_ns, patches=self._patches(), limits=REPLAY_LIMITS, strict=self.strict
+            )
             self.asked.extend(self.live.start(recorded.seq))
         elif self.live is not None:
             if isinstance(event, RECORDS_COMMAND):
