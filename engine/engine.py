@@ -28,6 +28,7 @@ from .effects import Effects
 from .handler_run import ENGINE_FLAGS, STRICT, HandlerRun
 from .host_run import HostRun
 from .live import LiveSession
+from .naming import function_name
 from .projections import Projection, Projections
 from .projections.declare import check
 from .providers import default_provider
@@ -181,7 +182,7 @@ def _started(declared: Declared, session: str, metadata: dict[str, Any], *, stri
         metadata=plain(metadata, "metadata"),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         code_version=code_version(handler),
-        handler=f"{handler.__module__}:{handler.__qualname__}",
+        handler=function_name(handler),
         engine_flags=ENGINE_FLAGS | (STRICT if strict and declared.replay else 0),
         replayable=declared.replay,
     )

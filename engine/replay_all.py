@@ -13,6 +13,7 @@ from ..core.errors import Divergence, StoreError, TurnlogError
 from ..core.ports import SessionRow
 from ..store.port import Store
 from .app import Handler, load_handler
+from .naming import function_name
 from .replay import Replayed, replay
 
 __all__ = ["SessionReplay", "handler_name", "recorded_start", "replay_all", "rows_since"]
@@ -73,7 +74,7 @@ def _replay_one(store: Store, row: SessionRow, handler: Handler | None) -> Sessi
 
 def handler_name(handler: Handler) -> str:
     """module:function, as the log names it."""
-    return f"{handler.__module__}:{handler.__qualname__}"
+    return function_name(handler)
 
 
 def recorded_start(store: Store, session: str) -> e.SessionStarted:

@@ -17,6 +17,7 @@ from ..core.errors import HandlerError, SessionEnded, StepError
 from ..core.folds.conversation import Line
 from ..core.turn import SessionTurn
 from .journal import ItemStream, Journal, SayHandle
+from .naming import function_name
 
 __all__ = ["RealtimeSession"]
 
@@ -207,7 +208,7 @@ class RealtimeSession:
 def _name(function: Callable[..., Any]) -> str:
     if not callable(function):
         raise HandlerError("TL105", f"step({function!r}): it cannot be called", "pass a function and its arguments")
-    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__name__)}"
+    return function_name(function)
 
 
 def _plain(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
