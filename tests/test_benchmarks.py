@@ -1,0 +1,33 @@
+"""The benchmarks run, and say for each goal what was measured. Never what: a time is no test."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(script: str, *options: str) -> str:
+    """What a benchmark prints."""
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_replay_is_measured_on_a_whole_log() -> None:
+    """The log is written, read in four ways, and compared with the goal."""
+    printed = run("bench_replay_read.py", "--quick")
+    assert "goal replay reads at >= 75% of by hand, by CPU: measured" in printed
+    assert all(name in printed for name in ("replayed", "by_hand", "bare_cursor", "semantic"))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ["turnlog", "turnlog-direct", "turnlog-alone", "floor"])
+def test_the_live_loop_runs_and_its_logs_verify(name: str) -> None:
+    """Paced sessions run through a contender; where there is a log it verifies and holds every message."""
+    printed = run("bench_live_loop.py", "--quick", "--sessions", "4", "--only", name)
+    assert "CPU us/event" in printed
+    assert ("found in logs that verify" in printed) == name.startswith("turnlog")
