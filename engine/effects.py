@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..core import events as e
-from ..core.commands import Call, Options
+from ..core.commands import Call, Options, Step, Stream, plain
 from ..core.core import Staged
 from .handler_run import words_of
 from .inbox import Attempted, CallDone, ToolDone
@@ -18,6 +18,10 @@ from .tools import Tool, run_stored, stored
 
 __all__ = ["Effects"]
 
+
+AHEAD = 100  # items of a stream that the handler has not taken: its function goes on when there are fewer
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
+_LONGEST_BACKOFF_S = 3600.0
 
 # Strategy: a tool may itself raise CancelledError (a task of its own was cancelled) or SystemExit; its caller must learn of it.
 _RAISED = (Exception, asyncio.CancelledError, SystemExit)
@@ -32,13 +36,15 @@ def _stopped() -> bool:
 class Effects:
     """Runs the tools, steps and streams of one session, each as a task of the session.
 
-    `spawn` is set by whoever drives the session, `work` by its run: the functions of the handler's steps and streams.
+    `spawn` is set by whoever drives the session, `work` and `taken` by its run: the functions of the handler's steps and
+    streams, and how many items of a stream it has taken.
     """
 
     def __init__(self, tools: dict[str, Tool], allowed: Callable[[], list[str]]) -> None:
         self._tools = tools
         self._allowed = allowed
         self.work: dict[int, Callable[..., Any]] = {}
+        self.taken: Callable[[int], int]
         self.spawn: Callable[[Coroutine[Any, Any, None]], None]
 
     def definitions(self) -> list[dict[str, Any]]:
@@ -86,25 +92,28 @@ class Effects:
                     return
                 name, words = type(error).__name__, words_of(error)
                 done(Attempted(e.AttemptFailed(index=index, attempt=number, type_name=name, message=words), staged.seq))
-                await asyncio.sleep(tries.backoff_s * 2 ** (number - 1))
+                doublings = min(number - 1, 64)  # more would not fit in a float, and all are longer than the longest
+                await asyncio.sleep(min(tries.backoff_s * 2**doublings, max(tries.backoff_s, _LONGEST_BACKOFF_S)))
             else:
                 done(CallDone(index, staged.seq, result, None))
                 return
 
     async def _tool(self, command: Call) -> bytes:
-        return await self._find(command.target, self._tools).invoke(command.args, command.kwargs)
+        return await self._find(command.target, self._tools).invoke(*_given(command))
 
     async def _step(self, requested: e.StepRequested) -> bytes:
         command = requested.command
         function = self.work[requested.index]
-        return await run_stored(function, command.args, command.kwargs, command.name)
+        return await run_stored(function, *_given(command), command.name)
 
     async def _stream(self, seq: int, requested: e.StreamRequested, done: Callable[[Any], None]) -> None:
         command, index = requested.command, requested.index
         n = 0
+        args, kwargs = _given(command)
         try:
-            async with aclosing(_items(self.work[index](*command.args, **command.kwargs))) as items:
+            async with aclosing(_items(self.work[index](*args, **kwargs))) as items:
                 async for item in items:
+                    await self._not_too_far_ahead(index, n)
                     n += 1
                     done(Attempted(e.StreamItem(index=index, n=n, item=stored(item, command.name)), seq))
         except _RAISED as error:
@@ -114,6 +123,18 @@ class Effects:
             done(Attempted(ended, seq))
         else:
             done(Attempted(e.StreamEnded(index=index), seq))
+
+    async def _not_too_far_ahead(self, index: int, n: int) -> None:
+        """Wait until the handler has taken most of the n items there are: one that has left its stream takes none.
+
+        Strategy: looked at again and again, for the handler's loop tells nobody what it does between two events.
+        """
+        pause_s = 0.0  # at first only a turn of the host's loop: a function that never waits must not hold up other sessions
+        while True:
+            await asyncio.sleep(pause_s)
+            if n - self.taken(index) < AHEAD:
+                return
+            pause_s = min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
 
     async def _answer(self, seq: int, requested: e.ToolRequested, done: Callable[[Any], None]) -> None:
         allowed = {name: tool for name, tool in self._tools.items() if name in self._allowed()}
@@ -133,11 +154,20 @@ class Effects:
         return tools[name]
 
 
+def _given(command: Call | Step | Stream) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments for one attempt: what a function does to them must not reach the next attempt, or the log's command."""
+    return plain(command.args, "args"), plain(command.kwargs, "kwargs")
+
+
 async def _items(made: Any) -> AsyncGenerator[Any, None]:
-    """The items of an asynchronous iterator; those of a plain one are asked for in a thread."""
+    """The items of an asynchronous iterator; those of a plain one are asked for in a thread. A generator is closed behind."""
     if hasattr(made, "__aiter__"):
-        async for item in made:
-            yield item
+        try:
+            async for item in made:
+                yield item
+        finally:
+            if isinstance(made, AsyncGenerator):
+                await made.aclose()
         return
     items, end = iter(made), object()
     while (item := await asyncio.to_thread(next, items, end)) is not end:

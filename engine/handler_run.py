@@ -131,7 +131,7 @@ class HandlerRun:
 
     def _finish(self, command: c.Command, site: c.Site | None = None) -> None:
         self.finished = not self.loop.closing
-        self.journal.issue(command, site or definition_site(self._handler))
+        self.journal.enter(command, site or definition_site(self._handler))
 
     def _drain(self, seq: int) -> list[Asked]:
         try:

@@ -54,12 +54,15 @@ class _HostJournal(Journal):
         self.put: Callable[[Asked], None]
         self._host = host
 
-    def issue(self, command: c.Command, site: c.Site | None = None) -> int:
-        """Take the next index, and hand the command on. Raises HandlerError TL104 in another thread or loop."""
+    def check_inside(self, call: str) -> None:
+        """Refuse a call from another thread or loop."""
         if asyncio._get_running_loop() is not self._host.loop:
             why = "a session is driven by one event loop, and this is another thread or loop"
             hint = "from a thread: asyncio.run_coroutine_threadsafe(…, loop), with the loop the handler runs on"
-            raise HandlerError("TL104", f"{type(command).__name__.lower()}(): {why}", hint)
+            raise HandlerError("TL104", f"{call}: {why}", hint)
+
+    def issue(self, command: c.Command, site: c.Site | None = None) -> int:
+        """Take the next index, and hand the command on. Raises HandlerError TL104 in another thread or loop."""
         index = super().issue(command, site)
         issued, self.issued = self.issued, []
         for one in issued:

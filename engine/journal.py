@@ -20,6 +20,7 @@ from ..core import events as e
 from ..core.errors import HandlerError, SessionEnded, StepError, VoiceLocked
 from ..core.folds.conversation import Conversation
 from ..core.turn import SessionTurn
+from .escapes import escape
 from .settling import SettlingLoop
 
 __all__ = ["Issued", "ItemStream", "Journal", "SayHandle", "SayOutcome"]
@@ -74,6 +75,7 @@ class ItemStream:
     def __init__(self, journal: "Journal") -> None:
         self._journal = journal
         self.items: deque[Any] = deque()
+        self.taken = 0
         self.end: BaseException | None = None  # StopAsyncIteration, StepError or SessionEnded
 
     def __aiter__(self) -> "ItemStream":
@@ -84,6 +86,7 @@ class ItemStream:
             if self.end is not None:
                 raise self.end
             await self._journal.wait()
+        self.taken += 1
         return self.items.popleft()
 
 
@@ -114,7 +117,22 @@ class Journal:
     # --- commands out ---
 
     def issue(self, command: c.Command, site: c.Site | None = None) -> int:
-        """Take the next index for a command. During teardown nothing is issued any more."""
+        """Take the next index for a command. During teardown nothing is issued any more.
+
+        Raises HandlerError TL104 outside of the handler, TL105 for what cannot be stored.
+        """
+        self.check_inside(f"{type(command).__name__.lower()}()")
+        return self.enter(command, site)
+
+    def check_inside(self, call: str) -> None:
+        """Refuse a call from a step, a thread or another session's handler: it would be in the log, and in no replay."""
+        running: object = asyncio._get_running_loop()
+        if running is not self.loop and not self.loop.closing:
+            why = "only the handler itself may drive its session: what another moment or thread asks for cannot be replayed"
+            raise escape(f"session.{call}", why, "let the step or tool return its result, and go on with it in the handler")
+
+    def enter(self, command: c.Command, site: c.Site | None = None) -> int:
+        """The same for whoever drives the handler, at any moment."""
         try:
             c.encode_command(command)
         except (TypeError, ValueError, OverflowError) as error:  # e.g. half of a surrogate pair, a subclass of str
@@ -154,6 +172,11 @@ class Journal:
         stream = self._streams[index] = ItemStream(self)
         return stream
 
+    def taken(self, index: int) -> int:
+        """How many items of an open stream the handler has taken."""
+        stream = self._streams.get(index)
+        return stream.taken if stream else 0
+
     async def turn(self, index: int) -> SessionTurn:
         """Take the next turn off the queue; it leaves the queue only when this task resumes."""
         turn: SessionTurn = await self._next(index, self.turns)
@@ -187,7 +210,8 @@ class Journal:
         self.conversation.apply(seq, at_ns, event)
         if isinstance(event, e.SayRequested):
             command = event.command
-            self.outbox.append({"type": "speech", "text": command.text, "metadata": command.metadata})
+            kept = c.plain(command.metadata, "metadata")  # a copy: the handler may change what it is given
+            self.outbox.append({"type": "speech", "text": command.text, "metadata": kept})
 
     def deliver(self, seq: int, event: e.Event) -> None:
         """Settle what an event settles. The caller drains the loop afterwards."""

@@ -11,7 +11,7 @@ import msgspec
 from ..core import events as e
 from ..core.commands import plain
 from ..core.definition import SessionDefinition
-from ..core.errors import LinkError, TurnlogError
+from ..core.errors import HandlerError, LinkError, TurnlogError
 from ..core.ports import Link, Provider
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
@@ -59,13 +59,17 @@ class LiveSession:
         """Ask the session to end; says that are queued are spoken first if `drain`. Ending twice does nothing."""
         if type(reason) is not str:
             raise TypeError(f"end({reason!r}): the reason must be a string")
+        plain(reason, "end() reason")
         self._run.inbox.put(Ending(e.SessionEnding(reason=reason, drain=drain)))
 
     def signal(self, name: str, data: Any = None, *, key: str = "") -> None:
         """Send the handler a signal (`await session.signal(name)`). One `key` is received once, however often it is sent.
 
-        Raises HandlerError TL105 for data that cannot be stored.
+        Raises HandlerError TL105 for data that cannot be stored, and a name or key that is no string.
         """
+        for part, given in (("name", name), ("key", key)):
+            if type(plain(given, f"signal() {part}")) is not str:
+                raise HandlerError("TL105", f"signal({part}={given!r}): it is no string", "pass a string")
         stored = msgspec.msgpack.encode(plain(data, f"signal({name!r})"))
         self._run.inbox.put(Signalled(e.SignalReceived(name=name, data=stored, key=key)))
 

@@ -42,6 +42,7 @@ class SessionRun:
         self.handler = handler
         self.effects = effects
         effects.work = handler.journal.work
+        effects.taken = handler.journal.taken
         self.inbox = Inbox()
         self.lines: dict[str, Line] = {}
         self.media = MediaRouter(core.state, self.lines, self._first_audio)

@@ -1,7 +1,7 @@
 """RealtimeSession: what a handler holds. Every call takes its command index at once and is settled only by an event."""
 
 import asyncio
-import math
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -40,9 +40,9 @@ class RealtimeSession:
         self._options = options or _Options()
         self.session_id = started.session
         self.definition: SessionDefinition = started.definition
-        self.metadata: dict[str, Any] = started.metadata
+        self.metadata: dict[str, Any] = c.plain(started.metadata, "metadata")  # the handler may change what it is given
         seed = started.seed or started.session
-        self.random = Random(f"{seed} random")  # the same numbers in every replay
+        self._random = Random(f"{seed} random")
         self._ids = Random(f"{seed} uuid")
         self._patched: dict[str, bool] = {}
 
@@ -51,9 +51,7 @@ class RealtimeSession:
 
         Raises the builtin TimeoutError, and SessionEnded when the caller has gone or the session ends.
         """
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"input(timeout={timeout!r}): a positive number of seconds, or None")
-        limit_s = None if timeout is None else float(timeout)
+        limit_s = _seconds(timeout, "input")
         return self._journal.lend(self._input(self._journal.issue(c.Input(timeout_s=limit_s)), limit_s))
 
     async def _input(self, index: int, limit_s: float | None) -> SessionTurn:
@@ -118,13 +116,15 @@ class RealtimeSession:
         timeout: seconds of one attempt. retries: further attempts after a failure, `backoff` seconds before the first of
         them, twice as long before each next. returns: the type that a result is converted to; StepError if it does not fit.
         """
-        if timeout is not None and not 0 < timeout < math.inf:
-            raise ValueError(f"options(timeout={timeout!r}): a positive number of seconds, or None")
-        if retries < 0 or not 0 <= backoff < math.inf:
-            raise ValueError(f"options(retries={retries!r}, backoff={backoff!r}): neither can be negative")
-        tries = c.Options(timeout_s=None if timeout is None else float(timeout), retries=retries, backoff_s=float(backoff))
+        limit_s = _seconds(timeout, "options")
+        if type(retries) is not int or not 0 <= retries < 2**63:
+            raise ValueError(f"options(retries={retries!r}): a number of attempts, 0 or more")
+        if type(backoff) not in (int, float) or not 0 <= backoff <= sys.float_info.max:
+            raise ValueError(f"options(backoff={backoff!r}): a number of seconds, 0 or more")
+        tries = c.Options(timeout_s=limit_s, retries=retries, backoff_s=float(backoff))
         changed = RealtimeSession(self._journal, self._started, _Options(tries, returns))
-        changed.random, changed._ids, changed._patched = self.random, self._ids, self._patched
+        changed._random, changed._ids, changed._patched = self._random, self._ids, self._patched
+        changed.metadata = self.metadata
         return changed
 
     def _completion(self, index: int) -> Coroutine[Any, Any, Any]:
@@ -144,6 +144,7 @@ class RealtimeSession:
 
         Raises SessionEnded when the caller has gone or the session ends.
         """
+        _text(name, "signal")
         return self._journal.lend(self._journal.signal(self._journal.issue(c.AwaitSignal(name=name)), name))
 
     def update(
@@ -154,10 +155,21 @@ class RealtimeSession:
         Raises VoiceLocked for another voice after the caller has heard one, StepError if the provider refuses.
         """
         self._refuse_after_end()
+        for given, what in ((instructions, "update(instructions)"), (voice, "update(voice)")):
+            if given is not None:
+                _text(given, what)
+        if tools is not None and (type(tools) not in (list, tuple) or any(type(name) is not str for name in tools)):
+            raise HandlerError("TL105", f"update(tools={tools!r}): it is no list of names", "pass a list of strings")
         tools = None if tools is None else list(tools)
         return self._journal.completion(self._journal.issue(c.Update(instructions=instructions, tools=tools, voice=voice)))
 
     # --- what would differ from run to run, made the same ---
+
+    @property
+    def random(self) -> Random:
+        """A source of random numbers, the same in every replay."""
+        self._journal.check_inside("random")
+        return self._random
 
     def now(self) -> datetime:
         """The time of the event that the handler is working on, in UTC."""
@@ -165,6 +177,7 @@ class RealtimeSession:
 
     def uuid(self) -> UUID:
         """A new UUID (version 4 in form), the same in every replay."""
+        self._journal.check_inside("uuid()")
         return UUID(int=self._ids.getrandbits(128), version=4)
 
     def patched(self, name: str) -> bool:
@@ -172,6 +185,8 @@ class RealtimeSession:
 
         So a handler can be changed while recorded sessions still replay: `if session.patched("greet-by-name"): …`.
         """
+        self._journal.check_inside("patched()")
+        _text(name, "patched")
         if name not in self._patched:
             patches = self._journal.patches
             # After the end, live too: no mark could be made any more, so a replay would not know of it.
@@ -203,6 +218,20 @@ class RealtimeSession:
     def _refuse_after_end(self) -> None:
         if self._journal.over:
             raise self._journal.over
+
+
+def _text(given: object, what: str) -> None:
+    if type(given) is not str:
+        raise HandlerError("TL105", f"{what}: {given!r} is no string", "pass a string")
+    c.plain(given, what)
+
+
+def _seconds(timeout: float | None, call: str) -> float | None:
+    if timeout is None:
+        return None
+    if type(timeout) not in (int, float) or not 0 < timeout <= sys.float_info.max:
+        raise ValueError(f"{call}(timeout={timeout!r}): a positive number of seconds, or None")
+    return float(timeout)
 
 
 def _name(function: Callable[..., Any]) -> str:

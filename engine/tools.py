@@ -71,10 +71,12 @@ async def run_stored(function: Callable[..., Any], args: list[Any], kwargs: dict
 
 
 def stored(result: object, name: str) -> bytes:
-    """A result as msgpack. Raises TypeError if it cannot be stored."""
+    """A result as msgpack. Raises TypeError if it cannot be stored, or would not come back from there."""
     try:
-        return msgspec.msgpack.encode(result)
-    except (TypeError, ValueError, OverflowError) as error:
+        encoded = msgspec.msgpack.encode(result)
+        msgspec.msgpack.decode(encoded)  # a struct as a key is written, and cannot be read
+        return encoded
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise TypeError(f"{name}: its result cannot be stored in the log: {error}") from None
 
 

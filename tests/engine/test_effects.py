@@ -1,9 +1,10 @@
 """Effects: tools started by what the log calls for; whatever they do, their caller learns how they ended."""
 
 import asyncio
+import itertools
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -13,8 +14,10 @@ from tests.engine.living import Living, living
 from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core.core import Staged
-from turnlog.engine.effects import Effects
+from turnlog.core.errors import StepError
+from turnlog.engine.effects import AHEAD, Effects
 from turnlog.engine.inbox import CallDone, ToolDone
+from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
 from turnlog.engine.tools import declare_tool
 
@@ -156,3 +159,109 @@ async def test_a_model_calls_a_tool_and_goes_on() -> None:
     outputs = [one["item"] for one in sent if one["type"] == "conversation.item.create"]
     assert outputs == [{"type": "function_call_output", "call_id": "call_a", "output": '"Hello Ann"'}]
     assert alive.of(e.ToolAnswered)[0].ok
+
+
+async def test_every_attempt_gets_the_arguments_that_are_in_the_log() -> None:
+    """What a failed attempt did to a list it was given, the next one does not see."""
+    given: list[list[str]] = []
+
+    def greedy(guests: list[str]) -> None:
+        given.append(list(guests))
+        guests.append("nobody")
+        if len(given) < 3:
+            raise OSError("again")
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.options(retries=2, backoff=0).step(greedy, ["ann"])
+
+    async with living(desk) as alive:
+        await alive.ended()
+    assert given == [["ann"]] * 3
+    assert alive.of(e.StepRequested)[0].command.args == [["ann"]]
+
+
+async def test_any_number_of_attempts_can_be_made() -> None:
+    """The pause doubles, yet never grows beyond what a clock can wait: 1,100 attempts without a pause are made."""
+    tries = itertools.count(1)
+
+    async def stubborn() -> int:
+        if (n := next(tries)) < 1_100:
+            raise OSError
+        return n
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.options(retries=2_000, backoff=0).step(stubborn)
+
+    async with living(desk) as alive:
+        assert (await alive.ended()).reason == "completed"
+    assert alive.of(e.CallCompleted)[0].result == msgspec.msgpack.encode(1_100)
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A key that msgpack writes as a map, and nothing reads as a key."""
+
+    number: int
+
+
+async def test_a_result_that_would_not_come_back_fails_the_step() -> None:
+    """It is a StepError, as one that cannot be stored: the session does not stop at reading it."""
+    caught: list[StepError] = []
+
+    async def desk(session: RealtimeSession) -> None:
+        try:
+            await session.step(lambda: {Key(1): "a"})
+        except StepError as error:
+            caught.append(error)
+
+    async with living(desk) as alive:
+        assert (await alive.ended()).reason == "completed"
+    assert caught[0].type_name == "TypeError" and "cannot be stored" in caught[0].detail
+
+
+closed: list[str] = []
+
+
+async def for_ever() -> AsyncGenerator[int, None]:
+    """An asynchronous generator that never waits and never ends."""
+    try:
+        for number in itertools.count():
+            yield number
+    finally:
+        closed.append("for_ever")
+
+
+@pytest.mark.parametrize("endless", [for_ever, itertools.count])
+async def test_a_stream_that_is_left_stops_asking(endless: Callable[..., Any]) -> None:
+    """A function that yields for ever is asked for AHEAD items more than the handler took, and closed with the session."""
+    closed.clear()
+
+    async def desk(session: RealtimeSession) -> None:
+        async for number in session.stream(endless):
+            if number == 2:
+                break
+        await session.signal("enough")
+
+    async with living(desk) as alive:
+        await alive.until(e.StreamItem, AHEAD + 3)
+        await asyncio.sleep(0.1)  # time in which it could go on
+        alive.session.signal("enough")
+        await alive.ended()
+        assert replay(list(alive.store.scan(alive.session.id)), desk).complete
+    assert len(alive.of(e.StreamItem)) == AHEAD + 3
+    assert closed == (["for_ever"] if endless is for_ever else [])
+
+
+async def test_a_stream_goes_on_when_its_handler_does() -> None:
+    """More items than AHEAD come whole and in order to a handler that takes them late."""
+    got: list[int] = []
+
+    async def desk(session: RealtimeSession) -> None:
+        items = session.stream(range, 3 * AHEAD)
+        await session.signal("go on")
+        got.extend([item async for item in items])
+
+    async with living(desk) as alive:
+        await alive.until(e.StreamItem, AHEAD)
+        alive.session.signal("go on")
+        await alive.ended()
+    assert got == list(range(3 * AHEAD))

@@ -152,10 +152,13 @@ async def test_returns_converts_the_result() -> None:
 
 
 async def test_options_that_cannot_be_are_refused() -> None:
-    """Negative retries, a timeout that is no positive number."""
+    """Negative retries, a timeout that is no positive number, whatever the log could not read back."""
+    wrongs: list[dict[str, Any]] = [{"timeout": 0}, {"timeout": float("inf")}, {"timeout": 10**400}, {"timeout": "3"}]
+    wrongs += [{"retries": -1}, {"retries": 1.5}, {"retries": 2.0}, {"retries": True}, {"retries": 2**70}]
+    wrongs += [{"backoff": -0.1}, {"backoff": float("nan")}, {"backoff": "1"}]
 
     async def desk(session: RealtimeSession) -> None:
-        for wrong in ({"timeout": 0}, {"timeout": float("inf")}, {"retries": -1}, {"backoff": -0.1}):
+        for wrong in wrongs:
             with pytest.raises(ValueError, match="options"):
                 session.options(**wrong)
         with pytest.raises(HandlerError, match="cannot be called"):
@@ -363,3 +366,74 @@ async def test_conversation_and_outbox_are_what_the_log_says() -> None:
         [{"type": "speech", "text": "You said hello", "metadata": {"n": 1}}],
     )
     assert all(one == seen[0] for one in seen)
+
+
+async def test_what_a_handler_is_given_is_its_own() -> None:
+    """Changing metadata or an entry of the outbox changes nothing of the session: neither its state nor its log."""
+    changed: list[Any] = []
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.say("Hi", metadata={"desk": [1]})
+        session.outbox[0]["metadata"]["desk"].append(2)
+        session.metadata["room"].append(13)
+        assert session.options(retries=1).metadata is session.metadata
+        changed.append((session.outbox[0]["metadata"], session.metadata))
+
+    async with living(desk, metadata={"room": [12]}) as alive:
+        await alive.ended()
+        assert alive.session._started.metadata == {"room": [12]}
+        replays(alive, desk)
+    assert changed[:1] == [({"desk": [1, 2]}, {"room": [12, 13]})]
+    assert changed[0] == changed[-1]
+
+
+@pytest.mark.parametrize("use", ["say", "patched", "uuid", "random"])
+async def test_only_the_handler_drives_its_session(use: str) -> None:
+    """A step that uses the session of its handler is refused with TL104 by name, for no replay would run it."""
+    caught: list[str] = []
+
+    async def desk(session: RealtimeSession) -> None:
+        async def outside() -> None:
+            match use:
+                case "say":
+                    await session.say("From outside")
+                case "patched":
+                    session.patched("new")
+                case "uuid":
+                    session.uuid()
+                case _:
+                    session.random.random()
+
+        try:
+            await session.step(outside)
+        except StepError as error:
+            caught.append(error.detail)
+        await session.say(f"Bye {session.random.random()} {session.uuid()}")
+
+    async with living(desk) as alive:
+        await alive.ended()
+        replays(alive, desk)
+    assert "TL104 session." + use in caught[0] and "test_journal.py:" in caught[0]
+    assert len(alive.of(e.SayRequested)) == 1
+
+
+async def test_one_session_is_not_driven_by_another_sessions_handler() -> None:
+    """A handler that calls into a session that is not its own is refused with TL104, and that session's log knows nothing."""
+    sessions: list[RealtimeSession] = []
+    refused: list[HandlerError] = []
+
+    async def desk(session: RealtimeSession) -> None:
+        sessions.append(session)
+        if len(sessions) == 1:
+            await session.signal("go on")
+        else:
+            with pytest.raises(HandlerError, match="TL104") as raised:
+                await sessions[0].say("From next door")
+            refused.append(raised.value)
+
+    async with living(desk) as alive:
+        other = await alive.engine.start("hotel.desk")
+        await asyncio.wait_for(other.ended(), 10)
+        alive.session.signal("go on")
+        await alive.ended()
+    assert refused and not alive.of(e.SayRequested)

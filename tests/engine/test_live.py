@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
 from tests.engine.living import PATIENCE_S, Caller, Ledger, Speaker, living
 from turnlog.core import events as e
-from turnlog.core.errors import TurnlogError
+from turnlog.core.errors import HandlerError, TurnlogError
 from turnlog.engine.session import RealtimeSession
 from turnlog.transports.links.in_process import InProcessLink
 
@@ -251,3 +252,16 @@ async def test_ended_may_be_awaited_by_many() -> None:
         alive.session.end("done")
         async with asyncio.timeout(PATIENCE_S):
             assert (await second).reason == "done"
+
+
+@pytest.mark.parametrize("wrong", [{"name": 5}, {"name": "\ud800"}, {"data": {1}}, {"key": 5}, {"key": "\ud800"}])
+async def test_a_signal_that_cannot_be_stored_is_refused(wrong: dict[str, Any]) -> None:
+    """TL105 to whoever sends it; the session does not see it and goes on."""
+    async with living(wait) as alive:
+        with pytest.raises(HandlerError, match="TL105"):
+            alive.session.signal(**{"name": "x", **wrong})
+        with pytest.raises(HandlerError, match="TL105"):
+            alive.session.end("\ud800")
+        alive.session.end()
+        assert (await alive.ended()).reason == "ended"
+        assert not alive.of(e.SignalReceived)

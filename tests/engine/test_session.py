@@ -190,6 +190,14 @@ async def test_a_tool_that_raises_fails_the_call() -> None:
         (lambda session: session.call(print), "called by its name"),
         (lambda session: session.end(4), "no string"),
         (lambda session: session.end("\ud800"), "surrogate"),
+        (lambda session: session.signal(5), "signal: 5 is no string"),
+        (lambda session: session.signal("\ud800"), "surrogate"),
+        (lambda session: session.patched(5), "patched: 5 is no string"),
+        (lambda session: session.patched("\ud800"), "surrogate"),
+        (lambda session: session.update(instructions=5), "update(instructions): 5 is no string"),
+        (lambda session: session.update(voice=3), "update(voice): 3 is no string"),
+        (lambda session: session.update(tools="find"), "no list of names"),
+        (lambda session: session.update(tools=[1]), "no list of names"),
     ],
 )
 async def test_what_cannot_be_stored_is_refused_at_the_call(ask: Callable[[RealtimeSession], Any], named: str) -> None:
@@ -210,8 +218,8 @@ async def test_what_cannot_be_stored_is_refused_at_the_call(ask: Callable[[Realt
     assert [say.index for say in alive.of(e.SayRequested)] == [1]
 
 
-@pytest.mark.parametrize("limit_s", [0, -1.0, float("nan")])
-async def test_input_needs_a_positive_timeout(limit_s: float) -> None:
+@pytest.mark.parametrize("limit_s", [0, -1.0, float("nan"), float("inf"), 10**400, "3", True])
+async def test_input_needs_a_positive_timeout(limit_s: Any) -> None:
     """A timeout that is no positive number is a ValueError at the call."""
     raised: list[ValueError] = []
 
