@@ -123,7 +123,7 @@ def test_a_service_that_is_not_there_ends_the_session_in_order(turnlog_in: Comma
 def test_a_full_disk_is_one_error(turnlog_in: Command) -> None:
     """A log that cannot grow any more stops the demo with TL406; what was shown before is in it."""
     line = "breakfast? " * 300 + "\n"
-    done = turnlog_in.limited(1000).run("demo", "--text", typed=line * 100)
+    done = turnlog_in.limited(2500).run("demo", "--text", typed=line * 200)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 2)
     assert done.stderr.startswith("error TL406: ") and 'typed: "breakfast? ' in done.stdout
     kept = turnlog_in.run("show", "last", "--db", "out/demo.db")
