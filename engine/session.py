@@ -28,7 +28,7 @@ class _Options(NamedTuple):
     """How calls and steps are tried, and what their results are converted to."""
 
     tries: c.Options | None = None
-    returns: type | None = None
+    returns: Any = None
 
 
 class RealtimeSession:
@@ -109,7 +109,7 @@ class RealtimeSession:
         return self._journal.stream(index)
 
     def options(
-        self, *, timeout: float | None = None, retries: int = 0, backoff: float = 0.5, returns: type | None = None
+        self, *, timeout: float | None = None, retries: int = 0, backoff: float = 0.5, returns: Any = None
     ) -> "RealtimeSession":
         """This session with other settings for `call` and `step`.
 
@@ -133,11 +133,12 @@ class RealtimeSession:
             return completion
         return self._journal.lend(self._converted(completion, self._options.returns))
 
-    async def _converted(self, completion: Coroutine[Any, Any, Any], returns: type) -> Any:
+    async def _converted(self, completion: Coroutine[Any, Any, Any], returns: Any) -> Any:
         try:
             return msgspec.convert(await completion, returns)
         except msgspec.ValidationError as error:
-            raise StepError("ValidationError", f"the result is no {returns.__name__}: {error}") from None
+            name = getattr(returns, "__name__", returns)  # int | None has none
+            raise StepError("ValidationError", f"the result is no {name}: {error}") from None
 
     def signal(self, name: str) -> Coroutine[Any, Any, Any]:
         """Wait for the next signal of this name (`engine.signal(session, name, data)`) and return its data.

@@ -144,6 +144,10 @@ async def test_returns_converts_the_result() -> None:
         got.append(await typed.step(fetch, "bo"))
         with pytest.raises(StepError, match="Guest"):
             await typed.step(compute, 1)
+        either = session.options(returns=int | None)
+        assert await either.step(str.find, "abc", "b") == 1
+        with pytest.raises(StepError, match=r"int \| None"):
+            await either.step(str.upper, "abc")
 
     async with living(desk) as alive:
         await alive.ended()

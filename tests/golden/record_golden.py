@@ -22,7 +22,8 @@ from turnlog.transports.realtime.audio import read_wav
 __all__ = ["load_handlers", "main"]
 
 VOICE = Path(__file__).parents[2] / "examples" / "audio" / "4-goodbye.wav"
-TYPED = {"typed": ["double", "tent"], "failing": ["?!"]}
+TYPED = {"typed": ["double", "tent"], "failing": ["?!"], "journal": ["two nights please"]}
+SIGNALS = {"journal": ("go", {"number": 12})}
 
 
 def load_handlers(folder: Path) -> ModuleType:
@@ -73,6 +74,8 @@ async def _record(folder: Path) -> None:
             session: LiveSession = await engine.start(declared.target)
             mine, theirs = pair()
             await engine.attach(session.id, theirs)
+            if name in SIGNALS:
+                session.signal(*SIGNALS[name])
             talking = asyncio.create_task(_type(mine, TYPED[name]) if name in TYPED else _speak(mine, folder))
             ended = await asyncio.wait_for(session.ended(), 60)
             await talking

@@ -18,6 +18,29 @@ LOGS = sorted(HERE.rglob("*.turnlog"))
 each_log = pytest.mark.parametrize("path", LOGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
+# The types by which a log of any version tells what a handler asked for and what came of it.
+JOURNAL = {
+    "AttemptFailed",
+    "CallCompleted",
+    "CallRequested",
+    "CommandAbandoned",
+    "EndRequested",
+    "HandlerReturned",
+    "InputRequested",
+    "PatchMarked",
+    "SayRequested",
+    "SignalAwaited",
+    "SignalReceived",
+    "StepRequested",
+    "StreamEnded",
+    "StreamItem",
+    "StreamRequested",
+    "TimerFired",
+    "UpdateApplied",
+    "UpdateRequested",
+}
+
+
 def handlers(folder: Path) -> ModuleType:
     """The module that recorded a folder's logs."""
     if "golden_recorder" not in sys.modules:
@@ -32,7 +55,12 @@ def handlers(folder: Path) -> ModuleType:
 def test_the_golden_logs_are_there() -> None:
     """Each kind of session of each version has its log."""
     found = {(path.parent.name, path.stem) for path in LOGS}
-    assert found >= {("v0_1", name) for name in ("typed", "spoken", "failing")}
+    assert found >= {("v0_1", name) for name in ("typed", "spoken", "failing", "journal")}
+
+
+def test_a_golden_log_holds_the_whole_journal() -> None:
+    """Every kind of command and completion is in a log of this version, so that none of them can change unseen."""
+    assert {one.type for one in open_archive(HERE / "v0_1" / "journal.turnlog").scan()} >= JOURNAL
 
 
 @each_log
