@@ -6,10 +6,8 @@ say ends as the equal one did, else it counts as played after the time its words
 the record's clock passes them. An unchanged handler asks for what it asked for.
 """
 
-import heapq
 from collections import deque
 from collections.abc import Iterable
-from itertools import count
 from typing import Literal
 
 import msgspec
@@ -20,13 +18,14 @@ from ..core.codec import decode
 from ..core.errors import StoreError
 from ..core.events import WIRE_TYPES
 from ..core.ports import Recorded
-from .answers import Answers, Decoded, Recollection, readdress, say_words_ms
+from .answers import Answers, Decoded, Recollection, readdress
 from .app import Handler
 from .divergence import RECORDS_COMMAND, brief, command_of
 from .handler_run import DELIVERED, Asked, HandlerRun
 from .replay import REPLAY_LIMITS, refuse_missing, refuse_unreplayable
 from .side_by_side import Issue, WhatIf, issued_until, side_by_side
 from .standing import own_frames
+from .to_come import Agenda, Mouth
 
 __all__ = ["Unanswered", "what_if"]
 
@@ -79,11 +78,10 @@ class _Run:
         self.asked: deque[Asked] = deque()
         self.asked_ns = log[0].at_ns
         self.bound: dict[int, int] = {}  # recorded index -> the index here, where the answer comes at its place in the record
-        self.agenda: list[tuple[int, int, e.Event]] = []  # answers that come at a time of their own: a heap
-        self.numbers = count()
-        self.speaking: dict[str, int] = {}  # open says -> when they end, if that is known
+        self.agenda = Agenda()  # answers that come at a time of their own
+        self.mouth = Mouth()
+        self.fired = 0  # timers that the record does not fire
         self.ending: Literal["", "record", "handler"] = ""  # whose end it is
-        self.gone = False  # the callers: nobody hears any more
         self.now: list[Issue] = []
 
     def run(self) -> WhatIf:
@@ -124,10 +122,11 @@ class _Run:
         known = self.answers.claim(command)
         match command:
             case c.Say():
-                self.speaking[f"say_{index}"] = 0
-                self._expect(known, index, at_ns)
                 if known is None:
-                    self._speak(f"say_{index}", command.text, at_ns)
+                    self.agenda.plan(*self.mouth.speak(f"say_{index}", command.text, at_ns))
+                else:
+                    self.mouth.ask(f"say_{index}")
+                    self._expect(known, index, at_ns)
                 self._deliver(at_ns, e.SayRequested(index=index, say=f"say_{index}", command=command, site=site))
             case c.Call() | c.Step() | c.Stream():
                 if known is None:
@@ -135,7 +134,7 @@ class _Run:
                 self._expect(known, index, at_ns)
             case c.Update():
                 if known is None:
-                    self._plan(at_ns, e.UpdateApplied(index=index))
+                    self.agenda.plan(at_ns, e.UpdateApplied(index=index))
                 self._expect(known, index, at_ns)
             case c.End() | c.Return() | c.Fail():
                 if isinstance(command, c.End):
@@ -152,7 +151,7 @@ class _Run:
             drain = command.drain if isinstance(command, c.End) else isinstance(command, c.Return)
             self._deliver(at_ns, e.SessionEnding(reason=reason, drain=drain))
             if not drain:
-                for say in list(self.speaking):
+                for say in self.mouth.open:
                     self._settle(at_ns, e.SaySettled(say=say, status="cancelled", code=reason))
 
     # --- answers ---
@@ -169,26 +168,11 @@ class _Run:
             self.bound[known.number] = index
         for answer in known.answers:
             if not in_place or answer.seq <= self.here.seq:
-                self._plan(at_ns + (0 if in_place else answer.at_ns - known.at_ns), readdress(answer.event, index))
-
-    def _plan(self, at_ns: int, event: e.Event) -> None:
-        heapq.heappush(self.agenda, (at_ns, next(self.numbers), event))
-
-    def _speak(self, say: str, text: str, at_ns: int) -> None:
-        """A say that the record does not know: one mouth, so it begins when those before it have ended."""
-        if self.gone:
-            self._plan(at_ns, e.SaySettled(say=say, status="failed", code="caller_gone"))
-            return
-        length_ms = say_words_ms(text)
-        end_ns = max(at_ns, *self.speaking.values()) + length_ms * 1_000_000
-        self.speaking[say] = end_ns
-        played = e.SaySettled(
-            say=say, status="played", generated_ms=length_ms, heard_ms=length_ms, source="clock", heard_text=text
-        )
-        self._plan(end_ns, played)
+                after_ns = 0 if in_place else answer.at_ns - known.at_ns
+                self.agenda.plan(at_ns + after_ns, readdress(answer.event, index))
 
     def _settle(self, at_ns: int, event: e.SaySettled) -> None:
-        if self.speaking.pop(event.say, None) is not None:
+        if self.mouth.settle(event.say):
             self._deliver(at_ns, event)
 
     def _not_recorded(self, asked: Asked, at_ns: int) -> None:
@@ -197,7 +181,7 @@ class _Run:
         if self.unanswered == "stop":
             raise _Stopped(f"{why}, asked for at {site.file.rpartition('/')[2]}:{site.line}")
         failed = e.StreamEnded if isinstance(command, c.Stream) else e.CallFailed
-        self._plan(at_ns, failed(index=index, type_name="NotRecorded", message=why))
+        self.agenda.plan(at_ns, failed(index=index, type_name="NotRecorded", message=why))
 
     # --- the record ---
 
@@ -229,16 +213,17 @@ class _Run:
         if timer and self.fires.get(timer, 0) > self.here.seq:
             timer = None  # the record fires it
         timer_ns = max(timer[1], self.asked_ns) if timer else None
-        answer_ns = self.agenda[0][0] if self.agenda else None
+        answer_ns = self.agenda.due_ns
         if answer_ns is not None and answer_ns <= until_ns and (timer_ns is None or answer_ns <= timer_ns):
-            _, _, event = heapq.heappop(self.agenda)
+            _, event = self.agenda.take()
             if isinstance(event, e.SaySettled):
                 self._settle(answer_ns, event)
             else:
                 self.ending = "record" if isinstance(event, e.SessionEnding) else self.ending
                 self._deliver(answer_ns, event)
         elif timer and timer_ns is not None and timer_ns <= until_ns:
-            if next(self.numbers) > _MOST:
+            self.fired += 1
+            if self.fired > _MOST:
                 raise _Stopped(f"the handler's timers never end: {self._place()}")
             self._deliver(timer_ns, e.TimerFired(timer=timer[0], deadline_ns=timer[1]))
         else:
@@ -269,9 +254,9 @@ class _Run:
                 if index := self.bound.get(recorded):
                     self._deliver(at_ns, readdress(event, index))
             case e.CallersGone():
-                self.gone = True
+                self.mouth.gone = True
                 self._deliver(at_ns, event)
-                for say in [say for say, end_ns in self.speaking.items() if end_ns]:
+                for say in self.mouth.spoken_here:
                     self._settle(at_ns, e.SaySettled(say=say, status="failed", code="caller_gone"))
             case _:
                 self._deliver(at_ns, event)
@@ -281,7 +266,7 @@ class _Run:
         return next((one.number for one in self.answers.by_index.values() if any(a.event is event for a in one.answers)), 0)
 
     def _close_if_done(self) -> None:
-        if self.ending == "handler" and not self.speaking and not self.asked:
+        if self.ending == "handler" and not self.mouth.open and not self.asked:
             self._deliver(self.asked_ns, e.SessionEnded(reason="completed"))
             raise _Stopped("")
 
