@@ -17,7 +17,7 @@ callback, never from inside a host task: Python 3.14 forbids a thread to enter a
 import asyncio
 import gc
 import sys
-from asyncio import _get_running_loop, _set_running_loop
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
@@ -25,6 +25,7 @@ from contextvars import Context
 from typing import Any, TypeVarTuple
 
 from .await_stack import await_stack, describe
+from .entered import Entered
 from .escapes import RefusingLoop, escape, guard_threads, refuse_memory_order, run_callbacks
 from .roster import AsyncGens, HandlerTask, Roster
 from .virtual_clock import HandlerTimer, VirtualClock
@@ -37,22 +38,6 @@ _CLOSING_STEPS = 1000  # callbacks run after each of those requests, so that one
 _Ts = TypeVarTuple("_Ts")
 _ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 _Run = Callable[[deque[asyncio.Handle], int], None]
-
-
-class _Entered:
-    """Makes the loop the running one of this thread, and puts the former one back."""
-
-    __slots__ = ("_loop", "_outer")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
-    def __enter__(self) -> None:
-        self._outer = _get_running_loop()
-        _set_running_loop(self._loop)
-
-    def __exit__(self, *_: object) -> None:
-        _set_running_loop(self._outer)
 
 
 class HandlerLoop(RefusingLoop):
@@ -77,7 +62,7 @@ class HandlerLoop(RefusingLoop):
 
     def start(self, coro: Any) -> asyncio.Task[Any]:
         """Make the handler's main task, in a context that inherits nothing from the host's. The caller drains."""
-        with _Entered(self):
+        with Entered(self):
             return self.create_task(coro, context=Context())
 
     def advance(self, at_ns: int) -> None:
@@ -93,7 +78,7 @@ class HandlerLoop(RefusingLoop):
         """Complete a future of this loop from an event. False, and nothing done, if it was done or cancelled before."""
         if self._closed or future.done():
             return False
-        with _Entered(self):
+        with Entered(self):
             if error is None:
                 future.set_result(result)
             else:
@@ -129,7 +114,7 @@ class HandlerLoop(RefusingLoop):
         gc.disable()
         sys.set_asyncgen_hooks(self._agens.begun, self._dropped)
         try:
-            with _Entered(self):
+            with Entered(self):
                 self._run_callbacks(self._ready, limit)
         finally:
             sys.set_asyncgen_hooks(*hooks)
@@ -183,7 +168,7 @@ class HandlerLoop(RefusingLoop):
         self._closed = True
 
     def _request(self, ask: Callable[..., object], *args: Any) -> None:
-        with _Entered(self):
+        with Entered(self):
             self.call_soon(ask, *args, context=Context())
         with suppress(SystemExit):  # asyncio lets it through beside the task that it ends
             self._run(_CLOSING_STEPS)
