@@ -32,8 +32,8 @@ _MOVE_HEADS = [
     )
     for size in (32, 8)
 ]
-_SET_STATUS = """UPDATE sessions SET status = ?1, ended = CASE WHEN ?1 = 'ended' THEN COALESCE(?2,
-    (SELECT at_ns FROM events WHERE sid = sessions.id AND seq = sessions.head_seq), created) END WHERE id = ?3"""
+_SET_STATUS = """UPDATE sessions SET status = :status, ended = CASE WHEN :status = 'ended' THEN COALESCE(:at_ns,
+    (SELECT at_ns FROM events WHERE sid = sessions.id AND seq = sessions.head_seq), created) END WHERE id = :sid"""
 _EVENT_PLACES = f"({', '.join('?' * (len(EVENT_COLUMNS) + 1))})"
 ADD_EVENT = f"INSERT INTO events (sid, {', '.join(EVENT_COLUMNS)}) VALUES {_EVENT_PLACES}"
 _ADD_EVENTS = [(rows, ADD_EVENT + f", {_EVENT_PLACES}" * (rows - 1)) for rows in (64, 16, 4)]
@@ -101,7 +101,7 @@ def _write(raw: sqlite3.Connection, group: Sequence[Append]) -> list[Outcome]:
             events += append.events
             segments += append.segments
             if append.status is not None:
-                raw.execute(_SET_STATUS, (append.status, append.at_ns, append.head.sid))
+                raw.execute(_SET_STATUS, {"status": append.status, "at_ns": append.at_ns, "sid": append.head.sid})
         else:
             outcomes.append(_refusal(raw, append.head))
     _insert(raw, events)

@@ -12,8 +12,8 @@ _TABLE = """CREATE TABLE session_index (
     started_ns INTEGER NOT NULL, ended_ns INTEGER, duration_ms INTEGER, turns INTEGER NOT NULL, says INTEGER NOT NULL,
     says_heard INTEGER NOT NULL, calls INTEGER NOT NULL, outcome TEXT NOT NULL, code TEXT NOT NULL)"""
 _ENTER = "INSERT INTO session_index VALUES (?, ?, ?, ?, 0, ?, NULL, NULL, 0, 0, 0, 0, '', '')"
-_END = """UPDATE session_index SET ended_ns = ?1, duration_ms = (?1 - started_ns) / 1000000, outcome = ?2, code = ?3
-    WHERE session = ?4"""
+_END = """UPDATE session_index SET ended_ns = :at_ns, duration_ms = (:at_ns - started_ns) / 1000000, outcome = :outcome,
+    code = :code WHERE session = :session"""
 _COUNT = "UPDATE session_index SET {0} = {0} + 1 WHERE session = ?"
 
 _READS = (
@@ -39,4 +39,4 @@ def session_index(event: object, ctx: ProjectionContext) -> None:
         case e.CallRequested() | e.ToolRequested():
             ctx.execute(_COUNT.format("calls"), (ctx.session,))
         case e.SessionEnded():
-            ctx.execute(_END, (ctx.at_ns, event.reason, event.code, ctx.session))
+            ctx.execute(_END, {"at_ns": ctx.at_ns, "outcome": event.reason, "code": event.code, "session": ctx.session})

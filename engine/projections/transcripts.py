@@ -23,14 +23,15 @@ _TABLES = (
 )
 _ENTER = "INSERT INTO sessions VALUES (?, ?, ?)"
 _WORDS = """INSERT INTO words (session, seq, at_ns, ms, who, text)
-    VALUES (?1, ?2, ?3, MAX(0, (?3 - COALESCE((SELECT started_ns FROM sessions WHERE session = ?1), ?3)) / 1000000), ?4, ?5)
-    RETURNING id"""
+    VALUES (:session, :seq, :at_ns, MAX(0, (:at_ns - COALESCE((SELECT started_ns FROM sessions WHERE session = :session), :at_ns))
+    / 1000000), :who, :text) RETURNING id"""
 _INDEX = "INSERT INTO found (rowid, text) VALUES (?, ?)"
-_OF_A_SAY = "INSERT OR IGNORE INTO of_says SELECT session, ?2 FROM sessions WHERE session = ?1 AND model_answers"
-_IS_THE_MODELS = """SELECT 1 FROM sessions WHERE session = ?1 AND model_answers
-    AND NOT EXISTS (SELECT 1 FROM of_says WHERE session = ?1 AND response = ?2)"""
-_SEARCH = """SELECT w.session, w.seq, w.at_ns, w.ms, w.who, snippet(found, 0, ?1, ?2, '…', 16), w.text
-    FROM found JOIN words AS w ON w.id = found.rowid WHERE found MATCH ?3 {more} ORDER BY w.at_ns DESC, w.seq DESC LIMIT ?4"""
+_OF_A_SAY = "INSERT OR IGNORE INTO of_says SELECT session, :response FROM sessions WHERE session = :session AND model_answers"
+_IS_THE_MODELS = """SELECT 1 FROM sessions WHERE session = :session AND model_answers
+    AND NOT EXISTS (SELECT 1 FROM of_says WHERE session = :session AND response = :response)"""
+_SEARCH = """SELECT w.session, w.seq, w.at_ns, w.ms, w.who, snippet(found, 0, :before, :after, '…', 16), w.text
+    FROM found JOIN words AS w ON w.id = found.rowid WHERE found MATCH :terms {more}
+    ORDER BY w.at_ns DESC, w.seq DESC LIMIT :limit"""
 
 _READS = (e.SessionStarted, e.TurnEnded, e.TranscriptArrivedLate, e.SaySettled, e.ResponseStarted, e.ResponseEnded)
 
@@ -48,14 +49,19 @@ def transcripts(event: object, ctx: ProjectionContext) -> None:
         case e.SaySettled():
             _add(ctx, ctx.at_ns - event.heard_ms * 1_000_000, "handler", event.heard_text)
         case e.ResponseStarted() if event.say is not None:
-            ctx.execute(_OF_A_SAY, (ctx.session, event.response))
-        case e.ResponseEnded() if event.transcript and ctx.execute(_IS_THE_MODELS, (ctx.session, event.response)):
+            ctx.execute(_OF_A_SAY, {"session": ctx.session, "response": event.response})
+        case e.ResponseEnded() if event.transcript and _is_the_models(ctx, event.response):
             _add(ctx, ctx.at_ns, "model", event.transcript)
+
+
+def _is_the_models(ctx: ProjectionContext, response: str) -> bool:
+    return bool(ctx.execute(_IS_THE_MODELS, {"session": ctx.session, "response": response}))
 
 
 def _add(ctx: ProjectionContext, at_ns: int, who: str, text: str) -> None:
     if text.strip():
-        [(row,)] = ctx.execute(_WORDS, (ctx.session, ctx.seq, at_ns, who, text))
+        said = {"session": ctx.session, "seq": ctx.seq, "at_ns": at_ns, "who": who, "text": text}
+        [(row,)] = ctx.execute(_WORDS, said)
         ctx.execute(_INDEX, (row, text))
 
 
@@ -88,10 +94,9 @@ def search(
     terms = " ".join(term for word in words if (term := _term(word)))
     if not terms:
         return []
-    more = ("AND w.session = ?5" if session is not None else "AND ?5 IS NULL") + (
-        " AND w.who = ?6" if who is not None else " AND ?6 IS NULL"
-    )
-    rows = folder.query("transcripts", _SEARCH.format(more=more), (*marks, terms, limit, session, who))
+    more = ("AND w.session = :session " if session is not None else "") + ("AND w.who = :who" if who is not None else "")
+    asked = {"before": marks[0], "after": marks[1], "terms": terms, "limit": limit, "session": session, "who": who}
+    rows = folder.query("transcripts", _SEARCH.format(more=more), asked)
     return [Found(*row) for row in rows]
 
 

@@ -24,8 +24,8 @@ _TABLES = (
 )
 _ENTER = "INSERT INTO sessions VALUES (?, ?, ?, ?)"
 _ROW = """INSERT OR IGNORE INTO usage (session, day, target, provider, model)
-    SELECT ?1, ?2, COALESCE(MAX(target), ''), COALESCE(MAX(provider), ''), COALESCE(MAX(model), '')
-    FROM sessions WHERE session = ?1"""
+    SELECT :session, :day, COALESCE(MAX(target), ''), COALESCE(MAX(provider), ''), COALESCE(MAX(model), '')
+    FROM sessions WHERE session = :session"""
 _LARGEST = 2**40  # a count beyond it is no count
 
 
@@ -51,7 +51,7 @@ def usage(event: object, ctx: ProjectionContext) -> None:
 
 def _count(ctx: ProjectionContext, counts: dict[str, int]) -> None:
     day = f"{datetime.fromtimestamp(ctx.at_ns / 1e9, UTC):%Y-%m-%d}"
-    ctx.execute(_ROW, (ctx.session, day))
+    ctx.execute(_ROW, {"session": ctx.session, "day": day})
     sums = ", ".join(f"{name} = {name} + ?" for name in counts)
     ctx.execute(f"UPDATE usage SET {sums} WHERE session = ? AND day = ?", (*counts.values(), ctx.session, day))
 

@@ -562,6 +562,7 @@ async def test_a_handler_may_raise_what_is_no_exception(raised: BaseException) -
         await session.input()
 
     async with living(desk) as alive:
+        await alive.provider.until("session.update")  # the speaker serves the link that came last
         broken = await alive.engine.start("hotel.desk", metadata={"break": True})
         async with asyncio.timeout(PATIENCE_S):
             ended = await broken.ended()
