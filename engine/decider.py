@@ -28,7 +28,7 @@ from .inbox import (
     Up,
     is_media,
 )
-from .journal import Issued
+from .issued import Issued
 from .line import Line
 from .media import MediaRouter
 from .step import Step

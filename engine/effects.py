@@ -45,6 +45,7 @@ class Effects:
         self._allowed = allowed
         self.work: dict[int, Callable[..., Any]] = {}
         self.taken: Callable[[int], int]
+        self._streams: dict[int, asyncio.Task[Any]] = {}
         self.spawn: Callable[[Coroutine[Any, Any, None]], None]
 
     def definitions(self) -> list[dict[str, Any]]:
@@ -62,6 +63,9 @@ class Effects:
                 self.spawn(self._try(staged, requested.command.options, partial(self._tool, requested.command), done))
             case e.StepRequested() as requested:
                 self.spawn(self._try(staged, requested.command.options, partial(self._step, requested), done))
+            case e.CommandAbandoned() as abandoned:
+                if streaming := self._streams.get(abandoned.command):
+                    streaming.cancel()
             case e.StreamRequested():
                 self.spawn(self._stream(staged.seq, staged.event, done))
             case e.ToolRequested():
@@ -110,6 +114,9 @@ class Effects:
         command, index = requested.command, requested.index
         n = 0
         args, kwargs = _given(command)
+        task = asyncio.current_task()
+        assert task is not None  # spawned as one
+        self._streams[index] = task
         try:
             async with aclosing(_items(self.work[index](*args, **kwargs))) as items:
                 async for item in items:
@@ -123,6 +130,8 @@ class Effects:
             done(Attempted(ended, seq))
         else:
             done(Attempted(e.StreamEnded(index=index), seq))
+        finally:
+            del self._streams[index]
 
     async def _not_too_far_ahead(self, index: int, n: int) -> None:
         """Wait until the handler has taken most of the n items there are: one that has left its stream takes none.

@@ -14,7 +14,8 @@ from ..core.errors import HandlerStuck, SessionEnded
 from .app import Handler
 from .escapes import run_callbacks
 from .handler_loop import HandlerLoop
-from .journal import Issued, Journal
+from .issued import Issued
+from .journal import Journal
 from .session import RealtimeSession
 from .strict import run_refusing, strictly
 from .watchdog import HandlerLimits, Watch

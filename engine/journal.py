@@ -6,8 +6,6 @@ a handler can wait for is settled by `deliver` only.
 
 import asyncio
 import inspect
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeVar
@@ -21,23 +19,13 @@ from ..core.errors import HandlerError, SessionEnded, StepError, VoiceLocked
 from ..core.folds.conversation import Conversation
 from ..core.turn import SessionTurn
 from .escapes import escape
+from .issued import Issued, call_site
 from .settling import SettlingLoop
 
-__all__ = ["Issued", "ItemStream", "Journal", "SayHandle", "SayOutcome"]
+__all__ = ["ItemStream", "Journal", "SayHandle", "SayOutcome"]
 
-# The package's own folder, by both of its names: through the symlink and real.
-_OWN = tuple({os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.realpath(__file__))})
 T = TypeVar("T")
-_STDLIB = os.path.dirname(os.path.abspath(asyncio.__file__))
 OUTBOX = 200  # says that `outbox` keeps; older ones are in the log
-
-
-class Issued(msgspec.Struct, frozen=True):
-    """A command with its place among the handler's commands and in its code."""
-
-    index: int
-    command: c.Command
-    site: c.Site
 
 
 class SayOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +60,9 @@ class SayHandle:
 class ItemStream:
     """What a function of the handler yields, as it comes back from the log: an asynchronous iterator."""
 
-    def __init__(self, journal: "Journal") -> None:
+    def __init__(self, journal: "Journal", index: int) -> None:
         self._journal = journal
+        self._index = index
         self.items: deque[Any] = deque()
         self.taken = 0
         self.end: BaseException | None = None  # StopAsyncIteration, StepError or SessionEnded
@@ -88,6 +77,13 @@ class ItemStream:
             await self._journal.wait()
         self.taken += 1
         return self.items.popleft()
+
+    async def aclose(self) -> None:
+        """Leave the stream: its function is stopped, what it has yielded since is ignored. Twice is as good as once."""
+        if self.end is None:
+            self.items.clear()
+            self.end = StopAsyncIteration()
+            self._journal.abandon(self._index)
 
 
 class Journal:
@@ -140,7 +136,7 @@ class Journal:
         if self.loop.closing:
             return 0
         self._count += 1
-        self.issued.append(Issued(self._count, command, site or _site()))
+        self.issued.append(Issued(self._count, command, site or call_site()))
         return self._count
 
     def completion(self, index: int) -> Coroutine[Any, Any, Any]:
@@ -164,13 +160,18 @@ class Journal:
             return await future
         except asyncio.CancelledError:
             if self._open.pop(index, None) is not None:
-                self.issue(c.Abandon(command=index), c.Site("", 0))
+                self.abandon(index)
             raise
 
     def stream(self, index: int) -> ItemStream:
         """The items of a stream command."""
-        stream = self._streams[index] = ItemStream(self)
+        stream = self._streams[index] = ItemStream(self, index)
         return stream
+
+    def abandon(self, index: int) -> None:
+        """Wait for a command's completion no more."""
+        self._streams.pop(index, None)
+        self.issue(c.Abandon(command=index), c.Site("", 0))
 
     def taken(self, index: int) -> int:
         """How many items of an open stream the handler has taken."""
@@ -193,7 +194,7 @@ class Journal:
                     raise self.over
                 await self.wait()
         except asyncio.CancelledError:
-            self.issue(c.Abandon(command=index), c.Site("", 0))
+            self.abandon(index)
             raise
         return queue.popleft()
 
@@ -288,11 +289,3 @@ def _turn(seq: int, event: e.TurnEnded) -> SessionTurn:
     if event.channel == "audio":
         metadata |= {"start_ms": event.start_ms, "end_ms": event.end_ms, "transcript_status": event.transcript_status}
     return SessionTurn(text=event.text, transcript=event.transcript, channel=event.channel, metadata=metadata)
-
-
-def _site() -> c.Site:
-    """The innermost frame of the handler's own code."""
-    frame = sys._getframe(2)
-    while frame.f_back and frame.f_code.co_filename.startswith((*_OWN, _STDLIB)):
-        frame = frame.f_back
-    return c.Site(frame.f_code.co_filename, frame.f_lineno)

@@ -57,7 +57,11 @@ def handler_waits(moment: Moment) -> Case:
 
 def _started(moment: Moment) -> Case | None:
     """What the handler began outside of itself and waits for."""
+    queues = (moment.waits.turns, *moment.waits.signals.values())
+    listens = max((entry.seq for queue in queues for entry in queue.waiting.values()), default=0)
     for index, work in moment.waits.work.items():
+        if isinstance(work.event, e.StreamRequested) and work.seq < listens:
+            continue  # it was left halfway, for all the log tells: its function may never end
         failed = moment.waits.failed.get(index)
         what = f"{_KINDS[type(work.event)]} {work_name(work.event)} has not returned" + (
             f"; {failed} attempts failed" if failed else ""

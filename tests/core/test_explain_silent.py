@@ -257,6 +257,17 @@ def test_a_step_a_stream_an_update_and_a_signal() -> None:
     assert now(drive).name == "handler"
 
 
+def test_a_stream_that_was_left_is_waited_for_by_nobody() -> None:
+    """A handler that listens since has gone on: it is the user's turn. One that listened before may be taking its items."""
+    drive = ready()
+    drive.command(c.Stream(name="desk:tokens"))
+    drive.fact(e.StreamItem(index=drive.index, n=1, item=b"\xc0"))
+    drive.command(c.Input())
+    assert (now(drive).name, now(drive).owner) == ("input", "user")
+    drive.command(c.Stream(name="desk:others"))
+    assert now(drive).what == "the stream desk:others has not returned"
+
+
 def test_a_handler_that_never_answers() -> None:
     """A turn was delivered and nothing came of it."""
     drive = listening()

@@ -5,6 +5,7 @@ import itertools
 import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -265,3 +266,35 @@ async def test_a_stream_goes_on_when_its_handler_does() -> None:
         alive.session.signal("go on")
         await alive.ended()
     assert got == list(range(3 * AHEAD))
+
+
+@pytest.mark.parametrize("endless", [for_ever, itertools.count])
+async def test_a_stream_that_is_closed_stops_at_once(endless: Callable[..., Any]) -> None:
+    """aclose() abandons the command: the function is stopped and closed, the iteration is over, and the session replays."""
+    closed.clear()
+    rest: list[int] = []
+
+    async def desk(session: RealtimeSession) -> None:
+        async with aclosing(session.stream(endless)) as numbers:
+            async for number in numbers:
+                if number == 2:
+                    break
+        await numbers.aclose()
+        rest.extend([number async for number in numbers])
+        await session.signal("enough")
+
+    async with living(desk) as alive:
+        await alive.until(e.CommandAbandoned)
+        if stopping := alive.session._run.effects._streams.values():
+            await asyncio.wait(stopping, timeout=5)
+        assert not alive.session._run.effects._streams
+        n = len(alive.of(e.StreamItem))
+        assert closed == (["for_ever"] if endless is for_ever else [])
+        alive.session.signal("enough")
+        await alive.ended()
+        log = list(alive.store.scan(alive.session.id))
+        for until in range(1, len(log) + 1):
+            replay(log, desk, until=until)
+    assert 3 <= n <= len(alive.of(e.StreamItem)) <= AHEAD + 3
+    assert [one.command for one in alive.of(e.CommandAbandoned)] == [1]
+    assert not rest
