@@ -34,12 +34,16 @@ def open_writer(path: Path, *, durability: str) -> sa.Connection:
     engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool)
     sa.event.listen(engine, "begin", _begin_immediate)
     connection = engine.connect()
-    raw = driver(connection)
-    raw.execute("PRAGMA journal_mode = WAL")
-    raw.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
-    raw.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-    # Strategy: the inline checkpoint is the tail of the append's latency; the writer's thread checkpoints between appends.
-    raw.execute("PRAGMA wal_autocheckpoint = 0")
+    try:
+        raw = driver(connection)
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
+        raw.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        # Strategy: the inline checkpoint is the tail of the append's latency; the writer's thread checkpoints between appends.
+        raw.execute("PRAGMA wal_autocheckpoint = 0")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -67,8 +67,12 @@ class ProjectionFile:
         self.path = path
         try:
             self._raw = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
-            self._raw.execute("PRAGMA journal_mode = WAL")
-            self._raw.execute("PRAGMA synchronous = NORMAL")
+            try:
+                self._raw.execute("PRAGMA journal_mode = WAL")
+                self._raw.execute("PRAGMA synchronous = NORMAL")
+            except sqlite3.Error:
+                self._raw.close()
+                raise
         except sqlite3.Error as error:
             raise file_error(error, path) from error
 

@@ -1,6 +1,7 @@
 """URLs, and files that are not what they should be."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_a_file_that_is_no_database_is_refused_and_kept(path: Path) -> None:
     assert refused(path).code == "TL404"
     assert refused(path).code == "TL404"
     assert path.read_bytes() == text
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="lists open files as Linux does")
+def test_a_refused_file_is_closed_at_once(path: Path) -> None:
+    """Whoever keeps the error keeps no open file by it."""
+    path.write_bytes(b"no database" * 1000)
+    error = refused(path)
+    links = Path("/proc/self/fd").iterdir()
+    held = [target for link in links if os.path.lexists(link) and (target := os.readlink(link)).startswith(str(path))]
+    assert error.__cause__ is not None and held == []
 
 
 def test_another_programs_database_is_refused(path: Path) -> None:
