@@ -151,6 +151,13 @@ def _prompt() -> None:
 
 # --- after ---
 
+# What to do about an end with this code; the log keeps a failure's words, not its hint.
+_HINTS = {
+    "TL301": "check the network and OPENAI_BASE_URL; without --provider the demo works offline",
+    "TL302": "run it again; without --provider the demo works offline",
+    "TL303": "check that OPENAI_API_KEY is a key of the service that OPENAI_BASE_URL names",
+}
+
 
 def _finish(held: Held, plan: _Plan) -> int:
     """Where everything is, and the replays. The exit code: 130 after Ctrl-C, 1 if the session failed, 3 for a divergence."""
@@ -163,6 +170,7 @@ def _finish(held: Held, plan: _Plan) -> int:
     click.echo(f"look   {_program()} show {held.session} --db {db}")
     if held.ended.code:
         click.echo(f"error {held.ended.code}: the session ended: {held.ended.reason}: {held.ended.detail}", err=True)
+        click.echo(f"  {_HINTS.get(held.ended.code, 'the log tells what led to it: the command above shows it')}", err=True)
     log = open_store(db, read_only=True)
     _replay_edited(lambda: log.scan(held.session), plan)
     done = replay(log.scan(held.session), hotel.frontdesk)
