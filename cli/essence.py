@@ -6,7 +6,7 @@ import msgspec
 
 from ..core import commands as c
 from ..core import events as e
-from ..core.codec import decode, to_json
+from ..core.codec import decode, decode_value, to_json
 from ..core.ports import Recorded
 from ..engine.divergence import brief
 
@@ -24,11 +24,11 @@ def event_facts(recorded: Recorded, started_ns: int) -> dict[str, Any]:
     fields = to_json(event)
     if isinstance(fields, dict):
         if isinstance(event, e.CallCompleted):
-            fields["result"] = msgspec.msgpack.decode(event.result)
+            fields["result"] = _value(event.result)
         elif isinstance(event, e.StreamItem):
-            fields["item"] = msgspec.msgpack.decode(event.item)
+            fields["item"] = _value(event.item)
         elif isinstance(event, e.SignalReceived):
-            fields["data"] = msgspec.msgpack.decode(event.data)
+            fields["data"] = _value(event.data)
     return {
         "seq": recorded.seq,
         "ms": round((recorded.at_ns - started_ns) / 1e6, 3),
@@ -70,7 +70,7 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
         case e.StepRequested() | e.StreamRequested() | e.SignalAwaited() | e.UpdateRequested() | e.PatchMarked():
             return f"#{event.index} {brief(event.command)}"
         case e.StreamItem():
-            return f"#{event.index} item {event.n} {msgspec.msgpack.decode(event.item)!r}"
+            return f"#{event.index} item {event.n} {_value(event.item)!r}"
         case e.StreamEnded() | e.UpdateApplied():
             return f"#{event.index} {getattr(event, 'message', '')}"
         case e.AttemptFailed():
@@ -78,9 +78,9 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
         case e.UpdateRefused():
             return f"#{event.index} {event.code}: {event.message}"
         case e.SignalReceived():
-            return f"{event.name} {msgspec.msgpack.decode(event.data)!r} {event.key}"
+            return f"{event.name} {_value(event.data)!r} {event.key}"
         case e.CallCompleted():
-            return f"#{event.index} {msgspec.msgpack.decode(event.result)!r}"
+            return f"#{event.index} {_value(event.result)!r}"
         case e.CallFailed() | e.HandlerFailed():
             return f"#{event.index} {event.type_name}: {event.message}"
         case e.InputRequested():
@@ -112,6 +112,10 @@ def _essence_of_link(event: e.Event | e.Unknown | e.Erased) -> str:
             return f"{event.code} {event.message}"
         case _:
             return _fields(event)
+
+
+def _value(data: bytes) -> Any:
+    return decode_value(data, "a recorded value")
 
 
 def call_text(command: c.Call) -> str:

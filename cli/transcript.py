@@ -6,10 +6,8 @@ It reads what is committed and nothing else, so what is shown is what can be rep
 import asyncio
 from collections.abc import Callable
 
-import msgspec
-
 from ..core import events as e
-from ..core.codec import decode
+from ..core.codec import decode, decode_value
 from ..core.ports import Log
 from .essence import call_text
 
@@ -112,7 +110,7 @@ def _lines(event: object) -> list[tuple[str, str]]:
         case e.CallRequested():
             return [("tool", call_text(event.command))]
         case e.CallCompleted():
-            return [("tool", f"= {msgspec.msgpack.decode(event.result)!r}")]
+            return [("tool", f"= {decode_value(event.result, 'a result')!r}")]
         case e.CallFailed():
             return [("tool", f"failed: {event.type_name}: {event.message}")]
         case e.SayRequested():

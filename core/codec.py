@@ -15,7 +15,7 @@ from .events import EVENT_TYPES, Erased, Event, Unknown
 from .ports import Recorded
 from .upcast import Upcast, Upcasters
 
-__all__ = ["UPCASTS", "VERSIONS", "Codec", "decode", "encode", "to_json"]
+__all__ = ["UPCASTS", "VERSIONS", "Codec", "decode", "decode_value", "encode", "to_json"]
 
 VERSIONS: dict[str, int] = {}  # type -> version, where it is not 1
 UPCASTS: tuple[Upcast, ...] = ()  # from every older version of every type that was ever in a log
@@ -105,3 +105,12 @@ def _readable(value: object) -> object:
         case msgspec.Struct():
             return _readable(msgspec.structs.asdict(value))
     return value
+
+
+def decode_value(data: bytes, where: str) -> Any:
+    """A value that a tool, a step or a signal left in the log. Raises StoreError TL407, naming `where` it stands."""
+    try:
+        return msgspec.msgpack.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        hint = "the log is damaged, or was not written by turnlog; restore it from a copy, or replay what stands before it"
+        raise StoreError("TL407", f"{where} does not decode: {error}", hint) from None

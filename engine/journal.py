@@ -15,6 +15,7 @@ import msgspec
 
 from ..core import commands as c
 from ..core import events as e
+from ..core.codec import decode_value
 from ..core.errors import HandlerError, SessionEnded, StepError, VoiceLocked
 from ..core.folds.conversation import Conversation
 from ..core.turn import SessionTurn
@@ -224,14 +225,14 @@ class Journal:
                 self._settle(event.index, SayHandle(self, event.say, event.command.text))
             case e.CallCompleted():
                 self.work.pop(event.index, None)
-                self._settle(event.index, msgspec.msgpack.decode(event.result))
+                self._settle(event.index, decode_value(event.result, f"the result in event {seq}"))
             case e.CallFailed():
                 self.work.pop(event.index, None)
                 self._settle(event.index, error=StepError(event.type_name, event.message))
             case e.StreamItem() | e.StreamEnded():
                 self._deliver_to_stream(event)
             case e.SignalReceived():
-                self.signals.setdefault(event.name, deque()).append(msgspec.msgpack.decode(event.data))
+                self.signals.setdefault(event.name, deque()).append(decode_value(event.data, f"the signal in event {seq}"))
                 self._wake()
             case e.UpdateRefused(code="voice_locked"):
                 hint = "choose the voice before the first say, or declare it"
@@ -260,7 +261,7 @@ class Journal:
     def _deliver_to_stream(self, event: e.StreamItem | e.StreamEnded) -> None:
         stream = self._streams.get(event.index)
         if stream is not None and isinstance(event, e.StreamItem):
-            stream.items.append(msgspec.msgpack.decode(event.item))
+            stream.items.append(decode_value(event.item, f"the stream's item {event.n}"))
         elif isinstance(event, e.StreamEnded):
             self.work.pop(event.index, None)
             self._streams.pop(event.index, None)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from .. import events as e
+from ..codec import decode_value
 from ..commands import Site
 from ..errors import StoreError
 from .trail import Trail
@@ -92,7 +93,8 @@ def _calls(trail: Trail, after: int, until: int) -> list[CallSeen]:
         )
         match entry.event:
             case e.CallCompleted():
-                calls.append(msgspec.structs.replace(seen, result=msgspec.msgpack.decode(entry.event.result)))
+                result = decode_value(entry.event.result, f"the result in event {entry.seq}")
+                calls.append(msgspec.structs.replace(seen, result=result))
             case e.CallFailed():
                 calls.append(msgspec.structs.replace(seen, error=f"{entry.event.type_name}: {entry.event.message}"))
     return calls

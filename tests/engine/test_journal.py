@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from tests.engine.living import Living, Speaker, living
-from turnlog import Divergence, HandlerError, SessionEnded, StepError, VoiceLocked
+from turnlog import Divergence, HandlerError, SessionEnded, StepError, StoreError, VoiceLocked
 from turnlog.core import events as e
+from turnlog.core.codec import decode, encode
 from turnlog.engine.app import Handler
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
@@ -441,3 +442,30 @@ async def test_one_session_is_not_driven_by_another_sessions_handler() -> None:
         alive.session.signal("go on")
         await alive.ended()
     assert refused and not alive.of(e.SayRequested)
+
+
+async def test_a_recorded_value_that_does_not_decode_is_named() -> None:
+    """The msgpack of a result, an item or a signal is spoiled inside of a sound event: TL407 names where, in the replay."""
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.step(compute, 3)
+        async for _ in session.stream(letters, "a"):
+            pass
+        await session.signal("paid")
+
+    async with living(desk) as alive:
+        await alive.until(e.SignalAwaited)
+        alive.engine.signal(alive.session.id, "paid", 5)
+        await alive.ended()
+        replays(alive, desk)
+        log = list(alive.store.scan(alive.session.id))
+    spoilt = b"\xc1 is no msgpack"
+    fields = [("CallCompleted", "result", "the result in"), ("StreamItem", "item", "item 1")]
+    fields.append(("SignalReceived", "data", "the signal in"))
+    for kind, field, where in fields:
+        place = next(n for n, recorded in enumerate(log) if recorded.type == kind)
+        event = decode(log[place])
+        assert isinstance(event, e.Event)
+        data = encode(msgspec.structs.replace(event, **{field: spoilt}), bytes(16))[2]
+        with pytest.raises(StoreError, match=f"TL407.*{where}"):
+            replay([*log[:place], log[place]._replace(data=data), *log[place + 1 :]], desk)
