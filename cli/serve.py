@@ -7,9 +7,17 @@ import click
 from ..engine.app import load_app
 from ..server.serve import ServerSettings
 from ..server.serve import serve as serve_app
+from ..transports.providers.dial import is_loopback
 from .options import db_option
 
-__all__ = ["command"]
+__all__ = ["command", "unheard_outside"]
+
+
+def unheard_outside(host: str, keys: tuple[str, ...]) -> str:
+    """What to say of an address that others can reach and that lets none of them in; "" where there is nothing to say."""
+    if keys or is_loopback(host):
+        return ""
+    return f"without --key only callers on this machine get in, though {host} can be reached from others"
 
 
 @click.command("serve")
@@ -24,6 +32,9 @@ def command(app: str, host: str, port: int, keys: tuple[str, ...], db: str) -> N
     A client connects to ws://HOST:PORT/v1/realtime?model=APP.SESSION. Without a key only callers on this machine get in.
     """
     loaded = load_app(app)
+
+    if warning := unheard_outside(host, keys):
+        click.echo(warning, err=True)
 
     def listening(url: str) -> None:
         targets = ", ".join(one.target for one in loaded.sessions.values()) or "none"

@@ -1,6 +1,5 @@
 """Fixtures: real speech, real engines. Models are loaded once a run."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import NoReturn
 
 import pytest
 
+from tools import debian
 from turnlog.core.errors import TurnlogError
 from turnlog.transports.speech.recognise import MoonshineRecogniser, moonshine_model
 from turnlog.transports.speech.synthesise import EspeakSynthesiser, PiperSynthesiser, piper_voice
@@ -18,7 +18,7 @@ SPEECH_FOLDER = Path("/usr/share/pocketsphinx/test/data")
 
 def absent(reason: str) -> NoReturn:
     """Skip the test on a developer's machine, fail it in CI, where everything must be there."""
-    if os.environ.get("CI") == "true":
+    if debian.required():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 

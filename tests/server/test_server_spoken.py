@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import os
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 import turnlog
 from tests.server.hosting import client_of, hosted
+from tests.speech_fixtures import absent
 from turnlog.core import events as e
 from turnlog.transports.realtime.g711 import decode_ulaw, encode_ulaw
 from turnlog.transports.speech.engines import Speech, load
@@ -41,8 +41,7 @@ def speech() -> Speech:
     """The engines; where one is missing the tests are skipped, in CI they fail."""
     loaded = load()
     if not (loaded.voice_activity and loaded.recogniser and loaded.synthesiser):
-        reason = f"needs offline speech: {loaded.engines}"
-        pytest.fail(reason, pytrace=False) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        absent(f"needs offline speech: {loaded.engines}")
     return loaded
 
 
