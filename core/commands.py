@@ -4,7 +4,7 @@ A command is issued with an index (1, 2, 3… in the order of the calls) and a S
 Plain values only (`plain`): what cannot be stored faithfully is refused before it is issued.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ __all__ = [
     "Abandon",
     "AwaitSignal",
     "Call",
+    "CancelSay",
+    "Clip",
     "Command",
     "End",
     "Fail",
@@ -47,11 +49,35 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, tag="input"):
     timeout_s: float | None = None
 
 
-class Say(msgspec.Struct, frozen=True, kw_only=True, tag="say"):
-    """Speak these words to the caller."""
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording to be played: its file's name, the SHA-256 of its samples (PCM16 mono), their rate and duration."""
+
+    name: str
+    digest: str
+    rate: int
+    ms: int
+
+
+class Say(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="say"):
+    """Speak these words to the caller. `turn` is the last turn the handler had taken when it asked."""
 
     text: str
     metadata: dict[str, Any] = {}
+    when: Literal["queue", "interrupt", "drop"] = "queue"
+    interruptible: bool = True
+    key: str = ""
+    mode: Literal["", "out_of_band", "in_band", "tts"] = ""  # "": as the session is declared
+    on_mismatch: Literal["log", "retry", "fail"] = "log"
+    on_stale: Literal["hold", "drop", "speak"] = "hold"
+    turn: int = 0
+    stream: int = 0  # the index of a stream command whose items are the words; `text` is empty then
+    clip: Clip | None = None
+
+
+class CancelSay(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
+    """Take a say back: what was not heard of it is not wanted any more."""
+
+    say: str
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +158,7 @@ class Fail(msgspec.Struct, frozen=True, kw_only=True, tag="raise"):
     message: str
 
 
-Command = Input | Say | Call | Step | Stream | AwaitSignal | Update | Patch | End | Abandon | Return | Fail
+Command = Input | Say | CancelSay | Call | Step | Stream | AwaitSignal | Update | Patch | End | Abandon | Return | Fail
 
 encode_command = msgspec.msgpack.Encoder(order="sorted").encode
 

@@ -16,6 +16,8 @@ __all__ = [
     "DEFAULT_TRANSCRIPTION",
     "TRANSPORTS",
     "Answers",
+    "Echo",
+    "SayMode",
     "SessionDefinition",
     "define_session",
     "normalize_turn_detection",
@@ -23,6 +25,8 @@ __all__ = [
 ]
 
 Answers = Literal["handler", "model"]
+Echo = Literal["client_aec", "guard", "half_duplex"]
+SayMode = Literal["out_of_band", "in_band", "tts"]
 
 TRANSPORTS: dict[str, frozenset[str]] = {
     "azure": frozenset({"websocket"}),
@@ -63,6 +67,12 @@ class SessionDefinition(msgspec.Struct, frozen=True, kw_only=True):
     answers: Answers = "handler"
     transcription: str | None = DEFAULT_TRANSCRIPTION  # the transcription model; None: declared to have none
     language: str | None = None  # ISO 639-1 hint for the transcription
+    say_mode: SayMode = "out_of_band"  # how says without a mode of their own are spoken
+    echo: Echo | None = None  # who keeps what is played out of what is heard; None: guard for WebSocket callers
+    lead_ms: int = 300  # how far ahead of the playout audio is sent to callers while a handler answers
+    min_speech_ms: int = 0  # shorter speech does not interrupt
+    min_words: int = 0  # while something sounds fewer words neither interrupt nor are a turn
+    resume_after_false_start: bool = False  # what was cut by no speech is spoken on
 
     def to_dict(self) -> dict[str, Any]:
         """AgentField's dictionary of a definition: its keys only, turn_detection left out where there is none."""
@@ -96,9 +106,7 @@ def validate_transport(provider: str, transport: str) -> tuple[str, str]:
         raise DefinitionError("TL202", text, "set provider= to one of these", field="provider")
     if transport_key not in supported:
         choices = ", ".join(sorted(supported))
-        text = (
-            f'unsupported session transport "{transport}" for provider "{provider_key}". Supported transports: {choices}.'
-        )
+        text = f'unsupported session transport "{transport}" for provider "{provider_key}". Supported transports: {choices}.'
         raise DefinitionError("TL202", text, f"set transport= to one of: {choices}", field="transport")
     return provider_key, transport_key
 
@@ -175,6 +183,7 @@ def define_session(
         raise DefinitionError(
             "TL201", f"answers={answers!r} must be 'handler' or 'model'", "the default is 'handler'", field="answers"
         )
+    _refuse_wrong_times(options)
     if not transcription and answers == "handler":
         raise DefinitionError(
             "TL201",
@@ -196,6 +205,13 @@ def define_session(
         raise DefinitionError("TL201", f"session {name!r}: {error}", "correct the named option") from None
     except HandlerError as error:
         raise DefinitionError("TL201", f"session {name!r}: {error.message}", error.hint, field="metadata") from None
+
+
+def _refuse_wrong_times(options: dict[str, Any]) -> None:
+    for key, least, most in (("lead_ms", 20, 5000), ("min_speech_ms", 0, 5000), ("min_words", 0, 20)):
+        given = options.get(key, least)
+        if type(given) is not int or not least <= given <= most:
+            raise DefinitionError("TL201", f"{key}={given!r} must be a whole number from {least} to {most}", "", field=key)
 
 
 def _refuse_unknown(fields: dict[str, Any]) -> None:

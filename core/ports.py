@@ -6,9 +6,25 @@ Nothing here does anything. store/ implements Log, transports/ implements Link; 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from .definition import SessionDefinition
+import msgspec
 
-__all__ = ["DirectLink", "Draft", "Head", "Link", "Log", "Provider", "Recorded", "Segment", "SessionRow"]
+from .definition import SessionDefinition
+from .events.playout import PlayoutSource
+
+__all__ = [
+    "DirectLink",
+    "Draft",
+    "Head",
+    "Link",
+    "Log",
+    "PartHead",
+    "Playhead",
+    "Playheads",
+    "Provider",
+    "Recorded",
+    "Segment",
+    "SessionRow",
+]
 
 
 class Draft(NamedTuple):
@@ -125,3 +141,32 @@ class Provider(Protocol):
 
     async def connect(self, definition: SessionDefinition, session: str) -> Link:
         """A new link for this session. Raises LinkError TL301 (unreachable) or TL303 (credentials refused)."""
+
+
+class PartHead(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a response at a moment: milliseconds of audio received, delivered and played; the words received so far."""
+
+    item: str
+    content_index: int = 0
+    received_ms: int = 0
+    delivered_ms: int = 0
+    played_ms: int = 0
+    words: str = ""
+
+
+class Playhead(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the playout of one response stands, sampled. Parts stand in the order in which their first audio came."""
+
+    parts: list[PartHead] = []
+    source: PlayoutSource = "none"
+    error_ms: int = 0
+    ends_ns: int = 0  # when all that was delivered will have been played, by the clock; 0: nothing was delivered
+    waiting: bool = False  # whether something of it is still to be delivered
+    arrived_ns: int = 0  # when the provider last sent media of it; 0: never
+
+
+class Playheads(Protocol):
+    """Who delivers audio to the callers knows where it stands."""
+
+    def sample(self, response: str, now_ns: int) -> Playhead:
+        """Where the playout of `response` stands now; an empty Playhead if nothing of it has come."""

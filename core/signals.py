@@ -4,9 +4,11 @@ transports/realtime turns wire messages into signals; the core never sees JSON. 
 message is), so they may change freely. Durations are milliseconds on the named timeline.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+from .events.playout import PartGenerated, PlayoutSource
 
 __all__ = [
     "AnswerRequested",
@@ -14,21 +16,28 @@ __all__ = [
     "AudioCleared",
     "AudioCommitted",
     "CallerConfigured",
+    "CancelRequested",
     "CommitRequested",
+    "DigitDialled",
     "FunctionCalled",
     "ItemAdded",
     "ItemCreated",
     "OutputAudio",
+    "OutputCleared",
     "OutputText",
+    "PlayoutReported",
+    "ProviderBuffer",
     "ProviderConfigured",
     "ProviderError",
     "ProviderGreeted",
+    "ProviderTruncated",
     "ResponseBegan",
     "ResponseFinished",
     "ResponseRefused",
     "Signal",
     "SpeechBegan",
     "SpeechCeased",
+    "SpeechLasted",
     "TranscriptCompleted",
     "TranscriptFailed",
 ]
@@ -124,6 +133,7 @@ class ResponseFinished(Signal, frozen=True, kw_only=True):
     generated_ms: int
     transcript: str  # the spoken words, or the text of a text response
     usage: dict[str, Any] | None
+    parts: list[PartGenerated] = []  # per (item, content index), in the order they began
 
 
 class ResponseRefused(Signal, frozen=True, kw_only=True):
@@ -152,6 +162,27 @@ class ProviderError(Signal, frozen=True, kw_only=True):
     message: str
     param: str | None
     event_id: str | None
+
+
+class ProviderTruncated(Signal, frozen=True, kw_only=True):
+    """conversation.item.truncated: the provider cut an item, as we asked or (over WebRTC) by itself."""
+
+    item: str
+    content_index: int
+    audio_end_ms: int
+
+
+class ProviderBuffer(Signal, frozen=True, kw_only=True):
+    """output_audio_buffer.started, .stopped or .cleared: what the provider's own media path plays of a response."""
+
+    response: str
+    state: Literal["started", "stopped", "cleared"]
+
+
+class DigitDialled(Signal, frozen=True, kw_only=True):
+    """input_audio_buffer.dtmf_event_received: a key of the caller's telephone."""
+
+    digit: str
 
 
 # --- media, both directions; delivered at once, logged in segments ---
@@ -220,3 +251,39 @@ class AnswerRequested(Signal, frozen=True, kw_only=True):
     request: dict[str, Any]
     out_of_band: bool
     response: str = ""
+
+
+class CancelRequested(Signal, frozen=True, kw_only=True):
+    """response.cancel from the caller. `response` is the id it named; "" for the one in the conversation."""
+
+    event_id: str | None
+    response: str = ""
+
+
+class OutputCleared(Signal, frozen=True, kw_only=True):
+    """output_audio_buffer.clear from the caller: nothing of what was sent is to sound any more."""
+
+    event_id: str | None = None
+
+
+class PlayoutReported(Signal, frozen=True, kw_only=True):
+    """How much of a part the caller has played: conversation.item.truncate (final) or turnlog.playout (under way).
+
+    `response` is "" where a machine does not know it (a truncated item of the history).
+    """
+
+    response: str
+    item: str
+    content_index: int
+    played_ms: int
+    final: bool
+    source: PlayoutSource = "ack"
+
+
+# --- from the engine's own ears ---
+
+
+class SpeechLasted(Signal, frozen=True, kw_only=True):
+    """While something sounds the caller's audio has stayed above the bound of the outgoing level for `ms`."""
+
+    ms: int

@@ -123,7 +123,9 @@ def brief(command: c.Command) -> str:
     """The command as it would be written, in a line."""
     match command:
         case c.Say():
-            return f"say({_short(command.text)})"
+            return f"say({_short(command.text or (command.clip.name if command.clip else 'a stream'))})"
+        case c.CancelSay():
+            return f"cancel({command.say})"
         case c.Call():
             return f"call({', '.join([_short(command.target), *_given(command.args, command.kwargs)])})"
         case c.Input():

@@ -1,6 +1,6 @@
 """The handler's journal: what it asked for, and what came of it."""
 
-from ..commands import AwaitSignal, Call, End, Input, Patch, Say, Site, Step, Stream, Update
+from ..commands import AwaitSignal, Call, CancelSay, End, Input, Patch, Say, Site, Step, Stream, Update
 from .base import Event
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "HandlerReturned",
     "InputRequested",
     "PatchMarked",
+    "SayCancelRequested",
+    "SayRepeated",
     "SayRequested",
     "SignalAwaited",
     "SignalReceived",
@@ -37,11 +39,28 @@ class InputRequested(Event, frozen=True, kw_only=True):
 
 
 class SayRequested(Event, frozen=True, kw_only=True):
-    """session.say(): from here the words are owed to the caller until SaySettled."""
+    """session.say(): from here the words are owed to the caller until SaySettled. index 0: the engine's own, e.g. a filler."""
 
     index: int
     say: str
     command: Say
+    site: Site
+
+
+class SayRepeated(Event, frozen=True, kw_only=True):
+    """session.say() with the key of an earlier say and the same words: no new say."""
+
+    index: int
+    say: str
+    command: Say
+    site: Site
+
+
+class SayCancelRequested(Event, frozen=True, kw_only=True):
+    """handle.cancel()."""
+
+    index: int
+    command: CancelSay
     site: Site
 
 

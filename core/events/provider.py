@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from .base import Event
+from .playout import PartGenerated, PlayoutSource
 
 __all__ = [
     "AnswerDispatched",
@@ -13,12 +14,13 @@ __all__ = [
     "InputClearDispatched",
     "InputCommitDispatched",
     "ItemForwarded",
-    "PlayoutEnded",
     "ResponseEnded",
     "ResponseStarted",
     "SayDispatched",
     "SayRefused",
+    "SayResumed",
     "SaySettled",
+    "SaySpoken",
     "ToolAnswered",
     "ToolOutputDispatched",
     "ToolRequested",
@@ -53,6 +55,7 @@ class SayDispatched(Event, frozen=True, kw_only=True):
     attempt: int
     link: str
     text: str = ""
+    part: int = 0  # which of the say's pieces this is: 0, 1, 2…
 
 
 class SayRefused(Event, frozen=True, kw_only=True):
@@ -62,6 +65,22 @@ class SayRefused(Event, frozen=True, kw_only=True):
     attempt: int
     code: str
     message: str = ""
+
+
+class SayResumed(Event, frozen=True, kw_only=True):
+    """What cut a say was no speech: what was not heard of it, `text`, is owed again."""
+
+    say: str
+    text: str
+
+
+class SaySpoken(Event, frozen=True, kw_only=True):
+    """The words that were spoken for a say beside those asked for; similarity is 0 to 1 over words, case and marks aside."""
+
+    say: str
+    requested: str
+    spoken: str
+    similarity: float
 
 
 class ItemForwarded(Event, frozen=True, kw_only=True):
@@ -100,11 +119,16 @@ class ToolOutputDispatched(Event, frozen=True, kw_only=True):
 
 
 class ResponseStarted(Event, frozen=True, kw_only=True):
-    """The provider began a response: the words of `say`, or the model's own."""
+    """The provider began a response: the words of `say`, or the model's own. A dead one is never delivered.
+
+    It is dead from the start if its say was settled meanwhile, or its attempt was given up.
+    """
 
     response: str
     say: str | None = None
     attempt: int = 0
+    in_band: bool = False
+    dead: bool = False
 
 
 class AudioStarted(Event, frozen=True, kw_only=True):
@@ -123,12 +147,7 @@ class ResponseEnded(Event, frozen=True, kw_only=True):
     generated_ms: int = 0
     transcript: str = ""
     usage: dict[str, Any] | None = None
-
-
-class PlayoutEnded(Event, frozen=True, kw_only=True):
-    """The caller has heard all there was of a response, by the clock; the mouth is free."""
-
-    response: str
+    parts: list[PartGenerated] = []
 
 
 class SaySettled(Event, frozen=True, kw_only=True):
@@ -140,7 +159,7 @@ class SaySettled(Event, frozen=True, kw_only=True):
     requested_ms: int = 0
     generated_ms: int = 0
     heard_ms: int = 0
-    source: Literal["clock", "none"] = "none"
+    source: PlayoutSource = "none"
     error_ms: int = 0
     heard_text: str = ""
 

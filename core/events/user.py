@@ -7,6 +7,8 @@ from .base import Event
 __all__ = [
     "AnswerAsked",
     "AnswerTimedOut",
+    "CallerCancelled",
+    "DigitPressed",
     "InputClearAsked",
     "InputCommitAsked",
     "InputCommitted",
@@ -22,10 +24,14 @@ __all__ = [
 
 
 class SpeechStarted(Event, frozen=True, kw_only=True):
-    """The user began to speak, as the provider's voice activity detection heard it (prefix padding included)."""
+    """The user began to speak, as the provider's voice activity detection heard it (prefix padding included).
+
+    held: the callers are not told yet, because standard clients stop playing when they are; SpeechConfirmed tells them.
+    """
 
     item: str
     audio_start_ms: int
+    held: bool = False
 
 
 class SpeechStopped(Event, frozen=True, kw_only=True):
@@ -57,14 +63,15 @@ class TurnEnded(Event, frozen=True, kw_only=True):
     item: str
     text: str
     transcript: str | None = None
-    channel: Literal["audio", "text"] = "audio"
+    channel: Literal["audio", "text", "dtmf"] = "audio"
     start_ms: int | None = None
     end_ms: int | None = None
     transcript_status: Literal["completed", "failed", "late", "none"] = "completed"
+    interrupted: list[str] = []  # says (or responses of the model) that this turn's speech cut short
 
 
 class TurnDiscarded(Event, frozen=True, kw_only=True):
-    """Audio that turned out to hold no words."""
+    """Audio that turned out to be no contribution: it held no words, repeated what was being said to it, or only nodded."""
 
     item: str
     reason: str
@@ -118,3 +125,16 @@ class AnswerTimedOut(Event, frozen=True, kw_only=True):
     """No say came within answer_timeout: the caller gets a completed, empty response."""
 
     link: str
+
+
+class CallerCancelled(Event, frozen=True, kw_only=True):
+    """The caller's response.cancel or output_audio_buffer.clear; response: which one, "" for what sounds."""
+
+    link: str
+    response: str = ""
+
+
+class DigitPressed(Event, frozen=True, kw_only=True):
+    """A key of the caller's telephone (DTMF)."""
+
+    digit: str

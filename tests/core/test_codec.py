@@ -16,6 +16,7 @@ from turnlog.core.ports import Recorded
 
 NONCE = bytes(range(16))
 SITE = c.Site("desk.py", 12)
+HEARD = e.HeardPart(item="i", content_index=1, generated_ms=900, delivered_ms=800, heard_ms=640, heard_text="Hi")
 PLAIN: dict[str, Any] = {"a": [1, 2.5, None, True, "ü", b"\x00"], "b": {"c": -(2**63)}}
 
 SAMPLES: list[e.Event] = [
@@ -44,13 +45,11 @@ SAMPLES: list[e.Event] = [
     e.TransportSent(link="c1", n=8, data=b"\xff\x00"),
     e.MediaRecorded(track="p1.in", n=2, duration_ms=200, digest=bytes(32), messages=10, first=4, peaks=b"\x01\xff"),
     e.PeerFaulted(link="c1", code="TL304", message="m"),
-    e.SpeechStarted(item="i", audio_start_ms=300),
+    e.SpeechStarted(item="i", audio_start_ms=300, held=True),
     e.SpeechStopped(item="i", audio_end_ms=900),
     e.InputCommitted(item="i", previous_item="h"),
     e.InputTranscribed(item="i", transcript="hello", status="failed"),
-    e.TurnEnded(
-        turn=3, item="i", text="t", transcript="t ", channel="audio", start_ms=1, end_ms=2, transcript_status="late"
-    ),
+    e.TurnEnded(turn=3, item="i", text="t", transcript="t ", channel="audio", start_ms=1, end_ms=2, transcript_status="late"),
     e.TurnDiscarded(item="i", reason="blank"),
     e.TranscriptArrivedLate(item="i", transcript="late"),
     e.ItemSeeded(link="c1", item="i", role="user", text="t", raw=PLAIN),
@@ -83,19 +82,41 @@ SAMPLES: list[e.Event] = [
     e.HandlerReturned(index=6),
     e.HandlerFailed(index=6, type_name="KeyError", message="'x'", traceback=["a", "b"]),
     e.ConfigurationDispatched(link="p1", settings=PLAIN),
-    e.SayDispatched(say="say_2", attempt=2, link="p1", text="Hi"),
+    e.SayDispatched(say="say_2", attempt=2, link="p1", text="Hi", part=3),
     e.SayRefused(say="say_2", attempt=2, code="busy", message="m"),
     e.ItemForwarded(link="p1", item="i", raw=PLAIN),
     e.AnswerDispatched(link="p1", request=PLAIN),
     e.InputCommitDispatched(link="p1"),
     e.InputClearDispatched(link="p1"),
     e.ToolOutputDispatched(link="p1", call_id="c", output="{}"),
-    e.ResponseStarted(response="r", say="say_2", attempt=2),
+    e.ResponseStarted(response="r", say="say_2", attempt=2, in_band=True, dead=True),
     e.AudioStarted(response="r"),
     e.ResponseEnded(
-        response="r", status="failed", code="c", message="m", generated_ms=20, transcript="Hi", usage={"total_tokens": 1}
+        response="r",
+        status="failed",
+        code="c",
+        message="m",
+        generated_ms=20,
+        transcript="Hi",
+        usage={"total_tokens": 1},
+        parts=[e.PartGenerated(item="i", content_index=1, generated_ms=20, transcript="Hi")],
     ),
-    e.PlayoutEnded(response="r"),
+    e.PlayoutEnded(response="r", heard=[HEARD], source="mark", error_ms=20),
+    e.PlayoutCut(response="r", reason="speech", heard=[HEARD], source="clock", error_ms=300),
+    e.PlayoutAcknowledged(link="c1", response="r", item="i", content_index=1, played_ms=640, source="ack"),
+    e.ResponseDelivered(response="r", delivered_ms=900, ends_ns=2**62),
+    e.CancelDispatched(link="p1", response="r"),
+    e.TruncateDispatched(link="p1", item="i", content_index=1, audio_end_ms=640),
+    e.ItemDeleteDispatched(link="p1", item="i"),
+    e.ItemTruncated(link="p1", item="i", content_index=1, audio_end_ms=640),
+    e.SpeechSustained(link="c1", ms=200),
+    e.SpeechConfirmed(item="i", audio_start_ms=300),
+    e.CallerCancelled(link="c1", response="r"),
+    e.DigitPressed(digit="#"),
+    e.SayCancelRequested(index=9, command=c.CancelSay(say="say_2"), site=SITE),
+    e.SayRepeated(index=9, say="say_2", command=c.Say(text="Hi", key="k"), site=SITE),
+    e.SayResumed(say="say_2", text="rest of it"),
+    e.SaySpoken(say="say_2", requested="Hi", spoken="Hi.", similarity=0.5),
     e.SaySettled(
         say="say_2",
         status="interrupted",
@@ -135,7 +156,7 @@ def test_stored_data_is_the_nonce_and_a_map_of_fields() -> None:
     """Any msgpack reader can read a log: 16 bytes, then a map with the fields' names."""
     type_, version, data = encode(e.SpeechStarted(item="i", audio_start_ms=3), NONCE)
     assert (type_, version, data[:16]) == ("SpeechStarted", 1, NONCE)
-    assert msgspec.msgpack.decode(data[16:]) == {"item": "i", "audio_start_ms": 3}
+    assert msgspec.msgpack.decode(data[16:]) == {"item": "i", "audio_start_ms": 3, "held": False}
 
 
 def test_an_unknown_type_is_kept_as_unknown() -> None:

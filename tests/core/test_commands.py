@@ -42,7 +42,7 @@ def test_kinds_of_commands_are_part_of_their_bytes() -> None:
 
 def test_bytes_of_commands_stay_for_ever() -> None:
     """Recorded sessions are compared with these bytes."""
-    assert encode_command(c.Say(text="Hi")) == b"\x83\xa8metadata\x80\xa4text\xa2Hi\xa4type\xa3say"
+    assert encode_command(c.Say(text="Hi")) == b"\x82\xa4text\xa2Hi\xa4type\xa3say"
     assert encode_command(c.Input(timeout_s=2.0)) == b"\x82\xa9timeout_s\xcb@\x00\x00\x00\x00\x00\x00\x00\xa4type\xa5input"
 
 

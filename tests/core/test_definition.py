@@ -47,7 +47,10 @@ def test_the_first_fields_are_agentfields_in_its_order() -> None:
     """An AgentField definition reads as one of ours; turnlog's own fields follow."""
     names = SessionDefinition.__struct_fields__
     assert list(names[: len(AGENTFIELD)]) == list(AGENTFIELD)
-    assert names[len(AGENTFIELD) :] == ("instructions", "answers", "transcription", "language")
+    assert names[len(AGENTFIELD) :] == (
+        *("instructions", "answers", "transcription", "language", "say_mode", "echo"),
+        *("lead_ms", "min_speech_ms", "min_words", "resume_after_false_start"),
+    )
 
 
 def test_defaults_are_agentfields() -> None:
