@@ -160,6 +160,8 @@ class Fail(msgspec.Struct, frozen=True, kw_only=True, tag="raise"):
 
 Command = Input | Say | CancelSay | Call | Step | Stream | AwaitSignal | Update | Patch | End | Abandon | Return | Fail
 
+_AS_IT_IS = frozenset({type(None), bool, float, bytes})
+
 encode_command = msgspec.msgpack.Encoder(order="sorted").encode
 
 
@@ -174,20 +176,23 @@ def plain(value: object, where: str) -> Any:
 
 
 def _plain(value: object, where: str, depth: int) -> Any:
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
     match value:
+        case str() if kind is str:
+            return _text(value, where)
+        case int() if kind is int:
+            if not -(2**63) <= value < 2**64:
+                raise _unfaithful(f"{where} is an integer beyond 64 bit")
+            return value
         case list() | tuple() | dict() if depth >= MAX_DEPTH:
             raise _unfaithful(f"{where[:60]}… is more than {MAX_DEPTH} levels deep")
         case list() | tuple():
             return [_plain(item, f"{where}[{n}]", depth + 1) for n, item in enumerate(value)]
         case dict():
             return {_key(key, where): _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
-        case str() if type(value) is str:
-            return _text(value, where)
-        case int() if type(value) is int and not -(2**63) <= value < 2**64:
-            raise _unfaithful(f"{where} is an integer beyond 64 bit")
-    if value is not None and type(value) not in (bool, int, float, bytes):
-        raise _unfaithful(f"{where} is {type(value).__name__}")
-    return value
+    raise _unfaithful(f"{where} is {kind.__name__}")
 
 
 def _key(key: object, where: str) -> str:
@@ -198,7 +203,8 @@ def _key(key: object, where: str) -> str:
 
 def _text(text: str, where: str) -> str:
     try:
-        text.encode()
+        if not text.isascii():
+            text.encode()
     except UnicodeEncodeError:
         raise _unfaithful(f"{where} holds a lone surrogate, which is no character") from None
     return text

@@ -106,6 +106,10 @@ class SessionCore:
 
     # --- data out ---
 
+    def staged_types(self) -> set[type]:
+        """The types of the staged events."""
+        return {type(staged.event) for staged in self.staged}
+
     def events_to_append(self) -> list[Staged]:
         """The staged events, taken."""
         staged, self.staged = self.staged, []

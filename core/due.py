@@ -36,7 +36,7 @@ Caused = tuple[e.Event, int]  # an event and the seq of its cause
 def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
     """Dispatches that the state calls for, in order; each changes the state before the next is looked for."""
     provider = state.links.provider
-    if provider is None or state.life.phase is SessionState.ENDED or _is_hard_ending(state):
+    if provider is None or not _owes_provider(state) or state.life.phase is SessionState.ENDED or _is_hard_ending(state):
         return
     if (owed_since := state.links.configuration_owed) is not None:
         yield e.ConfigurationDispatched(link=provider, settings=state.links.settings), owed_since
@@ -50,6 +50,12 @@ def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
     if head and now_ns >= _pause_end_ns(state):
         text = head.requested.command.text
         yield e.SayDispatched(say=head.requested.say, attempt=head.attempt + 1, link=provider, text=text), head.seq
+
+
+def _owes_provider(state: State) -> bool:
+    """Whether there is anything that could be dispatched."""
+    owed = state.relay.owed or state.tools.model_calls or state.delivery.says
+    return bool(owed) or state.links.configuration_owed is not None
 
 
 def _relayed(provider: str, owed: e.Event) -> e.Event:

@@ -12,11 +12,19 @@ from .folds.turns import Turns
 
 __all__ = ["State"]
 
-_NOT_FOLDED = (e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted, e.Unknown, e.Erased)
+# Strategy: most events of a session concern no fold, or one. A fold's `match` tries each of its types in turn, which is a good
+# part of what a command costs. tests/core/test_state.py holds these two against what the folds name.
+_NOT_FOLDED = frozenset(
+    {
+        *(e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted, e.Unknown, e.Erased),
+        *(e.InputRequested, e.AttemptFailed, e.StreamRequested, e.StreamItem, e.StreamEnded, e.CommandAbandoned),
+    }
+)
+_FOLDED_BY_TOOLS = frozenset({e.CallRequested, e.StepRequested, e.CallCompleted, e.CallFailed})
 
 
 class State:
-    """Nine folds; each owns one concept and sees every semantic event."""
+    """Nine folds; each owns one concept and sees every event that it names."""
 
     __slots__ = ("_folds", "conversation", "delivery", "life", "links", "playout", "relay", "signals", "tools", "turns")
 
@@ -44,7 +52,9 @@ class State:
 
     def apply(self, seq: int, at_ns: int, event: e.Event | e.Unknown | e.Erased) -> None:
         """Fold one event. Wire records, unknown types and erased payloads leave the state as it is."""
-        if isinstance(event, _NOT_FOLDED):
-            return
-        for fold in self._folds:
-            fold(seq, at_ns, event)
+        kind = type(event)
+        if kind in _FOLDED_BY_TOOLS:
+            self.tools.apply(seq, at_ns, event)  # type: ignore[arg-type] # no Unknown or Erased
+        elif kind not in _NOT_FOLDED:
+            for fold in self._folds:
+                fold(seq, at_ns, event)  # type: ignore[arg-type] # no Unknown or Erased

@@ -36,6 +36,7 @@ from .step import Step
 __all__ = ["Decider", "Handling"]
 
 Handling = HandlerRun | HostRun
+_DELIVERED = frozenset(DELIVERED)
 
 
 class Decider:
@@ -55,22 +56,22 @@ class Decider:
         """Turn what happened into facts, applied and staged, and the messages by which the peers learn of them."""
         media = [item for item in inputs if isinstance(item, Arrived) and is_media(item)]
         only_media = not self.first and len(media) == len(inputs)
-        segments = self._close_segments(now_ns, everything=not only_media or self._time_decides(now_ns))
+        segments = self._close_segments(now_ns, only_media)
         answers: list[tuple[Line, bytes, int]] = []
-        first, self.first = self.first, []
+        core, first, self.first = self.core, self.first, []
         for item in (*first, *inputs):
             self._take(item, now_ns, answers)
-        self.core.time_passed(now_ns)
+        core.time_passed(now_ns)
         self._fire_timer(now_ns)
-        if not any(isinstance(staged.event, e.LinkReady) for staged in self.core.staged):
-            self.core.sends_due(now_ns)  # else in the next round: what callers said before goes first
+        if e.LinkReady not in core.staged_types():
+            core.sends_due(now_ns)  # else in the next round: what callers said before goes first
         sends = self._present(answers, 0, now_ns)
-        told = len(self.core.staged)
-        if not any(isinstance(staged.event, DELIVERED) for staged in self.core.staged):
-            self.core.close_when_done(now_ns)
-        if not self.core.ended:  # nothing is sent, and nothing recorded, behind SessionEnded
-            sends += self._present([], told, now_ns)
-        return Step(self.core.events_to_append(), segments, sends, media)
+        told = len(core.staged)
+        if core.state.life.ending is not None and _DELIVERED.isdisjoint(core.staged_types()):
+            core.close_when_done(now_ns)
+            if not core.ended:  # nothing is sent, and nothing recorded, behind SessionEnded
+                sends += self._present([], told, now_ns)
+        return Step(core.events_to_append(), segments, sends, media)
 
     def _take(self, item: Input | Asked | FirstAudio, now_ns: int, answers: list[tuple[Line, bytes, int]]) -> None:
         core = self.core
@@ -139,10 +140,13 @@ class Decider:
     def _present(self, answers: list[tuple[Line, bytes, int]], start: int, now_ns: int) -> list[tuple[Line, bytes]]:
         """Stage the messages that tell the peers of the facts staged from `start` on, behind the protocol's own answers."""
         told = list(answers)
+        lines = list(self._lines.values())
         for staged in self.core.staged[start:]:
-            for line in self._lines.values():
+            for line in lines:
                 if staged.seq >= line.since:  # a peer learns of nothing before its own line stands
                     told += [(line, raw, staged.seq) for raw in self._told(line, staged)]
+        if not told:
+            return []
         for line, raw, cause in told:
             self.core.record(e.TransportSent(link=line.name, n=line.sent.next(), data=raw), cause, now_ns)
         return [(line, raw) for line, raw, _ in told]
@@ -161,7 +165,10 @@ class Decider:
         ending = self.core.state.life.ending is not None
         return ending or (due is not None and now_ns >= due) or (timer is not None and now_ns >= timer[1])
 
-    def _close_segments(self, now_ns: int, *, everything: bool) -> list[Segment]:
+    def _close_segments(self, now_ns: int, only_media: bool) -> list[Segment]:
+        if self._media.due_ns() is None:  # nothing was gathered
+            return []
+        everything = not only_media or self._time_decides(now_ns)
         closed = self._media.segments_to_append(now_ns, self.core.seq + 1, everything=everything)
         for recorded, _ in closed:
             self.core.record(recorded, e.Root.WIRE, now_ns)

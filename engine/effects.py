@@ -10,18 +10,21 @@ from typing import Any
 import msgspec
 
 from ..core import events as e
-from ..core.commands import Call, Options, Step, Stream, plain
+from ..core.commands import Call, Options, Step, Stream
 from ..core.core import Staged
 from .handler_run import words_of
 from .inbox import Attempted, CallDone, ToolDone
 from .tools import Tool, run_stored, stored
 
-__all__ = ["Effects"]
+__all__ = ["STARTED", "Effects"]
 
+STARTED = frozenset({e.CallRequested, e.StepRequested, e.CommandAbandoned, e.StreamRequested, e.ToolRequested})
+"""The events that `start` acts on."""
 
 AHEAD = 100  # items of a stream that the handler has not taken: its function goes on when there are fewer
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
 _LONGEST_BACKOFF_S = 3600.0
+_ONCE = Options()
 
 # Strategy: a tool may itself raise CancelledError (a task of its own was cancelled) or SystemExit; its caller must learn of it.
 _RAISED = (Exception, asyncio.CancelledError, SystemExit)
@@ -79,7 +82,7 @@ class Effects:
         done: Callable[[Any], None],
     ) -> None:
         """Attempt a call or step as often as its options allow."""
-        tries = options or Options()
+        tries = options or _ONCE
         index: int = staged.event.index  # type: ignore[attr-defined] # a CallRequested or StepRequested
         for number in range(1, tries.retries + 2):
             try:
@@ -165,7 +168,14 @@ class Effects:
 
 def _given(command: Call | Step | Stream) -> tuple[list[Any], dict[str, Any]]:
     """The arguments for one attempt: what a function does to them must not reach the next attempt, or the log's command."""
-    return plain(command.args, "args"), plain(command.kwargs, "kwargs")
+    return _copied(command.args), _copied(command.kwargs)
+
+
+def _copied(value: Any) -> Any:
+    """Lists and dicts anew, which hold what they held."""
+    if type(value) is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if type(value) is list else value
 
 
 async def _items(made: Any) -> AsyncGenerator[Any, None]:

@@ -150,6 +150,11 @@ class Inbox:
         return not self._awake and self._waiter is not None
 
     @property
+    def awake(self) -> bool:
+        """True while the taker would go on at once."""
+        return self._awake
+
+    @property
     def empty(self) -> bool:
         """True while nothing lies here."""
         return not self._items

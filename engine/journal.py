@@ -23,9 +23,14 @@ from .escapes import escape
 from .issued import Issued, call_site
 from .settling import SettlingLoop
 
-__all__ = ["ItemStream", "Journal", "SayHandle", "SayOutcome"]
+__all__ = ["OBSERVED", "ItemStream", "Journal", "SayHandle", "SayOutcome"]
 
 T = TypeVar("T")
+OBSERVED = frozenset(
+    {e.SessionStarted, e.TurnEnded, e.ItemSeeded, e.SayRequested, e.SaySettled, e.ResponseStarted, e.ResponseEnded}
+)
+"""What `observe` looks at: the conversation's events, and those of the outbox."""
+
 OUTBOX = 200  # says that `outbox` keeps; older ones are in the log
 
 
@@ -118,7 +123,8 @@ class Journal:
 
         Raises HandlerError TL104 outside of the handler, TL105 for what cannot be stored.
         """
-        self.check_inside(f"{type(command).__name__.lower()}()")
+        if asyncio._get_running_loop() is not self.loop:  # type: ignore[comparison-overlap] # a HandlerLoop is one
+            self.check_inside(f"{type(command).__name__.lower()}()")
         return self.enter(command, site)
 
     def check_inside(self, call: str) -> None:

@@ -14,10 +14,11 @@ from ..core.ports import Draft, Head, Link, Log
 from .callback import in_callback
 from .clock import Clock
 from .decider import Decider, Handling
-from .effects import Effects
+from .effects import STARTED, Effects
 from .handler_run import DELIVERED, Asked
 from .inbox import FirstAudio, Inbox, Input, rounds
 from .intake import Intake
+from .journal import OBSERVED
 from .line import Leg, Line
 from .media import MediaRouter
 from .nonces import Nonces
@@ -25,9 +26,9 @@ from .step import Behind, Step
 
 __all__ = ["SessionRun"]
 
-_RUNS_HANDLER = (*DELIVERED, e.SessionStarted)
-_WIRE = (e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted)
+_RUNS_HANDLER = frozenset({*DELIVERED, e.SessionStarted})
 _NONCES = Nonces()
+_NEVER = (None, None, None, None)
 _RETRY_NS = 10_000_000  # how soon a deadline that has passed without effect is looked at again
 
 
@@ -53,7 +54,7 @@ class SessionRun:
     async def run(self) -> None:
         """Drive the session to its end. Raises StoreError when the log cannot be written: then nothing more may happen."""
         while not self.core.ended:
-            for inputs in rounds(await self.inbox.take(self._delay_s())):
+            for inputs in rounds(await self.inbox.take(0 if self.inbox.awake else self._delay_s())):
                 if not self.core.ended:  # what came with the last message of a session came after its end
                     await self.round(inputs)
 
@@ -94,18 +95,18 @@ class SessionRun:
                 line.link.send(raw)
             except LinkClosed:
                 continue  # its reader reports the loss
-        for staged in step.staged:
-            if isinstance(staged.event, e.LinkReady):
-                self.media.provider_ready(self.clock.now_ns())
-                self.inbox.wake()  # its dispatches are due, behind what callers said before
+        if e.LinkReady in step.types():
+            self.media.provider_ready(self.clock.now_ns())
+            self.inbox.wake()  # its dispatches are due, behind what callers said before
         for line, message, at_ns in step.media if not self.core.ended else ():  # no segment could hold it any more
             self.intake.hand_on(line, message, at_ns)
 
     async def wake_handler(self, staged: list[Staged]) -> None:
         """Start the tools that were called, and give the handler each event it is to see, one at a time."""
         for one in staged:
-            self.effects.start(one, self.inbox.put)
-        if any(isinstance(one.event, _RUNS_HANDLER) for one in staged):
+            if type(one.event) in STARTED:
+                self.effects.start(one, self.inbox.put)
+        if any(type(one.event) in _RUNS_HANDLER for one in staged):
             await in_callback(self._deliver, staged)
             if self.core.state.life.ending:
                 self.inbox.wake()  # what is ending may end, now that the handler has seen all there was
@@ -114,10 +115,10 @@ class SessionRun:
 
     def _deliver(self, staged: list[Staged]) -> None:
         for seq, at_ns, _, event in staged:
-            if isinstance(event, _WIRE):
-                continue
-            self.handler.observe(seq, at_ns, event)
-            if not isinstance(event, _RUNS_HANDLER):
+            kind = type(event)
+            if kind in OBSERVED:
+                self.handler.observe(seq, at_ns, event)
+            if kind not in _RUNS_HANDLER:
                 continue
             asked = self.handler.start(seq) if isinstance(event, e.SessionStarted) else self.handler.deliver(seq, at_ns, event)
             self.decider.first += asked
@@ -138,10 +139,11 @@ class SessionRun:
         return self.intake.attach(name, link, leg, transport, peer)
 
     def _delay_s(self) -> float | None:
-        now_ns = self.clock.now_ns()
         timer, decision = self.handler.next_timer(), self.core.next_deadline()
-        if decision is not None:
-            decision = max(decision, now_ns + _RETRY_NS)  # one that is past had its chance: it waits for more than the clock
         due = (decision, self.media.due_ns(), self.behind.due_ns, timer[1] if timer else None)
-        known = [at_ns for at_ns in due if at_ns is not None]
-        return max(0.0, (min(known) - now_ns) / 1e9) if known else None
+        if due == _NEVER:
+            return None
+        now_ns = self.clock.now_ns()
+        if decision is not None:  # one that is past had its chance: it waits for more than the clock
+            due = (max(decision, now_ns + _RETRY_NS), *due[1:])
+        return max(0.0, (min(at_ns for at_ns in due if at_ns is not None) - now_ns) / 1e9)

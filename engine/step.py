@@ -14,7 +14,7 @@ from .line import TICK_NS, Line
 
 __all__ = ["Behind", "Step"]
 
-_RECORDS = (e.TransportReceived, e.MediaRecorded)
+_RECORDS = frozenset({e.TransportReceived, e.MediaRecorded})
 
 
 class Step(NamedTuple):
@@ -25,13 +25,17 @@ class Step(NamedTuple):
     sends: list[tuple[Line, bytes]]
     media: list[Arrived]
 
+    def types(self) -> set[type]:
+        """The types of the events."""
+        return {type(staged.event) for staged in self.staged}
+
     def can_wait(self) -> bool:
         """Whether nothing follows from it: what was received is recorded, and nobody acts on it."""
-        return not (self.sends or self.media) and all(isinstance(staged.event, _RECORDS) for staged in self.staged)
+        return not (self.sends or self.media) and self.types() <= _RECORDS
 
     def lets_media_pass(self) -> bool:
         """Whether media may leave while this is being written: no message waits for the append that it could overtake."""
-        return not (self.sends or self.media) and not any(isinstance(staged.event, e.LinkReady) for staged in self.staged)
+        return not (self.sends or self.media) and e.LinkReady not in self.types()
 
 
 class Behind:

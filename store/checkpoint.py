@@ -24,7 +24,7 @@ class CheckpointClock:
     """
 
     def __init__(self, path: Path, ask: Callable[[], None]) -> None:
-        self._wal = Path(f"{path}-wal")
+        self._wal = f"{path}-wal"
         self._ask = ask
         self._long = WAL_BYTES  # the size at which wrote() asks
         self._dirty = threading.Event()

@@ -36,7 +36,11 @@ _SET_STATUS = """UPDATE sessions SET status = :status, ended = CASE WHEN :status
     (SELECT at_ns FROM events WHERE sid = sessions.id AND seq = sessions.head_seq), created) END WHERE id = :sid"""
 _EVENT_PLACES = f"({', '.join('?' * (len(EVENT_COLUMNS) + 1))})"
 ADD_EVENT = f"INSERT INTO events (sid, {', '.join(EVENT_COLUMNS)}) VALUES {_EVENT_PLACES}"
-_ADD_EVENTS = [(rows, ADD_EVENT + f", {_EVENT_PLACES}" * (rows - 1)) for rows in (64, 16, 4)]
+# Strategy: OR ROLLBACK, which a failure of the group comes to all the same (see commit). For a statement that might have to be
+# undone alone SQLite first copies each page that it changes, from 64 KiB on to a file: half of what a group wrote.
+_ADD_EVENTS = [
+    (rows, ADD_EVENT.replace("INSERT", "INSERT OR ROLLBACK", 1) + f", {_EVENT_PLACES}" * (rows - 1)) for rows in (64, 16, 4)
+]
 ADD_MEDIA = f"INSERT INTO media (sid, {', '.join(MEDIA_COLUMNS)}) VALUES ({', '.join('?' * (len(MEDIA_COLUMNS) + 1))})"
 
 # What sqlite3 raises: its own errors, and Python's for a value that is no 64-bit integer or no UTF-8.

@@ -39,6 +39,7 @@ def open_writer(path: Path, *, durability: str) -> sa.Connection:
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
         raw.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        raw.execute("PRAGMA temp_store = MEMORY")  # what a savepoint may have to put back is small, and no file of its own
         # Strategy: the inline checkpoint is the tail of the append's latency; the writer's thread checkpoints between appends.
         raw.execute("PRAGMA wal_autocheckpoint = 0")
     except BaseException:

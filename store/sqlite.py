@@ -93,7 +93,8 @@ class SqliteStore(SqliteReads):
         """
         rows, after = chained(head, events)
         at_ns = events[-1].at_ns if events else None
-        return await self._writer.append(Append(head, after, rows, placed(head, after, segments), status, at_ns))
+        placed_segments = placed(head, after, segments) if segments else []
+        return await self._writer.append(Append(head, after, rows, placed_segments, status, at_ns))
 
     async def claim(self, session: str, *, owner: str = "") -> Head:
         """Take the session over: a new epoch, so that every writer of an older one is Fenced. Raises StoreError TL408."""

@@ -70,11 +70,11 @@ class Writer:
         threading.Thread(target=self._live, args=(connect, opened, release), name="turnlog-writer", daemon=True).start()
         opened.result()
 
-    async def append(self, append: Append) -> Head:
+    def append(self, append: Append) -> asyncio.Future[Head]:
         """Commit it, in a group with others. Cancelling the wait does not take it back."""
         future: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
         self._put(_Asked(future, append))
-        return await future
+        return future
 
     async def run(self, job: Callable[[sa.Connection], T]) -> T:
         """Run `job` in a transaction of its own, after all that was asked for before it."""

@@ -1,10 +1,14 @@
-"""State: all folds, each event seen by each."""
+"""State: all folds, each event seen by each that names it."""
+
+import ast
+from pathlib import Path
 
 import pytest
 
 from tests.core.driving import START_NS, anatomy
 from turnlog.core import events as e
-from turnlog.core.state import State
+from turnlog.core import folds
+from turnlog.core.state import _FOLDED_BY_TOOLS, _NOT_FOLDED, State
 
 WIRE = [
     e.TransportReceived(link="c1", n=1, data=b"{}"),
@@ -35,3 +39,12 @@ def test_an_impossible_transition_raises() -> None:
     state = State()
     with pytest.raises(ValueError, match="SessionEnded cannot happen in state 'new'"):
         state.apply(1, START_NS, e.SessionEnded(reason="r"))
+
+
+def test_no_fold_misses_an_event_that_it_names() -> None:
+    """What the state hands to no fold, or to the tools' alone, stands in no other fold's source."""
+    for source in Path(folds.__file__).parent.glob("*.py"):
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        withheld = {kind.__name__ for kind in (_NOT_FOLDED if source.stem == "tools" else _NOT_FOLDED | _FOLDED_BY_TOOLS)}
+        assert not named & withheld, source.name

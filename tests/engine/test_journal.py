@@ -1,6 +1,10 @@
 """The journal's commands: steps, streams, signals, updates, patches, and what is the same in every run."""
 
+import ast
 import asyncio
+import inspect
+import textwrap
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +15,25 @@ from tests.engine.living import Living, Speaker, living
 from turnlog import Divergence, HandlerError, SessionEnded, StepError, StoreError, VoiceLocked
 from turnlog.core import events as e
 from turnlog.core.codec import decode, encode
+from turnlog.core.events import EVENT_TYPES
+from turnlog.core.folds.conversation import Conversation
 from turnlog.engine.app import Handler
+from turnlog.engine.effects import STARTED, Effects
+from turnlog.engine.journal import OBSERVED, Journal
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
+
+
+def named_by(*functions: Callable[..., object]) -> set[str]:
+    """The event types that stand in the source of these."""
+    trees = (ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))) for function in functions)
+    return {node.attr for tree in trees for node in tree if isinstance(node, ast.Attribute)} & EVENT_TYPES.keys()
+
+
+def test_nothing_that_is_looked_at_is_withheld() -> None:
+    """The live loop shows a journal the events that its `observe` and the conversation name, and starts what effects name."""
+    assert {kind.__name__ for kind in OBSERVED} == named_by(Journal.observe, Conversation.apply)
+    assert {kind.__name__ for kind in STARTED} == named_by(Effects.start)
 
 
 def replays(alive: Living, handler: Handler) -> None:

@@ -11,7 +11,7 @@ import pytest
 from turnlog.core.errors import StoreError, WrongExpectedSeq
 from turnlog.core.ports import Draft, Head, SessionRow
 from turnlog.store import open_store
-from turnlog.store.commit import Append, commit
+from turnlog.store.commit import ADD_EVENT, Append, commit
 from turnlog.store.rows import chained
 
 __all__: list[str] = []
@@ -82,6 +82,22 @@ def test_bad_data_fails_only_its_own_append(raw: LosesTheAnswer, heads: list[Hea
     assert [type(outcome) for outcome in outcomes] == [Head, StoreError, Head]
     assert isinstance(outcomes[1], StoreError) and outcomes[1].code == "TL406"
     assert seqs(raw) == [1, 0, 1]
+
+
+def test_a_row_that_is_there_already_fails_only_its_own_append(
+    raw: LosesTheAnswer, heads: list[Head], draft: Drafts, path: Path
+) -> None:
+    """A constraint that a statement of many rows breaks takes the whole group back, and all but one are written then."""
+    group = []
+    for head in heads:
+        rows, after = chained(head, [draft() for _ in range(4)])
+        group.append(Append(head, after, rows, [], None, 1))
+    stray = group[1].events[2]
+    raw.execute(ADD_EVENT, stray)
+    outcomes = commit(raw, group, path)
+    assert [type(outcome) for outcome in outcomes] == [Head, StoreError, Head]
+    raw.execute("DELETE FROM events WHERE sid = ?", stray[:1])
+    assert seqs(raw) == [4, 0, 4] and not raw.in_transaction
 
 
 def test_a_lone_bad_append_is_refused(raw: LosesTheAnswer, heads: list[Head], draft: Drafts, path: Path) -> None:
