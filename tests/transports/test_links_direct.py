@@ -10,8 +10,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from turnlog.core.errors import LinkClosed
 from turnlog.core.ports import DirectLink
+from turnlog.transports.links.direct import DirectConnection
 from turnlog.transports.links.in_process import pair
-from turnlog.transports.links.websocket import DirectConnection, WebSocketLink
+from turnlog.transports.links.websocket import WebSocketLink
 
 
 @asynccontextmanager
@@ -153,6 +154,68 @@ async def test_binary_messages_are_refused_as_ever() -> None:
         with pytest.raises(LinkClosed) as closed:
             await link.receive()
         assert (closed.value.close_code, heard.messages) == (1003, [])
+
+
+def read(connection: DirectConnection, data: bytes) -> None:
+    """Let a connection read `data`, as its transport would."""
+    buffer = connection.get_buffer(-1)
+    buffer[: len(data)] = data
+    connection.buffer_updated(len(data))
+
+
+class Parsed(DirectConnection):
+    """Counts the bytes that go the long way."""
+
+    parsed = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Let the library parse."""
+        self.parsed += len(data)
+        super().data_received(data)
+
+
+async def test_the_short_way_is_taken() -> None:
+    """Whole text frames of either length, several in one read too, pass the library's parser by."""
+    async with ends(Parsed) as (link, peer):
+        connection, heard = link._connection, Heard()
+        assert isinstance(connection, Parsed)
+        link.listen(heard)
+        sent = [b"y" * size for size in (2, 125, 126, 2200, 60_000)]
+        for message in sent:
+            peer.protocol.send_text(message)
+        before = connection.parsed
+        read(connection, b"".join(peer.protocol.data_to_send()))
+        assert (heard.messages, connection.parsed) == (sent, before)
+
+
+async def test_frames_may_be_cut_anywhere() -> None:
+    """However a stream of frames is cut into reads, each message is handed on once and in order."""
+    async with ends() as (link, peer):
+        connection, sent = link._connection, [b'{"a":1}', b"y" * 126, b"{}", b"z" * 200]
+        assert isinstance(connection, DirectConnection)
+        for message in sent:
+            peer.protocol.send_text(message)
+        peer.protocol.send_ping(b"?")
+        stream = b"".join(peer.protocol.data_to_send())
+        for at in range(1, len(stream)):
+            heard = Heard()
+            link.listen(heard)
+            read(connection, stream[:at])
+            read(connection, stream[at:])
+            assert heard.messages == sent
+
+
+async def test_the_largest_message_is_the_same_on_both_ways() -> None:
+    """A frame that is larger than the connection takes closes it with 1009, though it came whole."""
+    async with ends() as (link, peer):
+        connection, heard = link._connection, Heard()
+        connection.protocol.max_message_size = 100
+        link.listen(heard)
+        await peer.send("x" * 100)
+        await peer.send("x" * 101)
+        with pytest.raises(LinkClosed) as closed:
+            await link.receive()
+        assert (closed.value.close_code, heard.messages) == (1009, [b"x" * 100])
 
 
 async def test_other_connections_are_read_as_before() -> None:

@@ -9,15 +9,14 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.connection import Connection, broadcast
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
-from websockets.protocol import Event, State
+from websockets.protocol import State
 
 from ...core.errors import LinkClosed, ProtocolError
+from .direct import DirectConnection
 
-__all__ = ["LIMIT_BYTES", "MAX_MESSAGE_BYTES", "UNLOGGED", "DirectConnection", "WebSocketLink", "shorten_reason"]
+__all__ = ["LIMIT_BYTES", "MAX_MESSAGE_BYTES", "UNLOGGED", "WebSocketLink", "shorten_reason"]
 
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 """What may wait for a peer that does not read."""
@@ -38,27 +37,6 @@ class _Unlogged(logging.LoggerAdapter[logging.Logger]):
 
 UNLOGGED: Final = _Unlogged(logging.getLogger("turnlog.links"), {})
 """Give it as `logger` where a connection or a server is opened: no key gets into a log, whatever the user configures."""
-
-
-class DirectConnection(ClientConnection):
-    """A client's connection that can hand on a text message as soon as it is parsed. Give it as `create_connection`.
-
-    Strategy: a future, two coroutines and a task's step lie between a frame and recv(): a fifth of what a message costs.
-    Only a whole message in ASCII takes the short way, and only while none waits on the long one: order stays as it was, and
-    bad UTF-8 is found where it always was.
-    """
-
-    on_text: Callable[[bytes], None] | None = None
-
-    def process_event(self, event: Event) -> None:
-        """A frame has been read."""
-        take = self.on_text
-        if take is not None and type(event) is Frame and event.opcode is Opcode.TEXT and event.fin:
-            message = bytes(event.data)
-            if message.isascii() and not self.recv_messages.frames.queue:
-                take(message)
-                return
-        super().process_event(event)
 
 
 class WebSocketLink:

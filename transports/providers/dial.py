@@ -14,7 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
 from ...core.errors import LinkError
-from ..links.websocket import MAX_MESSAGE_BYTES, UNLOGGED, DirectConnection, WebSocketLink
+from ..links.direct import DirectConnection
+from ..links.websocket import MAX_MESSAGE_BYTES, UNLOGGED, WebSocketLink
 
 __all__ = ["Credential", "DialSettings", "dial", "is_loopback"]
 
