@@ -196,6 +196,7 @@ class OutputAudio(Signal, frozen=True, kw_only=True):
     content_index: int
     audio: bytes
     ms: float  # duration of the payload in the configured output format
+    payload: bytes | None = None  # decoded, where that was done on the way and encoding it gives `audio` again
 
 
 class OutputText(Signal, frozen=True, kw_only=True):
@@ -213,6 +214,7 @@ class AudioAppended(Signal, frozen=True, kw_only=True):
 
     audio: bytes
     ms: float
+    payload: bytes | None = None  # as in OutputAudio
 
 
 # --- from the caller ---

@@ -52,18 +52,22 @@ class Intake:
     def offer(self, line: Line, raw: bytes) -> None:
         """Take a message: media goes on at once if nothing before it waits to be decided."""
         at_ns = self._clock.now_ns()
-        try:
-            message = parse(raw)
-        except InvalidMessage as error:
-            self._inbox.put(Unreadable(line, raw, error, at_ns))
-            return
-        if message.type in MEDIA_TYPES and (self._inbox.idle or (self.media_may_pass and self._inbox.empty)):
-            was_due = self._media.due_ns()
-            self.hand_on(line, message, at_ns)
-            if was_due is None and (due := self._media.due_ns()) is not None:
-                asyncio.get_running_loop().call_later((due - at_ns) / 1e9, self._inbox.wake)
+        may_pass = self._inbox.idle or (self.media_may_pass and self._inbox.empty)
+        was_due = self._media.due_ns()
+        if may_pass and (signals := line.leg.receive_audio(raw)) is not None:
+            self._media.pass_on(line, raw, signals, at_ns)
         else:
-            self._inbox.put(Arrived(line, message, at_ns))
+            try:
+                message = parse(raw)
+            except InvalidMessage as error:
+                self._inbox.put(Unreadable(line, raw, error, at_ns))
+                return
+            if not may_pass or message.type not in MEDIA_TYPES:
+                self._inbox.put(Arrived(line, message, at_ns))
+                return
+            self.hand_on(line, message, at_ns)
+        if was_due is None and (due := self._media.due_ns()) is not None:
+            asyncio.get_running_loop().call_later((due - at_ns) / 1e9, self._inbox.wake)
 
     def hand_on(self, line: Line, message: Message, at_ns: int) -> None:
         """Media to the other lines; what is wrong with it is a fact for the next round, and never the session's end."""

@@ -26,6 +26,9 @@ class Leg(Protocol):
     def receive(self, message: Message) -> list[s.Signal]:
         """What a message means."""
 
+    def receive_audio(self, raw: bytes) -> list[s.Signal] | None:
+        """What a message means that is audio like the last one, found without parsing it; None for any other."""
+
     def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
         """What answers bytes that are no message."""
 

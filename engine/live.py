@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Coroutine
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..transports.realtime.provider_leg import ProviderLeg
 from .callback import in_callback
 from .host_run import HostRun
 from .inbox import Ending, Failed, Signalled
+from .nonces import Nonces
 from .run import SessionRun
 
 __all__ = ["LiveSession"]
@@ -172,9 +172,10 @@ class LiveSession:
         return f"{side}{self._names[side]}"
 
 
+_IDS = Nonces(size=10)
 _PATIENCE_S = 5  # for peers that answer a close, and tools that clean up when they are cancelled
 _CLOSE = {"provider_lost": 1011, "handler_failed": 1011, "engine_fault": 1011, "engine_stopped": 1001}  # else 1000
 
 
 def _id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(10)}"
+    return f"{prefix}_{_IDS.next().hex()}"

@@ -38,17 +38,21 @@ class MediaRouter:
 
     def receive(self, line: Line, message: Message, at_ns: int) -> None:
         """Record a media message and hand on what it carries. Raises ProtocolError for audio that is not base64."""
-        signals: list[s.Signal] = []
-        decoded: bytes | None = None
         try:
             signals = line.leg.receive(message)
-        finally:
-            audio, ms = None, 0.0
-            for signal in signals:
-                if isinstance(signal, _AUDIO):
-                    audio, ms = signal.audio, signal.ms
-            decoded = line.received.add(message.raw, at_ns, audio, ms)
-            self._added_to(line.received)
+        except BaseException:
+            self.pass_on(line, message.raw, [], at_ns)
+            raise
+        self.pass_on(line, message.raw, signals, at_ns)
+
+    def pass_on(self, line: Line, raw: bytes, signals: list[s.Signal], at_ns: int) -> None:
+        """Record a media message that means `signals`, and hand on what it carries."""
+        audio, ms, decoded = None, 0.0, None
+        for signal in signals:
+            if isinstance(signal, _AUDIO):
+                audio, ms, decoded = signal.audio, signal.ms, signal.payload
+        decoded = line.received.add(raw, at_ns, audio, ms, decoded)
+        self._added_to(line.received)
         for signal in signals:
             self._route(line, signal, at_ns, decoded)
 

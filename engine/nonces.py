@@ -1,4 +1,4 @@
-"""Random nonces for the events of a log, asked of the operating system in bulk: a system call each would be its dearest part."""
+"""Random bytes for nonces and ids, asked of the operating system in bulk: a system call each would be their dearest part."""
 
 import os
 
@@ -10,18 +10,19 @@ _BULK = 256
 
 
 class Nonces:
-    """Gives nonces out once each. A forked process starts with none of its parent's."""
+    """Gives nonces of `size` bytes out once each. A forked process starts with none of its parent's."""
 
-    __slots__ = ("_at", "_bytes", "_process")
+    __slots__ = ("_at", "_bytes", "_process", "_size")
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = NONCE_SIZE) -> None:
+        self._size = size
         self._bytes = b""
         self._at = 0
         self._process = os.getpid()
 
     def next(self) -> bytes:
-        """16 random bytes that were not given out before."""
+        """Random bytes that were not given out before."""
         if self._at >= len(self._bytes) or self._process != os.getpid():
-            self._bytes, self._at, self._process = os.urandom(_BULK * NONCE_SIZE), 0, os.getpid()
-        self._at += NONCE_SIZE
-        return self._bytes[self._at - NONCE_SIZE : self._at]
+            self._bytes, self._at, self._process = os.urandom(_BULK * self._size), 0, os.getpid()
+        self._at += self._size
+        return self._bytes[self._at - self._size : self._at]

@@ -49,6 +49,10 @@ class CallerLeg:
             kept.append(signal)
         return kept
 
+    def receive_audio(self, raw: bytes) -> list[s.Signal] | None:
+        """What a message means that is audio like the last one; None for any other."""
+        return self._server.receive_audio(raw)
+
     def _refuse_out_of_band(self, asked: s.AnswerRequested) -> None:
         response = self._server.start_response(asked)
         message = "Out-of-band responses are not supported while a handler answers."
@@ -109,16 +113,14 @@ class CallerLeg:
 
     def media(self, signal: s.Signal) -> list[bytes]:
         """Audio and words of a response as deltas, in the modality of that response; the first one opens its item."""
+        if not isinstance(signal, (s.OutputAudio, s.OutputText)) or (mine := self._responses.get(signal.response)) is None:
+            return []
         match signal:
-            case s.OutputAudio(response=response, audio=audio):
-                mine = self._responses.get(response)
-                if mine is None or self._in_text(mine):
+            case s.OutputAudio(audio=audio):
+                if self._in_text(mine):
                     return []
                 self._server.output_audio(mine, audio)
-            case s.OutputText(response=response, text=text, spoken=spoken):
-                mine = self._responses.get(response)
-                if mine is None:
-                    return []
+            case s.OutputText(text=text, spoken=spoken):
                 if spoken and not self._in_text(mine):
                     self._server.output_transcript(mine, text)
                 else:

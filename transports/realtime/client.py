@@ -23,6 +23,7 @@ from ...core.signals import (
     TranscriptFailed,
 )
 from .audio import PCM16
+from .audio_form import AudioReader
 from .client_responses import Create, Creates, ResponseTracker, item_text
 from .durations import session_format
 from .messages import (
@@ -66,6 +67,7 @@ class ClientProtocol:
         self._output = PCM16
         self._creates = Creates()
         self._responses = ResponseTracker()
+        self._audio: AudioReader[OutputAudioDelta] = AudioReader()
         self._items: set[str] = set()  # announced: a dialect may announce an item under two names
 
     # Public methods for receiving messages.
@@ -75,8 +77,17 @@ class ClientProtocol:
         if self._closed or message.view is None:
             return []
         if isinstance(message.view, OutputAudioDelta):
-            return self._responses.receive_audio(message.view, audio_text(message), self._output)
+            audio = audio_text(message)
+            self._audio.learn(message.raw, message.view, bytes(message.view.delta))
+            return self._responses.receive_audio(message.view, audio, self._output)
         return self._receive_response(message.view)
+
+    def receive_audio(self, raw: bytes) -> list[Signal] | None:
+        """What a message means that is like the last piece of audio; None for any other, which is to be parsed."""
+        if (heard := self._audio.read(raw)) is None or self._closed:
+            return None
+        view, text, payload = heard
+        return self._responses.receive_audio(view, text, self._output, payload)
 
     def receive_close(self) -> None:
         """The connection is gone: what still arrives means nothing, and nothing more may be sent."""

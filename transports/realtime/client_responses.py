@@ -99,11 +99,13 @@ class ResponseTracker:
             return []
         return [self._begin(view, create, session)]
 
-    def receive_audio(self, view: OutputAudioDelta, audio: bytes, session: AudioFormat) -> list[Signal]:
-        """A piece of audio, as base64 text that has been checked."""
+    def receive_audio(
+        self, view: OutputAudioDelta, audio: bytes, session: AudioFormat, payload: bytes | None = None
+    ) -> list[Signal]:
+        """A piece of audio, as base64 text that has been checked; `payload` if it has been decoded."""
         response, signals = self._of(view.response_id, session)
         if response is not None:
-            size = decoded_size(audio)
+            size = decoded_size(audio) if payload is None else len(payload)
             response.audio_bytes += size
             signals.append(
                 OutputAudio(
@@ -112,6 +114,7 @@ class ResponseTracker:
                     content_index=view.content_index,
                     audio=audio,
                     ms=duration_ms(size, response.form),
+                    payload=payload,
                 )
             )
         return signals

@@ -27,6 +27,10 @@ class ProviderLeg:
         """What a message means. Raises ProtocolError for one that cannot be used."""
         return self._client.receive(message)
 
+    def receive_audio(self, raw: bytes) -> list[s.Signal] | None:
+        """What a message means that is audio like the last one; None for any other."""
+        return self._client.receive_audio(raw)
+
     def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
         """Nothing: a client does not answer a server's unreadable message."""
         return []

@@ -22,6 +22,7 @@ from ...core.signals import (
 )
 from . import refusals
 from .audio import duration_ms
+from .audio_form import AudioReader
 from .checks import Refusal
 from .client_messages import (
     AudioAppend,
@@ -52,6 +53,7 @@ class _Input(msgspec.Struct, kw_only=True):
 
     buffered_ms: float = 0.0  # appended since the last commit or clear
     speech: str | None = None  # the item that speech_started announced, until it is committed
+    audio: AudioReader[AudioAppend] = msgspec.field(default_factory=AudioReader)
     deferred: list[tuple[_Json, str | None]] = []  # (item, previous): outputs of calls, which wait for response.done
 
 
@@ -112,11 +114,20 @@ class ServerProtocol:
             return []
         try:
             if isinstance(message.view, AudioAppend):
-                return self._receive_audio(audio_text(message))
+                audio = audio_text(message)
+                self._input.audio.learn(message.raw, message.view, bytes(message.view.audio))
+                return self._receive_audio(audio)
             return self._receive_view(message)
         except InvalidMessage as error:
             self.receive_invalid(error)
             return []
+
+    def receive_audio(self, raw: bytes) -> list[Signal] | None:
+        """What a message means that is like the last piece of audio; None for any other, which is to be parsed."""
+        if self._outbox.closed or (heard := self._input.audio.read(raw)) is None:
+            return None
+        _, text, payload = heard
+        return self._receive_audio(text, payload)
 
     def receive_invalid(self, error: InvalidMessage) -> None:
         """The client sent what parse() refused: answer with an `error` event; the session stays open."""
@@ -142,10 +153,11 @@ class ServerProtocol:
             case _:
                 return self._refuse(refusals.unsupported_type(message.type), event_id_of(message))
 
-    def _receive_audio(self, audio: bytes) -> list[Signal]:
-        ms = duration_ms(decoded_size(audio), session_format(self._session, "input"))
+    def _receive_audio(self, audio: bytes, payload: bytes | None = None) -> list[Signal]:
+        size = decoded_size(audio) if payload is None else len(payload)
+        ms = duration_ms(size, session_format(self._session, "input"))
         self._input.buffered_ms += ms
-        return [AudioAppended(audio=audio, ms=ms)]
+        return [AudioAppended(audio=audio, ms=ms, payload=payload)]
 
     def _receive_update(self, view: SessionUpdate) -> list[Signal]:
         merged = merge_session(self._session, view.session, voice_locked=self._responses.audio_produced)

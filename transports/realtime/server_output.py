@@ -32,10 +32,10 @@ class Outbox:
         if not self.closed:
             self._messages.append(encode_event(type_, self.ids("event"), **fields))
 
-    def send_delta(self, head: bytes, tail: bytes) -> None:
+    def send_delta(self, head: bytes, *tail: bytes) -> None:
         """Queue an event whose bytes are known but for its event_id: head, id, tail."""
         if not self.closed:
-            self._messages.append(b"".join((head, _encode(self.ids("event")), tail)))
+            self._messages.append(b"".join((head, _encode(self.ids("event")), *tail)))
 
     def drain(self) -> list[bytes]:
         """Take all that is owed."""
@@ -112,21 +112,21 @@ class ResponseStream:
     def audio(self, base64_text: bytes) -> None:
         """A piece of audio: base64 text, which is not looked into."""
         message = self._writing(spoken=True)
-        self._outbox.send_delta(_AUDIO_HEAD, b"".join((message.audio_tail, base64_text, b'"}')))
+        self._outbox.send_delta(_AUDIO_HEAD, message.audio_tail, base64_text, b'"}')
 
     def transcript(self, delta: str) -> None:
         """Words of the audio."""
         encoded = encode_value(delta, "a transcript")
         message = self._writing(spoken=True)
         message.words.append(delta)
-        self._outbox.send_delta(_TRANSCRIPT_HEAD, b"".join((message.words_tail, encoded, b"}")))
+        self._outbox.send_delta(_TRANSCRIPT_HEAD, message.words_tail, encoded, b"}")
 
     def text(self, delta: str) -> None:
         """Text of a text response."""
         encoded = encode_value(delta, "a text")
         message = self._writing(spoken=False)
         message.words.append(delta)
-        self._outbox.send_delta(_TEXT_HEAD, b"".join((message.words_tail, encoded, b"}")))
+        self._outbox.send_delta(_TEXT_HEAD, message.words_tail, encoded, b"}")
 
     def function_call(self, call_id: str, name: str, arguments: str) -> str:
         """A whole call, as an item of its own; returns the item's id."""
