@@ -12,6 +12,7 @@ from . import events as e
 from . import signals as s
 from .state import State
 from .states import SayState
+from .words import heard_words
 
 __all__ = [
     "CONFIGURATION",
@@ -258,13 +259,3 @@ def begin_ending(state: State, ending: e.SessionEnding) -> Iterator[e.Event]:
     before = state.life.ending
     if before is None or (before.drain and not ending.drain):
         yield ending
-
-
-def heard_words(transcript: str, heard_ms: int, generated_ms: int) -> str:
-    """The estimate of what was heard: the transcript in proportion to the time heard, cut back to a word's end."""
-    if heard_ms >= generated_ms:
-        return transcript
-    cut = transcript[: len(transcript) * heard_ms // generated_ms]
-    if len(cut) < len(transcript) and not transcript[len(cut)].isspace():
-        cut = cut[: max((n + 1 for n, char in enumerate(cut) if char.isspace()), default=0)]
-    return cut.rstrip()

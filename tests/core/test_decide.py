@@ -4,14 +4,12 @@ import inspect
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.core.driving import MS, Drive
 from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core import signals as s
-from turnlog.core.decide import MAX_ATTEMPTS, decide, heard_words
+from turnlog.core.decide import MAX_ATTEMPTS, decide
 
 
 def user_item(item: str, text: str, role: str = "user") -> s.ItemCreated:
@@ -479,27 +477,6 @@ def test_the_loss_of_a_link_nobody_knows_is_no_callers_leaving() -> None:
 
 
 # --- heard words ---
-
-
-@given(st.text(), st.integers(0, 10_000), st.integers(1, 10_000))
-def test_heard_words_are_a_prefix_that_ends_at_a_word(transcript: str, heard_ms: int, generated_ms: int) -> None:
-    """Never more than was said, never half a word, all of it at the end."""
-    heard = heard_words(transcript, heard_ms, generated_ms)
-    assert transcript.startswith(heard)
-    if heard_ms >= generated_ms:
-        assert heard == transcript
-    else:
-        rest = transcript[len(heard) :]
-        assert heard == heard.rstrip()
-        assert not heard or not rest or rest[0].isspace()
-
-
-@pytest.mark.parametrize(
-    ("heard_ms", "text"), [(0, ""), (100, ""), (460, "Hello"), (500, "Hello"), (999, "Hello big"), (1000, "Hello big world")]
-)
-def test_heard_words_go_by_the_share_of_time(heard_ms: int, text: str) -> None:
-    """Of 15 characters in a second, half a second has 7."""
-    assert heard_words("Hello big world", heard_ms, 1000) == text
 
 
 def test_what_was_heard_of_a_cut_say_is_in_its_outcome() -> None:

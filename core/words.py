@@ -1,0 +1,106 @@
+"""Words that were asked for, spoken and heard, compared: how alike they are, what is an echo, what was heard of a say.
+
+Pure. Words are compared without case, marks and Unicode form; numbers as they are read aloud (English, 0 to 100). Text of a
+script without spaces is compared by characters. Cutting text into pieces is in sentences.py, and named here too.
+"""
+
+import re
+import unicodedata
+from difflib import SequenceMatcher
+from typing import Final
+
+from .sentences import UNSPACED, SentenceStream, sentences
+
+__all__ = ["SentenceStream", "heard_words", "repeats", "sentences", "similarity"]
+
+_ONES: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
+    "nineteen"
+).split()
+_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_NUMBER: Final = re.compile(r"(?<![\w.])(\d+)(?:\.(\d+))?(?!\w)")
+_SIGNS: Final = {"%": " percent ", "&": " and ", "@": " at ", "'": "", "’": ""}
+_SHORT_ANSWERS: Final = frozenset("yes yeah yep no nope ok okay sure please thanks thank you right".split())
+_LONGEST: Final = 2000  # words; beyond it their order is not looked at, as that takes time in square
+_MIN_ECHO: Final = 3  # words
+_ECHO_PERCENT: Final = 80
+
+
+def similarity(requested: str, spoken: str) -> float:
+    """How alike the words of two texts are, from 0 to 1: twice those in common, in order, of the words of both.
+
+    Two texts without words are alike (1.0); one with and one without are not (0.0).
+    """
+    asked, said = _words(requested), _words(spoken)
+    if asked == said:
+        return 1.0
+    matcher = SequenceMatcher(None, asked, said, autojunk=False)
+    return matcher.ratio() if max(len(asked), len(said)) <= _LONGEST else matcher.quick_ratio()
+
+
+def repeats(heard: str, said: str) -> bool:
+    """Whether what was heard is, by its words, a part of what was just said: probably an echo.
+
+    That is so if 80 % of the heard words stand in order within half as many words again of what was said, and at least three
+    of them are more than an answer in a word ("yes", "no", "thank you").
+    """
+    words, spoken = _words(heard), _words(said)
+    if sum(word not in _SHORT_ANSWERS for word in words) < _MIN_ECHO:
+        return False
+    needed = -(-len(words) * _ECHO_PERCENT // 100)
+    firsts = set(words[: len(words) - needed + 1])  # one of them is the first that matches
+    window = len(words) + len(words) // 2
+    starts = (at for at, word in enumerate(spoken) if word in firsts)
+    return any(_in_order(words, spoken[at : at + window]) >= needed for at in starts)
+
+
+def _in_order(words: list[str], among: list[str]) -> int:
+    """The length of the longest common subsequence, by one long integer a row (Hyyrö 2004): a bit for each of `words`."""
+    places: dict[str, int] = {}
+    for at, word in enumerate(words):
+        places[word] = places.get(word, 0) | 1 << at
+    all_ones = row = (1 << len(words)) - 1
+    for word in among:
+        matched = row & places.get(word, 0)
+        row = ((row + matched) | (row - matched)) & all_ones
+    return len(words) - row.bit_count()
+
+
+def _words(text: str) -> list[str]:
+    """The words for comparing: NFKC, case folded, no marks; "42" and "3.5" as they are read."""
+    plain = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text).casefold())
+    plain = _NUMBER.sub(_read, plain)
+    return "".join(_comparable(char) for char in plain).split()
+
+
+def _comparable(char: str) -> str:
+    if char.isalnum():
+        return f" {char} " if UNSPACED.match(char) else char
+    return _SIGNS.get(char, char if unicodedata.category(char).startswith("M") else " ")
+
+
+def _read(number: re.Match[str]) -> str:
+    whole, fraction = number.groups()
+    read = _read_whole(whole)
+    return read if fraction is None else f"{read} point {' '.join(_ONES[int(digit)] for digit in fraction)}"
+
+
+def _read_whole(digits: str) -> str:
+    if len(digits) > 3 or int(digits) > 100 or (digits.startswith("0") and digits != "0"):
+        return digits  # years, telephone and room numbers are read in more than one way
+    value = int(digits)
+    if value == 100:
+        return "one hundred"
+    tens, ones = divmod(value, 10)
+    return _ONES[value] if value < 20 else f"{_TENS[tens - 2]} {_ONES[ones] if ones else ''}"
+
+
+def heard_words(transcript: str, heard_ms: int, generated_ms: int) -> str:
+    """The estimate of what was heard: the transcript in proportion to the time heard, cut back to a word's end."""
+    if heard_ms >= generated_ms:
+        return transcript
+    cut = transcript[: len(transcript) * heard_ms // generated_ms]
+    if len(cut) < len(transcript) and not transcript[len(cut)].isspace():
+        cut = cut[: max((n + 1 for n, char in enumerate(cut) if char.isspace()), default=0)]
+    return cut.rstrip()

@@ -1,0 +1,125 @@
+"""Words compared: asked for, spoken, heard."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnlog.core.words import heard_words, repeats, similarity
+
+SAID = "Good evening. Would you like a single room or a double room, with a view of the sea?"
+
+
+@pytest.mark.parametrize(
+    ("requested", "spoken"),
+    [
+        ("", ""),
+        ("", "…!"),
+        ("Hello, Ann!", "hello ann"),
+        ("Room 42, please.", "Room forty-two please"),
+        ("0, 7, 13, 20, 99 and 100", "Zero seven thirteen twenty ninety-nine and one hundred."),
+        ("It is 3.14 km at 10:30", "it is three point one four km at ten thirty"),
+        ("1,000,000 guests", "1000000 guests"),
+        ("50% & more", "fifty percent and more"),
+        ("don’t", "don't"),
+        ("Straße ﬁne Ａ", "STRASSE fine a"),
+        ("cafe\u0301", "café"),
+        ("你好，世界", "你好世界！"),
+    ],
+)
+def test_the_same_words_are_alike(requested: str, spoken: str) -> None:
+    """Case, marks, Unicode form and small numbers in figures or words make no difference."""
+    assert similarity(requested, spoken) == similarity(spoken, requested) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("requested", "spoken", "alike"),
+    [
+        ("Hello", "", 0.0),
+        ("", "Hello", 0.0),
+        ("Yes.", "No.", 0.0),
+        ("one room for two", "one room", 2 * 2 / 6),
+        ("Room 12 is free", "Room 20 is free", 2 * 3 / 8),
+        ("Room 214 is free", "Room two fourteen is free", 2 * 3 / 9),
+        ("你好世界", "你好天下", 0.5),
+    ],
+)
+def test_other_words_are_less_alike(requested: str, spoken: str, alike: float) -> None:
+    """By the share of the words that both have in the same order."""
+    assert similarity(requested, spoken) == pytest.approx(alike)
+
+
+@given(st.text(), st.text())
+def test_likeness_is_a_share(requested: str, spoken: str) -> None:
+    """From 0 to 1 for any texts; each text is like itself."""
+    assert 0.0 <= similarity(requested, spoken) <= 1.0
+    assert similarity(requested, requested) == 1.0
+
+
+def test_texts_of_many_words_are_compared_in_a_moment() -> None:
+    """Beyond 2,000 words only which words there are is counted."""
+    asked = "a b c d " * 5_000
+    assert similarity(asked, "b a d c " * 5_000) == 1.0
+    assert similarity(asked, "a b x y " * 5_000) == 0.5
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        "would you like a single room",
+        "or a double room with a view",
+        "a single room or the double room",  # one word of seven was misheard
+        "Good evening! Would YOU like",
+        "with a view of the sea",
+    ],
+)
+def test_what_was_just_said_is_an_echo(heard: str) -> None:
+    """Three words or more that stand in what was said, in order and close together, but for a fifth of them."""
+    assert repeats(heard, SAID)
+
+
+@pytest.mark.parametrize(
+    ("heard", "said"),
+    [
+        ("", SAID),
+        ("double room", SAID),
+        ("a double room", ""),
+        ("I would like a double room", SAID),  # four of six
+        ("sea the of view a with", SAID),
+        ("good you room sea", SAID),  # in order, but far apart
+        ("yes yes no thank you", "Say yes yes no thank you."),
+        ("yes please okay", "yes please okay"),
+        ("one two seven", "one two three"),
+    ],
+)
+def test_an_answer_is_no_echo(heard: str, said: str) -> None:
+    """Short answers, other words, another order, words from here and there."""
+    assert not repeats(heard, said)
+
+
+@given(st.lists(st.sampled_from("abcdefghij"), min_size=3, max_size=30), st.data())
+def test_any_stretch_of_what_was_said_is_an_echo(said: list[str], data: st.DataObject) -> None:
+    """Wherever it begins and ends."""
+    start = data.draw(st.integers(0, len(said) - 3))
+    end = data.draw(st.integers(start + 3, len(said)))
+    assert repeats(" ".join(said[start:end]), " ".join(said))
+
+
+@given(st.text(), st.integers(0, 10_000), st.integers(1, 10_000))
+def test_heard_words_are_a_prefix_that_ends_at_a_word(transcript: str, heard_ms: int, generated_ms: int) -> None:
+    """Never more than was said, never half a word, all of it at the end."""
+    heard = heard_words(transcript, heard_ms, generated_ms)
+    assert transcript.startswith(heard)
+    if heard_ms >= generated_ms:
+        assert heard == transcript
+    else:
+        rest = transcript[len(heard) :]
+        assert heard == heard.rstrip()
+        assert not heard or not rest or rest[0].isspace()
+
+
+@pytest.mark.parametrize(
+    ("heard_ms", "text"), [(0, ""), (100, ""), (460, "Hello"), (500, "Hello"), (999, "Hello big"), (1000, "Hello big world")]
+)
+def test_heard_words_go_by_the_share_of_time(heard_ms: int, text: str) -> None:
+    """Of 15 characters in a second, half a second has 7."""
+    assert heard_words("Hello big world", heard_ms, 1000) == text
