@@ -2,7 +2,7 @@
 
 One class per thing a caller may want to catch; one code per cause. A code is added to CODES first:
 TL1xx handlers and replay, TL2xx declarations, TL3xx links and providers, TL4xx the log, TL5xx callers and server,
-TL6xx media, speech and what is installed. docs/reference/errors.md is generated from CODES.
+TL6xx media, speech and what is installed, TL7xx turnlog.testing. docs/reference/errors.md is generated from CODES.
 """
 
 from .divergence import DivergenceReport, headline, remedy
@@ -81,6 +81,7 @@ CODES: dict[str, str] = {
     "TL602": "The audio cannot be read or decoded.",
     "TL603": "No engine for this part of speech works on this machine.",
     "TL604": "An audio file cannot be written.",
+    "TL701": "Virtual time stands still: nothing is left that could happen, or the event loop is not on virtual time.",
 }
 
 

@@ -4,7 +4,6 @@ Every session is a task of the engine's TaskGroup; leaving the context ends the 
 """
 
 import asyncio
-import secrets
 import sys
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,19 +22,22 @@ from ..store.open import open_store
 from ..store.port import Store
 from .app import App, Declared, code_version
 from .callback import in_callback
-from .clock import Clock
 from .effects import Effects
 from .handler_run import ENGINE_FLAGS, STRICT, HandlerRun
 from .host_run import HostRun
 from .live import LiveSession
 from .naming import function_name
+from .nonces import Nonces
 from .projections import Projection, Projections
 from .projections.declare import check
 from .providers import default_provider
 from .run import SessionRun
+from .sources import SYSTEM, Sources
 from .watchdog import HandlerLimits
 
 __all__ = ["Engine"]
+
+_ID_SIZE = 10
 
 
 class Engine:
@@ -45,7 +47,8 @@ class Engine:
     place of the built-in ones. durability: "normal" (an acknowledged append survives the process) or "full" (power loss).
     projections: follow the log on a thread of their own, in the folder beside the store's file; see `engine.projections`.
     strict: clocks, randomness and blocking calls raise in handlers whose declaration does not say otherwise. limits: how long
-    a handler may run without awaiting; None turns the watchdog off.
+    a handler may run without awaiting; None turns the watchdog off. sources: of time and random bytes; turnlog.testing gives
+    virtual ones.
     Raises DefinitionError TL204 for tools that are not declared, TL208 for projections that cannot be; on entering, StoreError
     TL401, TL404, TL405 or TL406.
     """
@@ -60,6 +63,7 @@ class Engine:
         projections: Sequence[Projection] = (),
         strict: bool = False,
         limits: HandlerLimits | None = HandlerLimits(),  # noqa: B008 -- frozen
+        sources: Sources = SYSTEM,
     ) -> None:
         app.check_tools()
         check(projections)
@@ -71,6 +75,9 @@ class Engine:
         self._declared = tuple(projections)
         self._strict = strict
         self._limits = limits
+        self._sources = sources
+        self._nonces = Nonces(entropy=sources.entropy)
+        self._ids = Nonces(_ID_SIZE, entropy=sources.entropy)
         self._stopping = True  # until entered
 
     async def __aenter__(self) -> Self:
@@ -113,8 +120,8 @@ class Engine:
         declared = self.app.resolve(target)
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
         strict = self._strict if declared.strict is None else declared.strict
-        started = _started(declared, session or _session_id(), metadata or {}, strict=strict)
-        clock = Clock()
+        started = _started(declared, session or self._session_id(), metadata or {}, strict=strict)
+        clock = self._sources.clock()
         head = await self.store.create(_row(started, clock.now_ns()))
         core = SessionCore()
         now_ns = clock.now_ns()
@@ -125,7 +132,8 @@ class Engine:
         )
         core.record(started, e.Root.START, now_ns)
         effects = Effects(self.app.tools, lambda: core.state.links.settings.get("tools", declared.definition.tools))
-        live = LiveSession(SessionRun(core, self.store, head, clock, handler, effects), started, provider)
+        run = SessionRun(core, self.store, head, clock, handler, effects, self._nonces)
+        live = LiveSession(run, started, provider, self._ids)
         try:
             await live.begin()
         except BaseException:
@@ -161,16 +169,16 @@ class Engine:
         """Attach a caller to a running session; returns its line's name. Raises TurnlogError TL408 or TL102."""
         return self._running(session).attach(link, transport=transport, peer=peer)
 
+    def _session_id(self) -> str:
+        """AgentField's form: sess_YYYYMMDD_HHMMSS_xxxxxxxx."""
+        begun = datetime.fromtimestamp(self._sources.clock().now_ns() // 1_000_000_000, UTC)
+        return f"sess_{begun:%Y%m%d_%H%M%S}_{self._sources.entropy(4).hex()}"
+
     def _running(self, session: str) -> LiveSession:
         live = self.sessions.get(session)
         if live is None:
             raise TurnlogError("TL408", f"session {session!r} is not running here", "start it, or ask `turnlog sessions`")
         return live
-
-
-def _session_id() -> str:
-    """AgentField's form: sess_YYYYMMDD_HHMMSS_xxxxxxxx."""
-    return f"sess_{datetime.now(UTC):%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
 
 
 def _started(declared: Declared, session: str, metadata: dict[str, Any], *, strict: bool) -> e.SessionStarted:

@@ -28,8 +28,15 @@ log = logging.getLogger("turnlog")
 class LiveSession:
     """A session that this engine runs. Made by Engine.start."""
 
-    def __init__(self, run: SessionRun, started: e.SessionStarted, provider: Provider) -> None:
+    def __init__(
+        self,
+        run: SessionRun,
+        started: e.SessionStarted,
+        provider: Provider,
+        ids: Nonces,
+    ) -> None:
         self._run = run
+        self._ids = ids
         self._started = started
         self._provider = provider
         self._children: set[asyncio.Task[None]] = set()
@@ -81,7 +88,7 @@ class LiveSession:
         if self._ended.done() or self._run.core.ended:
             raise TurnlogError("TL102", f"session {self.id} has ended", "start a new session for this caller")
         name = self._name("c")
-        leg = CallerLeg(name, self.definition.model or "", _id)
+        leg = CallerLeg(name, self.definition.model or "", self._id)
         self._spawn(self._run.attach(name, link, leg, transport, peer))
         return name
 
@@ -171,11 +178,9 @@ class LiveSession:
         self._names[side] += 1
         return f"{side}{self._names[side]}"
 
+    def _id(self, prefix: str) -> str:
+        return f"{prefix}_{self._ids.next().hex()}"
 
-_IDS = Nonces(size=10)
+
 _PATIENCE_S = 5  # for peers that answer a close, and tools that clean up when they are cancelled
 _CLOSE = {"provider_lost": 1011, "handler_failed": 1011, "engine_fault": 1011, "engine_stopped": 1001}  # else 1000
-
-
-def _id(prefix: str) -> str:
-    return f"{prefix}_{_IDS.next().hex()}"

@@ -35,13 +35,23 @@ _RETRY_NS = 10_000_000  # how soon a deadline that has passed without effect is 
 class SessionRun:
     """One live session, from SessionStarted to SessionEnded."""
 
-    def __init__(self, core: SessionCore, log: Log, head: Head, clock: Clock, handler: Handling, effects: Effects) -> None:
+    def __init__(
+        self,
+        core: SessionCore,
+        log: Log,
+        head: Head,
+        clock: Clock,
+        handler: Handling,
+        effects: Effects,
+        nonces: Nonces = _NONCES,
+    ) -> None:
         self.core = core
         self.log = log
         self.head = head
         self.clock = clock
         self.handler = handler
         self.effects = effects
+        self.nonces = nonces
         effects.work = handler.journal.work
         effects.taken = handler.journal.taken
         self.inbox = Inbox()
@@ -81,7 +91,7 @@ class SessionRun:
             return
         drafts = []
         for staged in events:
-            type_, version, data = encode(staged.event, _NONCES.next())
+            type_, version, data = encode(staged.event, self.nonces.next())
             drafts.append(Draft(type_, version, staged.at_ns, staged.cause, data))
         status = "ended" if self.core.ended else None
         self.head = await self.log.append(self.head, drafts, [*segments, *step.segments], status=status)

@@ -11,7 +11,10 @@ import pytest
 
 from tools import debian
 
-pytest_plugins = ["tests.speech_fixtures"]  # real voices and engines, for every folder
+pytest_plugins = [
+    "tests.speech_fixtures",  # real voices and engines, for every folder
+    "_turnlog_pytest",  # the checkout's, also where turnlog is not installed
+]
 
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
 EMPTY_SET = "got empty parameter set"  # pytest's words for a test parametrized over no file

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("core", "store", "transports", "engine", "server", "testing", "cli", "migrations", "examples")
-SHIPPED_BESIDE = {"LICENSE", "MANIFEST.in", "README.md", "CHANGELOG.md", "PKG-INFO", "pyproject.toml", "setup.cfg"}
+PLUGIN = "_turnlog_pytest.py"  # beside the package, so that pytest can load it without importing turnlog
+SHIPPED_BESIDE = {PLUGIN, "LICENSE", "MANIFEST.in", "README.md", "CHANGELOG.md", "PKG-INFO", "pyproject.toml", "setup.cfg"}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def wheel(built: Path) -> zipfile.ZipFile:
 def sources() -> set[str]:
     """Every Python file of the package, as it is named inside it."""
     files = {f"turnlog/{path.relative_to(ROOT)}" for layer in LAYERS for path in (ROOT / layer).rglob("*.py")}
-    return files | {f"turnlog/{path.name}" for path in (ROOT / "turnlog").glob("*.py")}
+    return files | {f"turnlog/{path.name}" for path in (ROOT / "turnlog").glob("*.py")} | {PLUGIN}
 
 
 def test_the_wheel_holds_every_source_file(wheel: zipfile.ZipFile) -> None:
@@ -57,15 +58,16 @@ def test_the_wheel_holds_what_is_no_python(wheel: zipfile.ZipFile) -> None:
 
 
 def test_the_wheel_installs_only_turnlog(wheel: zipfile.ZipFile) -> None:
-    """No folder of the checkout (core, tests, tools, …) lands at the top of site-packages."""
-    assert {name.split("/")[0].split("-")[0] for name in wheel.namelist()} == {"turnlog"}
-    assert len({name.split("/")[0] for name in wheel.namelist()}) == 2  # turnlog/ and its dist-info
+    """No folder of the checkout (core, tests, tools, …) lands at the top of site-packages, only the plugin beside the package."""
+    assert {name.split("/")[0].split("-")[0] for name in wheel.namelist()} == {"turnlog", PLUGIN}
+    assert len({name.split("/")[0] for name in wheel.namelist()}) == 3  # turnlog/, its dist-info and the plugin
 
 
 def test_the_console_script_is_declared(wheel: zipfile.ZipFile) -> None:
-    """`turnlog` runs turnlog.cli.main:main."""
+    """`turnlog` runs turnlog.cli.main:main, and pytest finds its plugin."""
     entry = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "turnlog = turnlog.cli.main:main" in wheel.read(entry).decode()
+    assert "[pytest11]\n_turnlog_pytest = _turnlog_pytest" in wheel.read(entry).decode()
 
 
 def test_the_wheel_runs_by_itself(wheel: zipfile.ZipFile, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ GROUPS = {
     "TL4": "The log",
     "TL5": "Callers and the server",
     "TL6": "Media, speech and what is installed",
+    "TL7": "turnlog.testing",
 }
 
 HEAD = """\

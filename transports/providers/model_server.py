@@ -5,7 +5,7 @@ A key is asked for where one is configured, and always from another machine: wit
 
 import hmac
 import itertools
-import secrets
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -33,10 +33,16 @@ _KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
 
 
 class ModelServer:
-    """Serves sessions of a model; `open_model` makes the model of one session. `name` is what session.model says."""
+    """Serves sessions of a model; `open_model` makes the model of one session. `name` is what session.model says.
 
-    def __init__(self, open_model: Callable[[], Awaitable[Model]], *, name: str) -> None:
+    entropy(n): n random bytes, for the ids of a session.
+    """
+
+    def __init__(
+        self, open_model: Callable[[], Awaitable[Model]], *, name: str, entropy: Callable[[int], bytes] = os.urandom
+    ) -> None:
         self._open_model = open_model
+        self._entropy = entropy
         self._name = name
 
     def connect(self, name: str | None = None) -> Link:
@@ -51,7 +57,7 @@ class ModelServer:
         """Serve one link until it is closed."""
         model = await self._open_model()
         try:
-            await ModelSession(link, model, _ids(), name=name or self._name).run()
+            await ModelSession(link, model, _ids(self._entropy), name=name or self._name).run()
         finally:
             await model.close()
 
@@ -96,9 +102,9 @@ class ModelServer:
         await self.run(WebSocketLink(connection), asked[0] if asked else None)
 
 
-def _ids() -> Callable[[str], str]:
+def _ids(entropy: Callable[[int], bytes]) -> Callable[[str], str]:
     """Ids that are unique in the world by a session's prefix, and cheap: there is one in every event."""
-    prefix, count = secrets.token_hex(8), itertools.count(1)
+    prefix, count = entropy(8).hex(), itertools.count(1)
     return lambda kind: f"{kind}_{prefix}{next(count):05x}"
 
 
