@@ -52,7 +52,7 @@ class Intake:
     def offer(self, line: Line, raw: bytes) -> None:
         """Take a message: media goes on at once if nothing before it waits to be decided."""
         at_ns = self._clock.now_ns()
-        may_pass = self._inbox.idle or (self.media_may_pass and self._inbox.empty)
+        may_pass = self.may_pass
         was_due = self._media.due_ns()
         if may_pass and (signals := line.leg.receive_audio(raw)) is not None:
             self._media.pass_on(line, raw, signals, at_ns)
@@ -66,14 +66,24 @@ class Intake:
                 self._inbox.put(Arrived(line, message, at_ns))
                 return
             self.hand_on(line, message, at_ns)
-        if was_due is None and (due := self._media.due_ns()) is not None:
-            asyncio.get_running_loop().call_later((due - at_ns) / 1e9, self._inbox.wake)
+        if was_due is None:
+            self.write_behind(at_ns)
 
-    def hand_on(self, line: Line, message: Message, at_ns: int) -> None:
+    @property
+    def may_pass(self) -> bool:
+        """Whether media may leave now: nothing waits to be decided, and no message waits for an append that it could overtake."""
+        return self._inbox.idle or (self.media_may_pass and self._inbox.empty)
+
+    def write_behind(self, now_ns: int) -> None:
+        """Let the live loop wake when the media that was recorded must be in the log."""
+        if (due := self._media.due_ns()) is not None:
+            asyncio.get_running_loop().call_later((due - now_ns) / 1e9, self._inbox.wake)
+
+    def hand_on(self, line: Line, message: Message, at_ns: int, now_ns: int = 0) -> None:
         """Media to the other lines; what is wrong with it is a fact for the next round, and never the session's end."""
         fault: TurnlogError | None = None
         try:
-            self._media.receive(line, message, at_ns)
+            self._media.receive(line, message, at_ns, now_ns)
         except TurnlogError as error:
             fault = error
         owed = line.leg.owed()

@@ -107,13 +107,13 @@ class Track:
 
 
 class Line:
-    """One link of a session. `name`: "p1" for the provider's first, "c1" for the first caller."""
+    """One link of a session. `name`: "p1" for the provider's first, "v1" for its voice's, "c1" for the first caller."""
 
     __slots__ = ("leg", "link", "name", "of_provider", "received", "sent", "since")
 
     def __init__(self, name: str, link: Link, leg: Leg) -> None:
         self.name = name
-        self.of_provider = name.startswith("p")
+        self.of_provider = name.startswith(("p", "v"))
         self.link = link
         self.leg = leg
         self.received = Track(name, "in")

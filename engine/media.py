@@ -1,10 +1,10 @@
-"""The media path: audio and deltas from one line to the others, at once; written to the log behind by at most 200 ms.
+"""The media path: audio and deltas from one line to the others; written to the log behind by at most 200 ms.
 
-Media changes no state and waits for no append. What the log gets are segments and, per response, AudioStarted.
+Media changes no state and waits for no append; what goes to callers passes the mouth. What the log gets are segments and, per
+response, AudioStarted.
 """
 
 from collections import deque
-from collections.abc import Callable
 
 from ..core import events as e
 from ..core import signals as s
@@ -14,6 +14,7 @@ from ..core.state import State
 from ..store.media import PackedSegment
 from ..transports.realtime.wire import Message
 from .line import Line, Track
+from .mouth import Mouth
 
 __all__ = ["MediaRouter"]
 
@@ -24,28 +25,30 @@ _EARLY_MESSAGES = 500  # caller audio kept until the provider is ready: 10 s of 
 class MediaRouter:
     """Routes media signals between the lines of one session and records every media message."""
 
-    __slots__ = ("_due_ns", "_early", "_heard", "_lines", "_on_first_audio", "_state")
+    __slots__ = ("_due_ns", "_early", "_lines", "_mouth", "_state")
 
-    def __init__(self, state: State, lines: dict[str, Line], on_first_audio: Callable[[str, int], None]) -> None:
+    def __init__(self, state: State, lines: dict[str, Line], mouth: Mouth) -> None:
         self._state = state
         self._lines = lines
-        self._on_first_audio = on_first_audio
-        self._heard: set[str] = set()  # responses whose first audio was delivered
+        self._mouth = mouth
         self._early: deque[s.Signal] = deque(maxlen=_EARLY_MESSAGES)
         self._due_ns: int | None = None  # the earliest of the tracks', kept so that no message has to look at all of them
 
     # --- data in ---
 
-    def receive(self, line: Line, message: Message, at_ns: int) -> None:
-        """Record a media message and hand on what it carries. Raises ProtocolError for audio that is not base64."""
+    def receive(self, line: Line, message: Message, at_ns: int, now_ns: int = 0) -> None:
+        """Record a media message and hand on what it carries. Raises ProtocolError for audio that is not base64.
+
+        at_ns: when it came; now_ns: the time now, for one that had to wait.
+        """
         try:
             signals = line.leg.receive(message)
         except BaseException:
             self.pass_on(line, message.raw, [], at_ns)
             raise
-        self.pass_on(line, message.raw, signals, at_ns)
+        self.pass_on(line, message.raw, signals, at_ns, now_ns)
 
-    def pass_on(self, line: Line, raw: bytes, signals: list[s.Signal], at_ns: int) -> None:
+    def pass_on(self, line: Line, raw: bytes, signals: list[s.Signal], at_ns: int, now_ns: int = 0) -> None:
         """Record a media message that means `signals`, and hand on what it carries."""
         audio, ms, decoded = None, 0.0, None
         for signal in signals:
@@ -54,20 +57,14 @@ class MediaRouter:
         decoded = line.received.add(raw, at_ns, audio, ms, decoded)
         self._added_to(line.received)
         for signal in signals:
-            self._route(line, signal, at_ns, decoded)
+            self._route(line, signal, max(at_ns, now_ns), decoded)
 
-    def _route(self, line: Line, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:
-        """Hand a media signal to the lines it is for."""
+    def _route(self, line: Line, signal: s.Signal, now_ns: int, decoded: bytes | None) -> None:
+        """Hand a media signal on: a caller's to the provider, a provider's to the mouth."""
         if not line.of_provider:
-            self._to_provider(signal, at_ns, decoded)
-            return
-        match signal:
-            case s.OutputAudio(response=response) if self._audible(response):
-                if self._to_callers(signal, at_ns, decoded) and response not in self._heard:
-                    self._heard.add(response)
-                    self._on_first_audio(response, at_ns)
-            case s.OutputText(response=response) if self._audible(response):
-                self._to_callers(signal, at_ns, None)
+            self._to_provider(signal, now_ns, decoded)
+        elif isinstance(signal, s.OutputAudio | s.OutputText) and self._audible(signal.response):
+            self._mouth.take(signal, now_ns, decoded)
 
     def provider_ready(self, at_ns: int) -> None:
         """Send what callers said before the provider could hear it."""
@@ -88,10 +85,11 @@ class MediaRouter:
             return
         self._send(provider, signal, at_ns, decoded)
 
-    def _to_callers(self, signal: s.Signal, at_ns: int, decoded: bytes | None) -> bool:
+    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, decoded: bytes | None) -> bool:
+        """Send what the mouth lets out to every caller. False if there is none."""
         callers = [line for line in self._lines.values() if not line.of_provider]
         for line in callers:
-            self._send(line, signal, at_ns, decoded)
+            self._send(line, signal, now_ns, decoded)
         return bool(callers)
 
     def _send(self, line: Line, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:

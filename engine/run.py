@@ -21,7 +21,9 @@ from .intake import Intake
 from .journal import OBSERVED
 from .line import Leg, Line
 from .media import MediaRouter
+from .mouth import Mouth
 from .nonces import Nonces
+from .speaking import Speaking
 from .step import Behind, Step
 
 __all__ = ["SessionRun"]
@@ -56,9 +58,11 @@ class SessionRun:
         effects.taken = handler.journal.taken
         self.inbox = Inbox()
         self.lines: dict[str, Line] = {}
-        self.media = MediaRouter(core.state, self.lines, self._first_audio)
+        self.mouth = Mouth(core.state.life.definition.lead_ms, paced=False)
+        self.media = MediaRouter(core.state, self.lines, self.mouth)
         self.decider = Decider(core, handler, effects, self.lines, self.media)
         self.intake = Intake(self.inbox, self.lines, self.media, clock)
+        self.speaking = Speaking(self.mouth, self.media, self.intake, clock, self._first_audio, self.inbox.wake)
         self.behind = Behind()
 
     async def run(self) -> None:
@@ -72,6 +76,7 @@ class SessionRun:
         """Decide, append, act, once."""
         now_ns = self.clock.now_ns()
         step = self.decider.step(inputs, now_ns)
+        self.mouth.observe(step.staged)  # a cut waits for no append
         if inputs and step.can_wait():
             self.behind.add(step, now_ns)
             return
@@ -109,7 +114,7 @@ class SessionRun:
             self.media.provider_ready(self.clock.now_ns())
             self.inbox.wake()  # its dispatches are due, behind what callers said before
         for line, message, at_ns in step.media if not self.core.ended else ():  # no segment could hold it any more
-            self.intake.hand_on(line, message, at_ns)
+            self.intake.hand_on(line, message, at_ns, self.clock.now_ns())
 
     async def wake_handler(self, staged: list[Staged]) -> None:
         """Start the tools that were called, and give the handler each event it is to see, one at a time."""
