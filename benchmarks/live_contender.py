@@ -286,26 +286,26 @@ async def commits_in_window(meter: Meter, commits: list[int], seconds: float) ->
 
 
 async def checked(store: Any, session: str) -> int:
-    """Verify a session's log, and that it holds every message of the provider's line. Returns how many."""
+    """Verify a session's log, and that it holds every message of every line. Returns how many came from the provider."""
     from turnlog.core.codec import decode
-    from turnlog.core.events import LinkOpened, TransportReceived
-    from turnlog.store.media import rebuild
+    from turnlog.core.events import TransportReceived, TransportSent
+    from turnlog.store.messages import scan_messages
 
     report = await store.verify(session)
     if not report.ok:
         raise SystemExit(f"{session}: the log does not verify: {report.problems[:3]}")
-    ordinals, lines = [], set()
+    ordinals: dict[str, list[int]] = {track: [] for track in await store.tracks(session)}
     async for recorded in store.read(session):
         match decode(recorded):
-            case LinkOpened(link=link):
-                lines.add(link)
-            case TransportReceived(link="p1", n=n):
-                ordinals.append(n)
-    async for segment in store.segments(session, "p1.in"):
-        ordinals += [message.ordinal for message in rebuild(segment.data)]
-    if sorted(ordinals) != list(range(1, len(ordinals) + 1)) or "p1" not in lines:
-        raise SystemExit(f"{session}: messages are missing in the log")
-    return len(ordinals)
+            case TransportReceived(link=link, n=n):
+                ordinals.setdefault(f"{link}.in", []).append(n)
+            case TransportSent(link=link, n=n):
+                ordinals.setdefault(f"{link}.out", []).append(n)
+    for track, numbers in ordinals.items():
+        numbers += [message.ordinal for message in scan_messages(store, session, track)]
+        if sorted(numbers) != list(range(1, len(numbers) + 1)):
+            raise SystemExit(f"{session}: messages of {track} are missing in the log")
+    return len(ordinals["p1.in"])
 
 
 CONTENDERS: dict[str, Contender] = {

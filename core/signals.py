@@ -12,6 +12,7 @@ from .events.playout import PartGenerated, PlayoutSource
 
 __all__ = [
     "AnswerRequested",
+    "Audio",
     "AudioAppended",
     "AudioCleared",
     "AudioCommitted",
@@ -188,15 +189,20 @@ class DigitDialled(Signal, frozen=True, kw_only=True):
 # --- media, both directions; delivered at once, logged in segments ---
 
 
-class OutputAudio(Signal, frozen=True, kw_only=True):
-    """response.output_audio.delta. `audio` is the base64 text exactly as it stood on the wire."""
+class Audio(Signal, frozen=True, kw_only=True):
+    """A piece of audio, either way. `audio` is the base64 text exactly as it stood on the wire."""
+
+    audio: bytes
+    ms: float  # duration of the payload in the configured format
+    payload: bytes | None = None  # decoded, where that was done on the way and encoding it gives `audio` again
+
+
+class OutputAudio(Audio, frozen=True, kw_only=True):
+    """response.output_audio.delta."""
 
     response: str
     item: str
     content_index: int
-    audio: bytes
-    ms: float  # duration of the payload in the configured output format
-    payload: bytes | None = None  # decoded, where that was done on the way and encoding it gives `audio` again
 
 
 class OutputText(Signal, frozen=True, kw_only=True):
@@ -209,12 +215,8 @@ class OutputText(Signal, frozen=True, kw_only=True):
     spoken: bool  # True: words of the audio (output_audio_transcript); False: a text response (output_text)
 
 
-class AudioAppended(Signal, frozen=True, kw_only=True):
-    """input_audio_buffer.append from the caller. `audio` is the base64 text as it stood on the wire."""
-
-    audio: bytes
-    ms: float
-    payload: bytes | None = None  # as in OutputAudio
+class AudioAppended(Audio, frozen=True, kw_only=True):
+    """input_audio_buffer.append from the caller."""
 
 
 # --- from the caller ---

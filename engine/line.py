@@ -11,7 +11,7 @@ from ..core.core import Staged
 from ..core.errors import TurnlogError
 from ..core.ports import Link
 from ..core.state import State
-from ..store.media import PackedSegment, SegmentBuilder
+from ..store.media import Kept, PackedSegment, SegmentBuilder
 from ..transports.realtime.wire import Message
 
 __all__ = ["TICK_NS", "Leg", "Line", "Track"]
@@ -59,23 +59,34 @@ class Track:
         self.ordinal += 1
         return self.ordinal
 
-    def add(
-        self, raw: bytes, at_ns: int, audio: bytes | None = None, ms: float = 0.0, decoded: bytes | None = None
-    ) -> bytes | None:
-        """Gather a high-rate message; `audio` is the base64 text that stands in it, `ms` its duration, `decoded` its bytes.
+    def add(self, raw: bytes, at_ns: int, audio: s.Audio | None = None) -> Kept | None:
+        """Gather a high-rate message that was received, and the audio that it carries. Returns where that is kept, if it is."""
+        start = self._begin(raw, at_ns, audio)
+        if audio is None or start < 0:
+            return self._builder.add(self.ordinal, at_ns, raw)
+        return self._builder.add(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), audio.payload)
 
-        Returns the bytes, if the message is stored by them: another message with the same audio need not decode it again.
-        """
-        builder = self._builder
-        if not builder.fits(at_ns, len(raw)):
+    def add_copy(self, raw: bytes, at_ns: int, audio: s.Audio | None, kept: Kept | None) -> None:
+        """Gather a message that is sent; if the audio that it carries on is kept already, it is stored by reference."""
+        start = self._begin(raw, at_ns, audio)
+        if audio is None or start < 0:
+            self._builder.add(self.ordinal, at_ns, raw)
+        elif kept is None:
+            self._builder.add(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), audio.payload)
+        else:
+            self._builder.add_copy(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), kept)
+
+    def _begin(self, raw: bytes, at_ns: int, audio: s.Audio | None) -> int:
+        """Number a message, in a segment that has room for it. Returns where its audio stands, -1 if nowhere."""
+        if not self._builder.fits(at_ns, len(raw)):
             self._close()
         self.ordinal += 1
-        if audio:
-            start = _start_of(audio, raw)
-            if start > 0:
-                self._ms += ms
-                return builder.add(self.ordinal, at_ns, raw, (start, start + len(audio)), decoded)
-        return builder.add(self.ordinal, at_ns, raw)
+        if audio is None:
+            return -1
+        start = _start_of(audio.audio, raw)
+        if start > 0:
+            self._ms += audio.ms
+        return start
 
     @property
     def full(self) -> bool:
@@ -91,11 +102,8 @@ class Track:
         due_ns = self._builder.due_ns
         return None if due_ns is None else due_ns - due_ns % TICK_NS
 
-    def pack(self, now_ns: int, *, everything: bool) -> list[tuple[PackedSegment, int]]:
-        """The segments that are due, or all, each with its ms of audio."""
-        due = self.due_ns
-        if due is None or (now_ns < due and not everything):
-            return []
+    def pack(self) -> list[tuple[PackedSegment, int]]:
+        """What was gathered, in segments, each with its ms of audio."""
         self._close()
         packed, self._packed = self._packed, []
         return packed

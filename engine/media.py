@@ -11,14 +11,14 @@ from ..core import signals as s
 from ..core.errors import LinkClosed
 from ..core.ports import Segment
 from ..core.state import State
-from ..store.media import PackedSegment
+from ..store.media import Kept, PackedSegment
 from ..transports.realtime.wire import Message
 from .line import Line, Track
 from .mouth import Mouth
 
 __all__ = ["MediaRouter"]
 
-_AUDIO = (s.OutputAudio, s.AudioAppended)
+_OUTPUT = (s.OutputAudio, s.OutputText)
 _EARLY_MESSAGES = 500  # caller audio kept until the provider is ready: 10 s of 20 ms frames
 
 
@@ -50,21 +50,21 @@ class MediaRouter:
 
     def pass_on(self, line: Line, raw: bytes, signals: list[s.Signal], at_ns: int, now_ns: int = 0) -> None:
         """Record a media message that means `signals`, and hand on what it carries."""
-        audio, ms, decoded = None, 0.0, None
+        audio = None
         for signal in signals:
-            if isinstance(signal, _AUDIO):
-                audio, ms, decoded = signal.audio, signal.ms, signal.payload
-        decoded = line.received.add(raw, at_ns, audio, ms, decoded)
+            if isinstance(signal, s.Audio):
+                audio = signal
+        kept = line.received.add(raw, at_ns, audio)
         self._added_to(line.received)
         for signal in signals:
-            self._route(line, signal, max(at_ns, now_ns), decoded)
+            self._route(line, signal, max(at_ns, now_ns), kept)
 
-    def _route(self, line: Line, signal: s.Signal, now_ns: int, decoded: bytes | None) -> None:
-        """Hand a media signal on: a caller's to the provider, a provider's to the mouth."""
+    def _route(self, line: Line, signal: s.Signal, now_ns: int, kept: Kept | None) -> None:
+        """Hand a media signal on: a caller's to the provider, a provider's to the mouth. `kept`: where its audio is stored."""
         if not line.of_provider:
-            self._to_provider(signal, now_ns, decoded)
-        elif isinstance(signal, s.OutputAudio | s.OutputText) and self._audible(signal.response):
-            self._mouth.take(signal, now_ns, decoded)
+            self._to_provider(signal, now_ns, kept)
+        elif isinstance(signal, _OUTPUT) and self._audible(signal.response):
+            self._mouth.take(signal, now_ns, kept)
 
     def provider_ready(self, at_ns: int) -> None:
         """Send what callers said before the provider could hear it."""
@@ -78,24 +78,25 @@ class MediaRouter:
             self._state.life.definition.answers == "model" or self._state.delivery.by_response(response) is not None
         )
 
-    def _to_provider(self, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:
+    def _to_provider(self, signal: s.Signal, at_ns: int, kept: Kept | None) -> None:
         provider = self._lines.get(self._state.links.provider or "")
         if provider is None or not self._state.links.provider_ready:
             self._early.append(signal)
             return
-        self._send(provider, signal, at_ns, decoded)
+        self._send(provider, signal, at_ns, kept)
 
-    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, decoded: bytes | None) -> bool:
+    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, kept: Kept | None) -> bool:
         """Send what the mouth lets out to every caller. False if there is none."""
         callers = [line for line in self._lines.values() if not line.of_provider]
         for line in callers:
-            self._send(line, signal, now_ns, decoded)
+            self._send(line, signal, now_ns, kept)
         return bool(callers)
 
-    def _send(self, line: Line, signal: s.Signal, at_ns: int, decoded: bytes | None) -> None:
-        audio, ms = (signal.audio, signal.ms) if isinstance(signal, _AUDIO) else (None, 0.0)
+    def _send(self, line: Line, signal: s.Signal, at_ns: int, kept: Kept | None) -> None:
+        """Record and send what `signal` is for this peer; by reference where its audio is stored already."""
+        audio = signal if isinstance(signal, s.Audio) else None
         for raw in line.leg.media(signal):
-            line.sent.add(raw, at_ns, audio, ms, decoded)
+            line.sent.add_copy(raw, at_ns, audio, kept)
             self._added_to(line.sent)
             try:
                 line.link.send(raw)
@@ -109,24 +110,24 @@ class MediaRouter:
         return self._due_ns
 
     def _added_to(self, track: Track) -> None:
+        # Invariant: all tracks are packed together, so the one that something was added to first is due first.
         if self._due_ns is None or track.full:
-            self._find_due()
-
-    def _find_due(self) -> None:
-        due = [at for line in self._lines.values() for track in (line.received, line.sent) if (at := track.due_ns) is not None]
-        self._due_ns = min(due, default=None)
+            self._due_ns = track.due_ns
 
     def segments_to_append(self, now_ns: int, next_seq: int, *, everything: bool) -> list[tuple[e.MediaRecorded, Segment]]:
-        """The segments that are due (or all, before an event that refers to them), numbered from `next_seq`."""
+        """All segments if one is due (or an event is to follow that refers to them), numbered from `next_seq`.
+
+        What was received comes first: what was sent refers to it.
+        """
         closed: list[tuple[e.MediaRecorded, Segment]] = []
-        if self._due_ns is None:  # nothing was gathered
+        if self._due_ns is None or (now_ns < self._due_ns and not everything):
             return closed
+        self._due_ns = None
         peaks = _Peaks()
-        for line in self._lines.values():
-            for track in (line.received, line.sent):
-                for packed, ms in track.pack(now_ns, everything=everything):
-                    closed.append((_recorded(packed, ms, peaks), packed.at(next_seq + len(closed))))
-        self._find_due()
+        lines = self._lines.values()
+        for track in (*(line.received for line in lines), *(line.sent for line in lines)):
+            for packed, ms in track.pack():
+                closed.append((_recorded(packed, ms, peaks), packed.at(next_seq + len(closed))))
         return closed
 
 
@@ -134,12 +135,15 @@ class _Peaks:
     """The peaks of the audio at hand: what came in on one line has often gone out on another."""
 
     def __init__(self) -> None:
-        self._audio = self._peaks = b""
+        self._known: list[tuple[bytes, bytes]] = []
 
     def of(self, packed: PackedSegment) -> bytes:
-        if packed.audio != self._audio:
-            self._audio, self._peaks = packed.audio, packed.peaks()
-        return self._peaks
+        for audio, peaks in self._known:
+            if audio == packed.audio:
+                return peaks
+        peaks = packed.peaks()
+        self._known.append((packed.audio, peaks))
+        return peaks
 
 
 def _recorded(packed: PackedSegment, ms: int, peaks: _Peaks) -> e.MediaRecorded:

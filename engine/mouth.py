@@ -7,12 +7,13 @@ A response is known from its first media until `forget`.
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..core import events as e
 from ..core import signals as s
 from ..core.core import Staged
 from ..core.ports import Playhead
+from ..store.media import Kept
 from .pieces import LONGEST_MS, pieces
 from .playhead import Part, PlayClock, Response
 
@@ -26,7 +27,7 @@ _FACTS = (e.ResponseStarted, e.ResponseEnded, e.PlayoutCut, e.PlayoutEnded)
 class Outlet(Protocol):
     """Where the mouth speaks into."""
 
-    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, starts_ns: int, decoded: bytes | None) -> bool:
+    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, starts_ns: int, kept: Kept | None) -> bool:
         """Send to the callers; audio will sound from `starts_ns` on. False if nobody is there."""
 
     def started(self, response: str, now_ns: int) -> None:
@@ -39,6 +40,15 @@ class Outlet(Protocol):
         """All there is of a response that has ended was delivered."""
 
 
+class _Held(NamedTuple):
+    """What waits for its time."""
+
+    signal: s.OutputAudio | s.OutputText
+    part: Part | None  # None: words
+    ns: int
+    kept: Kept | None
+
+
 class Mouth:
     """Paces and counts. `lead_ms` is how far ahead of the playout audio is delivered; `paced` False: at once, all of it."""
 
@@ -48,14 +58,14 @@ class Mouth:
         self._lead_ns = lead_ms * _MS
         self._paced = paced
         self._clock = PlayClock()
-        self._queue: deque[tuple[s.OutputAudio | s.OutputText, Part | None, int]] = deque()  # with its ns; no part: words
+        self._queue: deque[_Held] = deque()
         self._responses: dict[str, Response] = {}
         self.outlet: Outlet  # set by whoever drives the session
 
     # --- data in ---
 
-    def take(self, signal: s.OutputAudio | s.OutputText, now_ns: int, decoded: bytes | None = None) -> None:
-        """Take audio or words of an audible response; `decoded` is the audio's payload, if somebody has it."""
+    def take(self, signal: s.OutputAudio | s.OutputText, now_ns: int, kept: Kept | None = None) -> None:
+        """Take audio or words of an audible response; `kept` says where its audio is stored, if it is."""
         if self._queue:
             self.release(now_ns)
         response = self._response(signal.response)
@@ -64,35 +74,35 @@ class Mouth:
         if isinstance(signal, s.OutputText):
             part.words += signal.text
             if response.queued:
-                self._hold(response, signal, None, 0)
+                self._hold(response, _Held(signal, None, 0, None))
             elif not response.dead:
                 self.outlet.deliver(signal, now_ns, now_ns, None)
         elif self._paced and signal.ms > LONGEST_MS:
             for piece in pieces(signal):
                 self._take_audio(response, part, piece, now_ns, None)
         else:
-            self._take_audio(response, part, signal, now_ns, decoded)
+            self._take_audio(response, part, signal, now_ns, kept)
 
     def _take_audio(
-        self, response: Response, part: Part, audio: s.OutputAudio, now_ns: int, decoded: bytes | None
+        self, response: Response, part: Part, audio: s.OutputAudio, now_ns: int, kept: Kept | None
     ) -> None:
         ns = round(audio.ms * _MS)
         response.received(part, ns)
         if response.dead:
             return
         if self._paced and (self._queue or self._clock.end_ns - now_ns > self._lead_ns):
-            self._hold(response, audio, part, ns)
+            self._hold(response, _Held(audio, part, ns, kept))
         else:
-            self._send(audio, part, ns, now_ns, decoded)
+            self._send(audio, part, ns, now_ns, kept)
 
-    def _hold(self, response: Response, signal: s.OutputAudio | s.OutputText, part: Part | None, ns: int) -> None:
+    def _hold(self, response: Response, held: _Held) -> None:
         response.queued += 1
-        self._queue.append((signal, part, ns))
+        self._queue.append(held)
         if len(self._queue) == 1:
             self.outlet.held()
 
-    def _send(self, audio: s.OutputAudio, part: Part, ns: int, now_ns: int, decoded: bytes | None) -> None:
-        if not self.outlet.deliver(audio, now_ns, max(self._clock.end_ns, now_ns), decoded):
+    def _send(self, audio: s.OutputAudio, part: Part, ns: int, now_ns: int, kept: Kept | None) -> None:
+        if not self.outlet.deliver(audio, now_ns, max(self._clock.end_ns, now_ns), kept):
             if self._paced:  # whoever joins hears from there on, not what is left
                 self._clock.add(None, ns, now_ns)
             return
@@ -131,7 +141,7 @@ class Mouth:
 
     def _drop_queued(self, name: str, response: Response) -> None:
         if response.queued:
-            self._queue = deque(waiting for waiting in self._queue if waiting[0].response != name)
+            self._queue = deque(waiting for waiting in self._queue if waiting.signal.response != name)
             response.queued = 0
 
     def _response(self, name: str) -> Response:
@@ -146,14 +156,14 @@ class Mouth:
         """When something that waits must leave; None if nothing does."""
         if not self._queue:
             return None
-        if self._queue[0][1] is None:  # words whose audio was another response's, now cut
+        if self._queue[0].part is None:  # words whose audio was another response's, now cut
             return 0
         return self._clock.end_ns - self._lead_ns + min(_SLACK_NS, self._lead_ns // 2)
 
     def release(self, now_ns: int) -> None:
         """Deliver what is due: audio while less than the lead is unplayed, and the words behind it."""
         while self._queue:
-            signal, part, ns = self._queue[0]
+            signal, part, ns, kept = self._queue[0]
             if part is not None and self._clock.end_ns - now_ns > self._lead_ns:
                 return
             self._queue.popleft()
@@ -162,7 +172,7 @@ class Mouth:
             if part is None or isinstance(signal, s.OutputText):
                 self.outlet.deliver(signal, now_ns, now_ns, None)
             else:
-                self._send(signal, part, ns, now_ns, None)
+                self._send(signal, part, ns, now_ns, kept)
             if response.ended and not response.queued:
                 self.outlet.emptied()
 

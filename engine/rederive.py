@@ -20,7 +20,7 @@ from ..core.due import timeouts
 from ..core.errors import StoreError, TurnlogError
 from ..core.ports import Recorded
 from ..core.state import State
-from ..store.media import rebuild
+from ..store.messages import scan_messages
 from ..store.port import Store
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
@@ -207,9 +207,8 @@ class _Audio:
             self._next[link] = next(self._tracks[link], None)
 
     def _read(self, link: str) -> Iterator[tuple[int, bytes]]:
-        for segment in self._store.scan_segments(self._session, f"{link}.in"):
-            for message in rebuild(segment.data):
-                yield message.ordinal, message.raw
+        for message in scan_messages(self._store, self._session, f"{link}.in"):
+            yield message.ordinal, message.raw
 
 
 def _facts(seq: int, event: e.Event) -> list[TurnFact]:

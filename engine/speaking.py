@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from ..core import signals as s
+from ..store.media import Kept
 from .clock import Clock
 from .intake import Intake
 from .media import MediaRouter
@@ -39,9 +40,9 @@ class Speaking:
         self.started = started
         self.emptied = emptied
 
-    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, starts_ns: int, decoded: bytes | None) -> bool:
+    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, starts_ns: int, kept: Kept | None) -> bool:
         """Send to the callers."""
-        return self._media.deliver(signal, now_ns, decoded)
+        return self._media.deliver(signal, now_ns, kept)
 
     def held(self) -> None:
         """Arm the timer for what begins to wait."""

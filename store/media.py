@@ -1,27 +1,50 @@
-"""High-rate messages of one track to segments and back, byte for byte. Codec "tlm1".
+"""High-rate messages of one track to segments and back, byte for byte. Codecs "tlm1" and "tlm2".
 
 A segment's data is msgpack: [1, first ordinal, t0_ns, [message…]], a message being [ordinal - first ordinal, at_ns - t0_ns, raw],
 or, where a base64 payload was found, [ordinal - first ordinal, at_ns - t0_ns, bytes before it, payload decoded, bytes after it].
 A payload is stored decoded only if encoding it again gives the very bytes that came; so rebuilding needs no exceptions.
 Ordinals count messages per link and direction, across tracks; times are ns since the Unix epoch.
+
+"tlm2" is for what was handed on from another line: its audio is in the log already, in the segments of the track that it came in
+on. Its data is [2, first ordinal, t0_ns, [message…], [source…]], a source being [track, n, digest of that segment's data], and a
+message may also be [ordinal - first ordinal, at_ns - t0_ns, bytes before the payload, number of the source, place of the message
+in that segment, bytes after the payload]. A source is the same session's, stands in the log before what refers to it, and has
+whole payloads itself. So a segment's digest covers all that its messages are rebuilt from.
 """
 
 from binascii import b2a_base64
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ..core.chain import digest
 from ..core.errors import StoreError
-from ..core.payload import decoded as decoded_of
+from ..core.payload import decoded
 from ..core.ports import Segment
 
-__all__ = ["CODEC", "MAX_SEGMENT_BYTES", "MAX_SEGMENT_MS", "Message", "PackedSegment", "SegmentBuilder", "peaks_of", "rebuild"]
+__all__ = [
+    "CODEC",
+    "CODEC_BY_REFERENCE",
+    "MAX_SEGMENT_BYTES",
+    "MAX_SEGMENT_MS",
+    "Kept",
+    "Message",
+    "PackedSegment",
+    "SegmentBuilder",
+    "Sources",
+    "peaks_of",
+    "rebuild",
+]
 
 CODEC = "tlm1"
+CODEC_BY_REFERENCE = "tlm2"
 MAX_SEGMENT_MS = 200
 MAX_SEGMENT_BYTES = 1 << 20  # a provider that sends faster than it speaks fills this sooner than the time
 PEAK_MS = 10
+
+Sources = Callable[[str, int], bytes]
+"""(track, n) -> the data of that segment of the same session. Raises StoreError where it is not there."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -39,6 +62,25 @@ class Message(NamedTuple):
     raw: bytes
 
 
+class _Place:
+    """A segment that others may refer to: its digest is known once it is packed."""
+
+    __slots__ = ("digest", "n", "track")
+
+    def __init__(self, track: str, n: int) -> None:
+        self.track = track
+        self.n = n
+        self.digest = b""
+
+
+class Kept(NamedTuple):
+    """A payload that a segment holds, and where: what carries the same payload on refers to it."""
+
+    place: _Place
+    message: int  # its message's place in the segment
+    payload: bytes
+
+
 class PackedSegment(NamedTuple):
     """A segment that waits for its MediaRecorded event's seq, and the facts that the event states about it."""
 
@@ -46,6 +88,7 @@ class PackedSegment(NamedTuple):
     n: int
     t0_ns: int
     dur_ns: int
+    codec: str
     digest: bytes
     data: bytes
     messages: int
@@ -54,7 +97,7 @@ class PackedSegment(NamedTuple):
 
     def at(self, first_seq: int) -> Segment:
         """The segment, placed at the event that names it."""
-        return Segment(self.track, self.n, first_seq, self.t0_ns, self.dur_ns, CODEC, self.digest, self.data)
+        return Segment(self.track, self.n, first_seq, self.t0_ns, self.dur_ns, self.codec, self.digest, self.data)
 
     def audio_ms(self, rate: int = 24_000) -> int:
         """Duration of the payload if it is mono PCM16 at `rate` Hz, in whole ms."""
@@ -68,13 +111,21 @@ class PackedSegment(NamedTuple):
 class SegmentBuilder:
     """Collects the messages of one track; pack() closes a segment and starts the next. Numbers run from `n`."""
 
+    __slots__ = ("_audio", "_entries", "_first", "_last_ns", "_place", "_size", "_sources")
+
     def __init__(self, track: str, *, n: int = 1) -> None:
-        self.track = track
-        self.n = n  # of the segment that is being collected
+        self._place = _Place(track, n)  # of the segment that is being collected
         self._first: tuple[int, int] = (0, 0)  # ordinal and at_ns of its first message
         self._last_ns = 0
         self._entries: list[tuple[Any, ...]] = []
+        self._audio: list[bytes] = []
+        self._sources: list[_Place] = []
         self._size = 0
+
+    @property
+    def n(self) -> int:
+        """The number of the segment that is being collected."""
+        return self._place.n
 
     def __len__(self) -> int:
         """Messages collected since the last pack()."""
@@ -92,53 +143,111 @@ class SegmentBuilder:
         )
 
     def add(
-        self, ordinal: int, at_ns: int, raw: bytes, payload: tuple[int, int] | None = None, decoded: bytes | None = None
-    ) -> bytes | None:
-        """Collect a message. `payload` says where the base64 text stands in `raw` (start, end; the quotes excluded).
+        self, ordinal: int, at_ns: int, raw: bytes, text: tuple[int, int] | None = None, payload: bytes | None = None
+    ) -> Kept | None:
+        """Collect a message. `text` says where base64 stands in `raw` (start, end; the quotes excluded).
 
-        Returns the decoded payload if it was stored so: a message that carries the same text takes it as `decoded`.
+        `payload` is that text decoded, where that was done before and encoding it gives the text again. Returns where the
+        payload is kept: a message that carries the same text is collected by add_copy().
         """
+        ordinal, at_ns = self._begin(ordinal, at_ns, raw)
+        if text is not None and payload is None:
+            payload = decoded(raw, *text)
+        if text is None or payload is None:
+            self._entries.append((ordinal, at_ns, raw))
+            return None
+        self._entries.append((ordinal, at_ns, raw[: text[0]], payload, raw[text[1] :]))
+        self._audio.append(payload)
+        return Kept(self._place, len(self._entries) - 1, payload)
+
+    def add_copy(self, ordinal: int, at_ns: int, raw: bytes, text: tuple[int, int], kept: Kept) -> None:
+        """Collect a message whose base64 text stands in another one's segment, which is packed before this one is."""
+        ordinal, at_ns = self._begin(ordinal, at_ns, raw)
+        place, message, payload = kept
+        sources = self._sources
+        if not sources or sources[-1] is not place:
+            sources.append(place)
+        self._entries.append((ordinal, at_ns, raw[: text[0]], len(sources) - 1, message, raw[text[1] :]))
+        self._audio.append(payload)
+
+    def _begin(self, ordinal: int, at_ns: int, raw: bytes) -> tuple[int, int]:
+        """Count a message in; returns its ordinal and time as they stand in the segment."""
         if not self._entries:
             self._first = (ordinal, at_ns)
             self._last_ns = at_ns
         elif at_ns > self._last_ns:
             self._last_ns = at_ns
-        first_ordinal, t0_ns = self._first
-        if payload is not None and decoded is None:
-            decoded = decoded_of(raw, *payload)
-        if payload is None or decoded is None:
-            self._entries.append((ordinal - first_ordinal, at_ns - t0_ns, raw))
-        else:
-            self._entries.append((ordinal - first_ordinal, at_ns - t0_ns, raw[: payload[0]], decoded, raw[payload[1] :]))
         self._size += len(raw)
-        return decoded
+        return ordinal - self._first[0], at_ns - self._first[1]
 
     def pack(self) -> PackedSegment | None:
         """What was collected, and start anew; None if that is nothing."""
         if not self._entries:
             return None
-        entries = self._entries
+        entries, place = self._entries, self._place
         ordinal, t0_ns = self._first
-        data = _encode((1, ordinal, t0_ns, entries))
-        audio = b"".join([entry[3] for entry in entries if len(entry) == 5])
-        packed = PackedSegment(self.track, self.n, t0_ns, self._last_ns - t0_ns, digest(data), data, len(entries), ordinal, audio)
-        self.n += 1
-        self._entries = []
+        if self._sources:
+            sources = [(source.track, source.n, source.digest) for source in self._sources]
+            codec, data = CODEC_BY_REFERENCE, _encode((2, ordinal, t0_ns, entries, sources))
+        else:
+            codec, data = CODEC, _encode((1, ordinal, t0_ns, entries))
+        place.digest = digest(data)
+        took_ns, audio = self._last_ns - t0_ns, b"".join(self._audio)
+        packed = PackedSegment(
+            place.track, place.n, t0_ns, took_ns, codec, place.digest, data, len(entries), ordinal, audio
+        )  # fmt: skip
+        self._place = _Place(place.track, place.n + 1)
+        self._entries, self._audio, self._sources = [], [], []
         self._size = 0
         return packed
 
 
-def rebuild(data: bytes) -> list[Message]:
-    """The messages of a segment's data, exactly as they were. Raises StoreError TL407 if it is no "tlm1"."""
+def rebuild(data: bytes, sources: Sources | None = None) -> list[Message]:
+    """The messages of a segment's data, exactly as they were. `sources` gives the segments that a "tlm2" refers to.
+
+    Raises StoreError TL407 if it is neither codec, or if a source is not there or not the one that was referred to.
+    """
     try:
-        layout, ordinal, t0_ns, entries = _decode(data)
-        if layout != 1:
+        layout, ordinal, t0_ns, entries, *more = _decode(data)
+        if (layout, len(more)) not in ((1, 0), (2, 1)):
             raise ValueError(f"layout {layout}")
-        return [Message(ordinal + entry[0], t0_ns + entry[1], _raw(*entry[2:])) for entry in entries]
+        referred = [_referred(track, n, of_data, sources) for track, n, of_data in more[0]] if more else []
+        return [Message(ordinal + entry[0], t0_ns + entry[1], _raw(entry, referred)) for entry in entries]
     except (msgspec.MsgspecError, ValueError, TypeError, IndexError) as error:
         raise StoreError(
-            "TL407", f"a media segment is no {CODEC}: {error}", "verify the session to see which; restore it"
+            "TL407",
+            f"a media segment is no {CODEC} or {CODEC_BY_REFERENCE}: {error}",
+            "verify the session to see which; restore it",
         ) from error
+
+
+def _referred(track: str, n: int, of_data: bytes, sources: Sources | None) -> list[list[Any]]:
+    """The messages of a source, as they are stored."""
+    if sources is None:
+        raise ValueError(f"it refers to segment {n} of track {track}, and only it was given")
+    data = sources(track, n)
+    if digest(data) != of_data:
+        raise ValueError(f"segment {n} of track {track} is not the one that it refers to")
+    entries: list[list[Any]] = _decode(data)[3]
+    return entries
+
+
+def _raw(entry: list[Any], referred: list[list[Any]]) -> bytes:
+    match entry:
+        case [_, _, bytes(raw)]:
+            return raw
+        case [_, _, bytes(before), bytes(payload), bytes(after)]:
+            return before + b2a_base64(payload, newline=False) + after
+        case [_, _, bytes(before), int(source), int(message), bytes(after)]:
+            return before + b2a_base64(_payload(referred[source][message]), newline=False) + after
+    raise ValueError(f"a message of {len(entry)} parts")
+
+
+def _payload(entry: list[Any]) -> bytes:
+    if len(entry) != 5:
+        raise ValueError("it refers to a message that holds no payload")
+    payload: bytes = entry[3]
+    return payload
 
 
 def peaks_of(pcm: bytes, rate: int) -> bytes:
@@ -157,7 +266,3 @@ def _loudest(levels: bytes) -> int:
         if level in levels:
             return level
     return 0
-
-
-def _raw(before: bytes, payload: bytes | None = None, after: bytes = b"") -> bytes:
-    return before if payload is None else before + b2a_base64(payload, newline=False) + after

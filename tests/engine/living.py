@@ -22,8 +22,8 @@ from turnlog.core.ports import Draft, Head, Link, Segment
 from turnlog.engine.app import App, Handler
 from turnlog.engine.engine import Engine
 from turnlog.engine.live import LiveSession
-from turnlog.store.media import rebuild
 from turnlog.store.memory import MemoryStore
+from turnlog.store.messages import scan_messages
 from turnlog.store.port import Store
 from turnlog.transports.links.in_process import InProcessLink, host, pair
 from turnlog.transports.realtime.say_form import recognise
@@ -252,9 +252,9 @@ def assert_rebuilt(store: Store, session: str, track: str, expected: list[bytes]
     messages = {event.n: event.data for event in of_type(store, session, kind) if event.link == link}
     for segment in store.scan_segments(session, track):
         assert segment.dur_ns <= 200_000_000
-        for message in rebuild(segment.data):
-            assert message.ordinal not in messages
-            messages[message.ordinal] = message.raw
+    for message in scan_messages(store, session, track):
+        assert message.ordinal not in messages
+        messages[message.ordinal] = message.raw
     assert sorted(messages) == list(range(1, len(messages) + 1))
     rebuilt = [messages[n] for n in sorted(messages)]
     assert rebuilt == (expected if whole else expected[: len(rebuilt)])

@@ -4,6 +4,7 @@ import base64
 
 from turnlog.core import signals as s
 from turnlog.engine.mouth import Mouth
+from turnlog.store.media import Kept
 
 __all__ = ["MS", "Ear", "audio", "words"]
 
@@ -19,15 +20,17 @@ class Ear:
         self.now_ms = 1000
         self.there = True
         self.got: list[s.OutputAudio | s.OutputText] = []
+        self.kept: list[Kept | None] = []
         self.calls: list[str] = []
         self.ends_ms = 0.0  # when this caller, which plays as it gets, has played all
 
     # --- the Outlet ---
 
-    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, starts_ns: int, decoded: bytes | None) -> bool:
+    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, starts_ns: int, kept: Kept | None) -> bool:
         """Keep it."""
         if self.there:
             self.got.append(signal)
+            self.kept.append(kept)
             if isinstance(signal, s.OutputAudio):
                 assert starts_ns >= now_ns
                 self.ends_ms = max(self.ends_ms, now_ns / MS) + signal.ms

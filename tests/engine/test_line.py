@@ -4,6 +4,7 @@ import base64
 import json
 
 from turnlog.core import events as e
+from turnlog.core import signals as s
 from turnlog.engine.line import Line, Track
 from turnlog.store.media import MAX_SEGMENT_MS, rebuild
 from turnlog.transports.links.in_process import pair
@@ -12,10 +13,11 @@ from turnlog.transports.realtime.caller_leg import CallerLeg
 MS = 1_000_000
 
 
-def append(ms: int) -> tuple[bytes, bytes]:
-    """An append of silence, and the base64 text in it."""
+def append(ms: int) -> tuple[bytes, s.Audio]:
+    """An append of silence, and the audio in it."""
     audio = base64.b64encode(bytes(48 * ms))
-    return json.dumps({"type": "input_audio_buffer.append", "audio": audio.decode()}).encode(), audio
+    raw = json.dumps({"type": "input_audio_buffer.append", "audio": audio.decode()}).encode()
+    return raw, s.AudioAppended(audio=audio, ms=float(ms))
 
 
 def test_control_and_media_share_the_ordinals() -> None:
@@ -23,23 +25,38 @@ def test_control_and_media_share_the_ordinals() -> None:
     track = Track("c1", "in")
     raw, audio = append(20)
     assert track.next() == 1
-    track.add(raw, 0, audio, 20.0)
+    track.add(raw, 0, audio)
     track.add(b'{"type":"x.delta"}', 5 * MS)
     assert track.next() == 4
-    ((packed, ms),) = track.pack(5 * MS, everything=True)
+    ((packed, ms),) = track.pack()
     assert [(one.ordinal, one.raw) for one in rebuild(packed.data)] == [(2, raw), (3, b'{"type":"x.delta"}')]
     assert (packed.first, packed.messages, ms) == (2, 2, 20)
 
 
-def test_a_segment_is_due_in_time_and_not_before() -> None:
-    """What was gathered must be in the log 200 ms after its first message; until then only a flush closes it."""
+def test_a_segment_is_due_in_time() -> None:
+    """What was gathered must be in the log 200 ms after its first message; an empty track owes nothing."""
     track = Track("c1", "in")
-    assert (track.due_ns, track.pack(10**18, everything=True)) == (None, [])
+    assert (track.due_ns, track.pack()) == (None, [])
     raw, audio = append(20)
-    track.add(raw, 0, audio, 20.0)
-    due_ns = MAX_SEGMENT_MS * MS
-    assert (track.due_ns, track.pack(due_ns - 1, everything=False)) == (due_ns, [])
-    assert (len(track.pack(due_ns, everything=False)), track.due_ns) == (1, None)
+    track.add(raw, 0, audio)
+    assert track.due_ns == MAX_SEGMENT_MS * MS
+    assert len(track.pack()) == 1
+    assert track.due_ns is None
+
+
+def test_audio_that_is_handed_on_is_stored_once() -> None:
+    """What leaves refers to what came; what leaves with audio that is not kept as it came holds it itself."""
+    came, left = Track("c1", "in"), Track("p1", "out")
+    raw, audio = append(20)
+    left.add_copy(raw, 0, audio, came.add(raw, 0, audio))
+    left.add_copy(raw, 0, audio, None)
+    left.add_copy(b'{"type":"x"}', 0, None, None)
+    ((source, _),) = came.pack()
+    ((packed, ms),) = left.pack()
+    assert (packed.codec, ms, packed.audio) == ("tlm2", 40, bytes(48 * 40))
+    assert len(packed.data) < len(source.data) + 400
+    given = {("c1.in", 1): source.data}
+    assert [one.raw for one in rebuild(packed.data, lambda *place: given[place])] == [raw, raw, b'{"type":"x"}']
 
 
 def test_no_segment_is_longer_than_it_may_be() -> None:
@@ -47,8 +64,8 @@ def test_no_segment_is_longer_than_it_may_be() -> None:
     track = Track("c1", "in")
     raw, audio = append(20)
     for n in range(25):
-        track.add(raw, n * 20 * MS, audio, 20.0)
-    packed = track.pack(500 * MS, everything=False)
+        track.add(raw, n * 20 * MS, audio)
+    packed = track.pack()
     assert [segment.n for segment, _ in packed] == [1, 2, 3]
     assert [ms for _, ms in packed] == [200, 200, 100]
     assert all(segment.dur_ns < MAX_SEGMENT_MS * MS for segment, _ in packed)
@@ -59,8 +76,8 @@ def test_audio_that_stands_differently_in_the_message() -> None:
     """Base64 that is escaped on the wire is kept as it came."""
     raw = b'{"type":"input_audio_buffer.append","audio":"\\/\\/\\/\\/"}'
     track = Track("c1", "in")
-    track.add(raw, 0, b"////", 0.06)
-    ((packed, _),) = track.pack(0, everything=True)
+    track.add(raw, 0, s.AudioAppended(audio=b"////", ms=0.06))
+    ((packed, _),) = track.pack()
     assert [one.raw for one in rebuild(packed.data)] == [raw]
 
 

@@ -12,6 +12,7 @@ from turnlog.core import events as e
 from turnlog.core import signals as s
 from turnlog.core.core import Staged
 from turnlog.core.ports import PartHead, Playhead
+from turnlog.store.media import SegmentBuilder
 
 
 def staged(ear: Ear, *events: e.Event) -> list[Staged]:
@@ -35,6 +36,17 @@ def test_a_long_answer_is_delivered_as_it_is_played() -> None:
     assert ear.delivered_ms() == [10_000]
     assert ear.heard() == bytes(480_000)
     assert max(one.ms for one in ear.got if isinstance(one, s.OutputAudio)) == 100
+
+
+def test_what_waited_is_still_known_to_be_stored() -> None:
+    """Where a piece of audio is stored leaves with it, at once or later; a piece that was cut off is stored nowhere else."""
+    ear, builder = Ear(300), SegmentBuilder("p1.in")
+    for n, ms in enumerate((100, 100, 100, 100, 100, 150)):
+        signal = audio(ms)
+        ear.mouth.take(signal, ear.now_ns, builder.add(n, n, b'"%b"' % signal.audio, (1, len(signal.audio) + 1)))
+    assert ear.mouth.due_ns() is not None
+    ear.passes(1000)
+    assert [kept and kept.message for kept in ear.kept] == [0, 1, 2, 3, 4, None, None]
 
 
 def test_the_callers_never_run_dry() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from turnlog.core.chain import digest
 from turnlog.core.errors import StoreError
 from turnlog.store import MAX_SEGMENT_BYTES, Message, SegmentBuilder, rebuild
-from turnlog.store.media import CODEC, peaks_of
+from turnlog.store.media import CODEC, CODEC_BY_REFERENCE, PackedSegment, peaks_of
 
 __all__: list[str] = []
 
@@ -112,6 +112,66 @@ def test_packing_numbers_the_segments_and_starts_anew() -> None:
     assert segment.digest == digest(segment.data)
     assert two.at(43)[:6] == ("p1.in", 6, 43, 900, 0, CODEC)
     assert rebuild(two.data) == [Message(6, 900, b"d")]
+
+
+def copied(source: SegmentBuilder, payloads: list[bytes]) -> tuple[PackedSegment, PackedSegment, list[bytes]]:
+    """Messages in `source`, packed, and others that carry their payloads on, packed; and those others."""
+    builder, written = SegmentBuilder("c1.out"), []
+    for n, payload in enumerate(payloads):
+        kept = source.add(n, n, *wire(payload))
+        raw, span = wire(payload, b'{"id":%d,"delta":"' % n, b'","more":1}')
+        written.append(raw)
+        if kept is None:
+            builder.add(n, n, raw, span)
+        else:
+            builder.add_copy(n, n, raw, span, kept)
+    first, second = source.pack(), builder.pack()
+    assert first is not None and second is not None
+    return first, second, written
+
+
+@given(st.lists(ANY, min_size=1, max_size=12))
+def test_messages_stored_by_reference_come_back_exactly(payloads: list[bytes]) -> None:
+    """What carries audio on is rebuilt from the segment that holds it, whatever the audio."""
+    came, left, written = copied(SegmentBuilder("p1.in", n=7), payloads)
+    assert [message.raw for message in rebuild(left.data, lambda track, n: {("p1.in", 7): came.data}[track, n])] == written
+    assert left.audio == came.audio
+    assert left.codec == (CODEC_BY_REFERENCE if came.audio else CODEC)
+
+
+def test_a_copy_may_refer_to_several_segments() -> None:
+    """A segment of what was sent later spans segments of what came."""
+    source, builder = SegmentBuilder("p1.in"), SegmentBuilder("c1.out")
+    data, written = {}, []
+    for n, part in enumerate((b"abc", b"def", b"ghi", b"jkl")):
+        raw, span = wire(base64.b64encode(part))
+        kept = source.add(n, 0, raw, span)
+        assert kept is not None
+        builder.add_copy(n, 0, raw, span, kept)
+        written.append(raw)
+        if n % 2:
+            packed = source.pack()
+            assert packed is not None
+            data[packed.track, packed.n] = packed.data
+    left = builder.pack()
+    assert left is not None
+    assert len(data) == 2
+    assert [message.raw for message in rebuild(left.data, lambda *place: data[place])] == written
+
+
+def test_a_reference_is_to_the_very_bytes() -> None:
+    """Another segment in the source's place, a place without payload, or no source at all is TL407, not other audio."""
+    _, left, _ = copied(SegmentBuilder("p1.in"), [base64.b64encode(b"abc")])
+    other, _, _ = copied(SegmentBuilder("p1.in"), [base64.b64encode(b"xyz")])
+    plain = msgspec.msgpack.encode((1, 0, 0, [(0, 0, b"raw")]))
+    to_plain = msgspec.msgpack.encode((2, 0, 0, [(0, 0, b"", 0, 0, b"")], [("p1.in", 1, digest(plain))]))
+    for data, found in ((left.data, other.data), (to_plain, plain)):
+        with pytest.raises(StoreError) as refused:
+            rebuild(data, lambda *place, found=found: found)
+        assert refused.value.code == "TL407"
+    with pytest.raises(StoreError, match=r"refers to segment 1 of track p1\.in") as refused:
+        rebuild(left.data)
+    assert refused.value.code == "TL407"
 
 
 @pytest.mark.parametrize(
