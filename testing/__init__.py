@@ -3,16 +3,25 @@
 Installing turnlog gives pytest the fixture `turnlog` (docs/howto/test-a-handler.md). Everything public is here.
 """
 
+from ..transports.providers.scripted import ScriptedProvider, allow, close, emit, expect, steps_from_recording
 from .call import Call, call
 from .caller import Received, ScriptedCaller
+from .fake_model import FakeModel, FakeModelProvider
 from .fake_speech import SpokenWord, listen, speak
+from .faults import FaultRates, Faults, Happened
 from .kit import Kit
 from .playout import Playout, Sound, Utterance
+from .replays import assert_replays
 from .speaking import Mishaps, Pace, ProviderReceived, SpeakingProvider
 from .virtual_time import VirtualClock, VirtualLoop, run_virtual, virtual_time
 
 __all__ = [
     "Call",
+    "FakeModel",
+    "FakeModelProvider",
+    "FaultRates",
+    "Faults",
+    "Happened",
     "Kit",
     "Mishaps",
     "Pace",
@@ -20,15 +29,22 @@ __all__ = [
     "ProviderReceived",
     "Received",
     "ScriptedCaller",
+    "ScriptedProvider",
     "Sound",
     "SpeakingProvider",
     "SpokenWord",
     "Utterance",
     "VirtualClock",
     "VirtualLoop",
+    "allow",
+    "assert_replays",
     "call",
+    "close",
+    "emit",
+    "expect",
     "listen",
     "run_virtual",
     "speak",
+    "steps_from_recording",
     "virtual_time",
 ]

@@ -4,9 +4,11 @@ Everything but the world outside is what runs in production: the engine, the pro
 """
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core import events as e
@@ -17,11 +19,13 @@ from ..engine.engine import Engine
 from ..engine.live import LiveSession
 from ..engine.replay import replay
 from ..engine.sources import Sources
+from ..store.archive_write import export_archive
 from ..store.memory import MemoryStore
 from ..store.open import open_store
 from ..store.port import Store
 from ..transports.links.in_process import pair
 from .caller import ScriptedCaller
+from .faults import Faults
 from .held_store import HeldStore
 from .speaking import SpeakingProvider
 from .virtual_time import VirtualClock, running_loop
@@ -38,13 +42,14 @@ class Call:
     meant to be replayed when the call is over.
     """
 
-    def __init__(self, engine: Engine, session: LiveSession, provider: Provider) -> None:
+    def __init__(self, engine: Engine, session: LiveSession, provider: Provider, faults: Faults | None) -> None:
         self.engine = engine
         self.session = session
         self.callers: list[ScriptedCaller] = []
         self.may_fail = False
         self.replays = True
         self._provider = provider
+        self._faults = faults
         self._readers: list[asyncio.Task[None]] = []
         self._log: list[Recorded] | None = None
 
@@ -65,7 +70,7 @@ class Call:
         caller = ScriptedCaller(near, acknowledges=acknowledges)
         self.callers.append(caller)
         self._readers.append(asyncio.create_task(caller.run(), name=f"caller {len(self.callers)}"))
-        await self.engine.attach(self.session.id, far)
+        await self.engine.attach(self.session.id, self._faults.link(far) if self._faults else far)
         return caller
 
     async def ended(self, *, within_s: float = 60.0) -> e.SessionEnded:
@@ -86,6 +91,10 @@ class Call:
     def of(self, kind: type[E]) -> list[E]:
         """The session's events of one type."""
         return [event for event in self.events if isinstance(event, kind)]
+
+    async def saves(self, path: str | os.PathLike[str]) -> None:
+        """Export the session as it is now into an archive (*.turnlog), a recording for assert_replays."""
+        await export_archive(self.engine.store, self.session.id, Path(path), replace=True)
 
     async def _leave(self) -> None:
         """Hang up for those who have not."""
@@ -113,12 +122,14 @@ async def call(
     store: str | Store | None = None,
     seed: object = 0,
     metadata: dict[str, Any] | None = None,
+    faults: Faults | None = None,
     calls_in: bool = True,
     engine: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Call]:
     """A session of `target` ("app.session") with a caller, on a VirtualLoop.
 
     provider: in place of the declared one, by default a SpeakingProvider. store: a URL or a Store, by default in memory.
+    faults: stand between the engine and the provider, the store and each caller.
     seed: ids and nonces are made of it, so that equal calls have equal logs. calls_in: whether a caller is attached.
     engine: further arguments of the Engine; strict is on. When the call is over its log is replayed; raises Divergence, and
     AssertionError if the handler failed.
@@ -128,10 +139,11 @@ async def call(
     declared = app.resolve(target).definition.provider
     speaking = provider or SpeakingProvider()
     sources = Sources(clock=lambda: VirtualClock(loop), entropy=random.Random(f"turnlog {seed}").randbytes)
-    options = {"strict": True, "providers": {declared: speaking}, "sources": sources, **(engine or {})}
+    reached, kept = (faults.provider(speaking), faults.store(opened)) if faults else (speaking, opened)
+    options = {"strict": True, "providers": {declared: reached}, "sources": sources, **(engine or {})}
     try:
-        async with Engine(app, store=opened, **options) as running:
-            one = Call(running, await running.start(target, metadata=metadata), speaking)
+        async with Engine(app, store=kept, **options) as running:
+            one = Call(running, await running.start(target, metadata=metadata), speaking, faults)
             try:
                 if calls_in:
                     await one.calls_in()
@@ -140,6 +152,10 @@ async def call(
                 await one._leave()
         one._log = one.log
         await one._check(app)
+    except BaseException as error:
+        if faults:
+            error.add_note(str(faults))
+        raise
     finally:
         if opened is not store:
             await opened.close()

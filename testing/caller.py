@@ -219,8 +219,8 @@ class ScriptedCaller:
 
     async def _frame(self, pcm16: bytes, form: AudioFormat) -> None:
         audio = b2a_base64(from_pcm16(pcm16, form), newline=False).decode()
+        await asyncio.sleep(_FRAME_MS / 1000)  # it can be sent once it was spoken
         self.sends({"type": "input_audio_buffer.append", "audio": audio})
-        await asyncio.sleep(_FRAME_MS / 1000)
 
     @property
     def _plays(self) -> bool:

@@ -5,14 +5,19 @@ of 5 ms of one level each: a loud one that starts it, two for each byte of its U
 """
 
 from array import array
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from ..transports.realtime.audio import AudioFormat, bytes_for_ms
+from ..transports.realtime.g711 import from_pcm16
 from ..transports.speech.vad import FRAME_MS, VAD_RATE
 
-__all__ = ["TAIL_MS", "WORD_MS", "FakeVoiceActivity", "SpokenWord", "listen", "speak", "words_in"]
+__all__ = ["CHUNK_MS", "TAIL_MS", "WORD_MS", "FakeVoiceActivity", "SpokenWord", "listen", "pieces", "speak", "words_in"]
 
 WORD_MS: Final = 300
+CHUNK_MS: Final = 100
+"""How much audio a provider sends at once."""
 _BLOCK_MS: Final = 5
 _GAP_BLOCKS: Final = 4
 TAIL_MS: Final = (_GAP_BLOCKS - 1) * _BLOCK_MS
@@ -33,6 +38,20 @@ class SpokenWord(NamedTuple):
 def speak(text: str, *, word_ms: int = WORD_MS, rate: int = 24000) -> bytes:
     """The text as PCM16 mono at `rate` Hz (a multiple of 200)."""
     return b"".join(_word(word, word_ms, rate) for word in text.split())
+
+
+def pieces(text: str, *, word_ms: int, form: AudioFormat) -> Iterator[tuple[str, bytes]]:
+    """The text as a provider streams it: the words that begin in a piece ("" if none does), and 100 ms of audio."""
+    size = bytes_for_ms(CHUNK_MS, form)
+    words, audio = "", b""
+    for number, word in enumerate(text.split()):
+        words += word if number == 0 else f" {word}"
+        audio += from_pcm16(speak(word, word_ms=word_ms, rate=form.rate), form)
+        while len(audio) >= size:
+            yield words, audio[:size]
+            words, audio = "", audio[size:]
+    if audio:
+        yield words, audio
 
 
 def listen(pcm16: bytes, *, rate: int = 24000) -> str:
@@ -86,7 +105,7 @@ def _read(samples: "array[int]", start: int, block: int) -> tuple[SpokenWord, in
         at += block
     while at + middle < len(samples) and _IS_VOICE < abs(samples[at + middle]) <= _IS_NIBBLE:
         at += block
-    whole = at + middle < len(samples)  # the silence behind it was heard too
+    whole = at + block <= len(samples)  # the silence behind it was heard too
     text = bytes(high << 4 | low for high, low in zip(nibbles[::2], nibbles[1::2], strict=False)).decode(errors="replace")
     end = min(at + _GAP_BLOCKS * block, len(samples))
     per_ms = block / _BLOCK_MS

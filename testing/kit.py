@@ -7,6 +7,7 @@ from typing import Any
 
 from ..engine.app import App
 from .call import Call, call
+from .faults import Faults
 from .virtual_time import run_virtual
 
 __all__ = ["Kit"]
@@ -22,6 +23,10 @@ class Kit:
     def call(self, app: App, target: str, **options: Any) -> AbstractAsyncContextManager[Call]:
         """`async with turnlog.call(app, "hotel.desk") as call:`; the options are those of turnlog.testing.call."""
         return call(app, target, **{"seed": self.seed, **options})
+
+    def faults(self, **rates: float) -> Faults:
+        """Faults of the test's seed, for `call(…, faults=…)`; the rates are those of turnlog.testing.FaultRates."""
+        return Faults(self.seed, **rates)
 
     def run(self, app: App, target: str, script: Callable[[Call], Awaitable[object]], **options: Any) -> Call:
         """The same from a plain function: runs `script(call)` on virtual time; returns the call that is over."""

@@ -95,6 +95,7 @@ class Playout:
             if sound.end_ns <= now_ns:
                 break
             sound.played = sound.played_between(0, now_ns)
+            sound.start_ns = min(sound.start_ns, now_ns)
             cut = sound
         self._began_ns, self._samples = now_ns, 0
         return cut

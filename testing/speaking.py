@@ -7,7 +7,7 @@ session asks it to. What it received stays here as decoded events. See Mishaps f
 import asyncio
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,19 +16,16 @@ from ..core.definition import SessionDefinition
 from ..core.errors import LinkClosed, LinkError
 from ..core.ports import Link
 from ..transports.links.in_process import InProcessLink, host
-from ..transports.realtime.audio import bytes_for_ms, format_from_wire
-from ..transports.realtime.g711 import from_pcm16
+from ..transports.realtime.audio import format_from_wire
 from ..transports.realtime.say_form import recognise
 from ..transports.realtime.server import ServerProtocol
 from ..transports.realtime.server_output import Outcome
 from ..transports.realtime.wire import InvalidMessage, Message, encode_event, parse
 from ..transports.speech.endpointer import SpeechStarted
 from .fake_ears import FakeEars, HeardTurn
-from .fake_speech import WORD_MS, speak
+from .fake_speech import CHUNK_MS, WORD_MS, pieces, speak
 
 __all__ = ["Mishaps", "Pace", "ProviderReceived", "SpeakingProvider"]
-
-_CHUNK_MS: Final = 100
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,6 +220,7 @@ class ProviderLine:
     def _cut(self, response: str, task: "asyncio.Task[None]", reason: str) -> None:
         """End a response early; with mishaps.late_ms its audio goes on for a while."""
         task.cancel()
+        del self._answers[response]
         item = self.server.output_item(response)
         self.server.finish_response(response, Outcome(status="cancelled", reason=reason))
         if self._provider.mishaps.late_ms and item:
@@ -230,9 +228,9 @@ class ProviderLine:
 
     async def _haunt(self, response: str, item: str, late_ms: float) -> None:
         place = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
-        audio = b2a_base64(speak("late", word_ms=_CHUNK_MS), newline=False).decode()
-        for _ in range(max(1, round(late_ms / _CHUNK_MS))):
-            await asyncio.sleep(_CHUNK_MS / 1000)
+        audio = b2a_base64(speak("late", word_ms=CHUNK_MS), newline=False).decode()
+        for _ in range(max(1, round(late_ms / CHUNK_MS))):
+            await asyncio.sleep(CHUNK_MS / 1000)
             self.link.send(encode_event("response.output_audio.delta", self._id("event"), **place, delta=audio))
 
     def _act(self, signal: s.Signal) -> None:
@@ -309,21 +307,11 @@ class ProviderLine:
         self.flush()
 
     async def _speak(self, response: str, text: str, wire_format: dict[str, Any]) -> None:
-        """The words, each told when its audio begins, in pieces of 100 ms."""
-        form, pace = format_from_wire(wire_format), self._provider.pace
-        pending = b""
-        size = bytes_for_ms(_CHUNK_MS, form)
-        for number, word in enumerate(text.split()):
-            self.server.output_transcript(response, word if number == 0 else f" {word}")
-            pending += from_pcm16(speak(word, word_ms=pace.word_ms, rate=form.rate), form)
-            while len(pending) >= size:
-                await self._send_audio(response, pending[:size])
-                pending = pending[size:]
-        if pending:
-            await self._send_audio(response, pending)
-
-    async def _send_audio(self, response: str, audio: bytes) -> None:
-        self.server.output_audio(response, b2a_base64(audio, newline=False))
-        self.flush()
-        if self._provider.pace.speed is not None:
-            await asyncio.sleep(_CHUNK_MS / 1000 / self._provider.pace.speed)
+        pace = self._provider.pace
+        for words, audio in pieces(text, word_ms=pace.word_ms, form=format_from_wire(wire_format)):
+            if words:
+                self.server.output_transcript(response, words)
+            self.server.output_audio(response, b2a_base64(audio, newline=False))
+            self.flush()
+            if pace.speed is not None:
+                await asyncio.sleep(CHUNK_MS / 1000 / pace.speed)
