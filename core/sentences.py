@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-__all__ = ["UNSPACED", "SentenceStream", "gathered", "pieces", "sentences"]
+__all__ = ["UNSPACED", "SentenceStream", "gathered", "is_between_characters", "pieces", "sentences"]
 
 # A mark, whatever closes around it, and white space behind it: so "3.14", "example.com" and "9.30" stay whole. Full-width
 # marks need no white space; a full-width point between digits does.
@@ -141,14 +141,15 @@ def _cut(text: str, start: int, end: int) -> int:
         return _behind_space(text, fitting[-1])
     gap = next((at for at in range(end, start, -1) if text[at].isspace()), 0)
     if gap - start < (end - start) // 2:  # few spaces: perhaps words are written without
-        gap = max(gap, next((at for at in range(end, start, -1) if _is_between_characters(text, at)), 0))
+        gap = max(gap, next((at for at in range(end, start, -1) if is_between_characters(text, at)), 0))
     if gap:
         return _behind_space(text, gap)
     for found in _BREAK.finditer(text, end):
-        if found.group().isspace() or _is_between_characters(text, found.start()):
+        if found.group().isspace() or is_between_characters(text, found.start()):
             return _behind_space(text, found.start()) if _next_word(text, found.start()) < len(text) else 0
     return 0
 
 
-def _is_between_characters(text: str, at: int) -> bool:
+def is_between_characters(text: str, at: int) -> bool:
+    """Whether a cut before text[at] stands between two characters of a script without spaces (or one and a word beside it)."""
     return text[at].isalnum() and bool(UNSPACED.match(text, at - 1) or UNSPACED.match(text, at))

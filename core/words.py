@@ -9,7 +9,7 @@ import unicodedata
 from difflib import SequenceMatcher
 from typing import Final
 
-from .sentences import UNSPACED, SentenceStream, sentences
+from .sentences import UNSPACED, SentenceStream, is_between_characters, sentences
 
 __all__ = ["SentenceStream", "heard_words", "repeats", "sentences", "similarity"]
 
@@ -25,6 +25,16 @@ _SHORT_ANSWERS: Final = frozenset("yes yeah yep no nope ok okay sure please than
 _LONGEST: Final = 2000  # words; beyond it their order is not looked at, as that takes time in square
 _MIN_ECHO: Final = 3  # words
 _ECHO_PERCENT: Final = 80
+# The time a character takes, in letters (about 65 ms): fitted to Piper's durations by benchmarks/bench_heard_words.py. A digit
+# is read as a word; a pause belongs to what comes after it.
+_DIGIT: Final = 4
+_SYLLABLE: Final = 3  # a character of a script without spaces; matters only beside letters
+_STOP: Final = 4
+_LAST_STOP: Final = 2  # the silence at the end
+_CLAUSE: Final = 3
+_STOPS: Final = frozenset(".!?…。！？｡؟۔।")
+_CLAUSES: Final = frozenset(",;:—–、，；：،؛")
+_CLOSING: Final = "\"'”’)]»」』）】"
 
 
 def similarity(requested: str, spoken: str) -> float:
@@ -97,10 +107,42 @@ def _read_whole(digits: str) -> str:
 
 
 def heard_words(transcript: str, heard_ms: int, generated_ms: int) -> str:
-    """The estimate of what was heard: the transcript in proportion to the time heard, cut back to a word's end."""
+    """The estimate of what was heard: the transcript by the time that its characters and pauses take, cut back to a word's end.
+
+    A prefix of the transcript that grows with heard_ms: nothing at 0, all of it at generated_ms. A script without spaces is cut
+    at a character.
+    """
     if heard_ms >= generated_ms:
         return transcript
-    cut = transcript[: len(transcript) * heard_ms // generated_ms]
-    if len(cut) < len(transcript) and not transcript[len(cut)].isspace():
-        cut = cut[: max((n + 1 for n, char in enumerate(cut) if char.isspace()), default=0)]
-    return cut.rstrip()
+    effort = spoken = end = 0
+    ends: list[tuple[int, int]] = []
+    for at, char in enumerate(transcript, 1):
+        effort += _effort(transcript, at - 1)
+        if char.isalnum():
+            spoken = effort
+        if spoken and _is_word_end(transcript, at):
+            ends.append((at, spoken))
+    for at, needed in ends:
+        if needed * generated_ms <= heard_ms * effort:
+            end = at
+    return transcript[:end]
+
+
+def _effort(text: str, at: int) -> int:
+    char = text[at]
+    if char.isalnum():
+        return _DIGIT if char.isdecimal() else _SYLLABLE if UNSPACED.match(char) else 1
+    if char.isspace():
+        return int(at > 0 and not text[at - 1].isspace())
+    behind = text[at + 1 : at + 4].lstrip(_CLOSING)
+    if behind and not (behind[0].isspace() or ord(char) > 0x3000):
+        return 0  # in a number or an address
+    if char in _STOPS:
+        return _STOP if behind.strip() or len(text) > at + 4 else _LAST_STOP
+    return _CLAUSE if char in _CLAUSES else 0
+
+
+def _is_word_end(text: str, at: int) -> bool:
+    if text[at - 1].isspace():
+        return False
+    return at == len(text) or text[at].isspace() or is_between_characters(text, at)

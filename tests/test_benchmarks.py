@@ -24,6 +24,13 @@ def test_replay_is_measured_on_a_whole_log() -> None:
     assert all(name in printed for name in ("replayed", "by_hand", "bare_cursor", "semantic"))
 
 
+def test_the_words_heard_are_measured_against_the_synthesiser() -> None:
+    """At cuts all through spoken texts the estimate is off by at most two words in the median, and four at worst."""
+    pytest.importorskip("piper", reason="the extra local is not installed")
+    printed = run("bench_heard_words.py")
+    assert printed.splitlines()[-1].endswith(": met")
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ["turnlog", "turnlog-direct", "turnlog-alone", "floor"])
 def test_the_live_loop_runs_and_its_logs_verify(name: str) -> None:

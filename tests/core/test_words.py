@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from turnlog.core.sentences import UNSPACED
 from turnlog.core.words import heard_words, repeats, similarity
 
 SAID = "Good evening. Would you like a single room or a double room, with a view of the sea?"
@@ -104,22 +105,52 @@ def test_any_stretch_of_what_was_said_is_an_echo(said: list[str], data: st.DataO
     assert repeats(" ".join(said[start:end]), " ".join(said))
 
 
-@given(st.text(), st.integers(0, 10_000), st.integers(1, 10_000))
+PARTS = ("Hello", " ", "3.14", "。", "你好", "สวัส", "ดี", ", ", ".\n", "—", "e\u0301", "»", "\t ")
+TRANSCRIPTS = st.text() | st.lists(st.sampled_from(PARTS), max_size=30).map("".join)
+
+
+@given(TRANSCRIPTS, st.integers(0, 10_000), st.integers(1, 10_000))
 def test_heard_words_are_a_prefix_that_ends_at_a_word(transcript: str, heard_ms: int, generated_ms: int) -> None:
-    """Never more than was said, never half a word, all of it at the end."""
+    """Never more than was said, never half a word, nothing at the start, all of it at the end."""
     heard = heard_words(transcript, heard_ms, generated_ms)
     assert transcript.startswith(heard)
-    if heard_ms >= generated_ms:
-        assert heard == transcript
-    else:
+    assert heard_words(transcript, 0, generated_ms) == ""
+    assert heard_words(transcript, generated_ms, generated_ms) == transcript
+    if heard_ms < generated_ms:
         rest = transcript[len(heard) :]
         assert heard == heard.rstrip()
-        assert not heard or not rest or rest[0].isspace()
+        assert not heard or not rest or rest[0].isspace() or UNSPACED.match(heard[-1]) or UNSPACED.match(rest[0])
+
+
+@given(TRANSCRIPTS, st.lists(st.integers(0, 1000), min_size=2, max_size=2).map(sorted))
+def test_heard_words_grow_with_time(transcript: str, times: list[int]) -> None:
+    """What was heard stays heard."""
+    earlier, later = (heard_words(transcript, ms, 900) for ms in times)
+    assert later.startswith(earlier)
 
 
 @pytest.mark.parametrize(
-    ("heard_ms", "text"), [(0, ""), (100, ""), (460, "Hello"), (500, "Hello"), (999, "Hello big"), (1000, "Hello big world")]
+    ("transcript", "heard_ms", "text"),
+    [
+        ("Hello big world", 0, ""),
+        ("Hello big world", 100, ""),
+        ("Hello big world", 460, "Hello"),
+        ("Hello big world", 500, "Hello"),
+        ("Hello big world", 999, "Hello big"),
+        ("Hello big world", 1000, "Hello big world"),
+        ("Yes. Room 240, two of us.", 420, "Yes. Room"),  # 25 characters take as long as 41 letters
+        ("Yes. Room 240, two of us.", 650, "Yes. Room 240,"),
+        ("Yes. Room 240, two of us.", 980, "Yes. Room 240, two of us."),  # the last 2 are silence
+        ("一二三，四五六。", 300, "一二"),
+        ("一二三，四五六。", 660, "一二三，四"),
+        ("a\n\nb", 700, "a"),
+    ],
 )
-def test_heard_words_go_by_the_share_of_time(heard_ms: int, text: str) -> None:
-    """Of 15 characters in a second, half a second has 7."""
-    assert heard_words("Hello big world", heard_ms, 1000) == text
+def test_heard_words_go_by_the_share_of_time(transcript: str, heard_ms: int, text: str) -> None:
+    """Of a second's letters, half a second has half; digits take longer, and pauses come after their marks."""
+    assert heard_words(transcript, heard_ms, 1000) == text
+
+
+def test_a_long_transcript_is_cut_in_a_moment() -> None:
+    """It takes time in line with its length."""
+    assert len(heard_words("word " * 50_000, 500, 1000)) == 5 * 25_000 - 1
