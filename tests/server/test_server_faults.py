@@ -47,9 +47,12 @@ async def test_a_second_response_while_one_is_open_is_refused(server: Hosted) ->
         assert (error["code"], error["event_id"]) == ("conversation_already_has_active_response", "evt_second")
 
 
+_TRUNCATE = {"type": "conversation.item.truncate", "item_id": "i", "content_index": 0, "audio_end_ms": 1}
 FAULTS: list[tuple[str, str | None, dict[str, Any] | str]] = [
-    ("not_supported", "type", {"type": "response.cancel"}),
-    ("not_supported", "type", {"type": "conversation.item.truncate", "item_id": "i", "content_index": 0, "audio_end_ms": 1}),
+    ("response_cancel_not_active", None, {"type": "response.cancel"}),
+    ("item_truncate_invalid_item_id", "item_id", _TRUNCATE),
+    ("invalid_type", "audio_end_ms", {**_TRUNCATE, "audio_end_ms": 1.5}),
+    ("item_playout_invalid_item_id", "item_id", {"type": "turnlog.playout", "item_id": "i", "played_ms": 1}),
     ("invalid_value", "type", {"type": "session.destroy"}),
     ("unknown_parameter", "session.colour", {"type": "session.update", "session": {"type": "realtime", "colour": "red"}}),
     ("missing_required_parameter", "session.type", {"type": "session.update", "session": {"output_modalities": ["text"]}}),
@@ -61,7 +64,7 @@ FAULTS: list[tuple[str, str | None, dict[str, Any] | str]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "param", "message"), FAULTS, ids=[str(case[2])[:40] for case in FAULTS])
+@pytest.mark.parametrize(("code", "param", "message"), FAULTS, ids=[f"{case[0]} {str(case[2])[:40]}" for case in FAULTS])
 async def test_a_fault_is_answered_with_an_error_and_the_session_goes_on(
     server: Hosted, code: str, param: str | None, message: dict[str, Any] | str
 ) -> None:

@@ -1,5 +1,6 @@
 """The client machine: signals from recorded sessions, the protocol's odd facts one by one, and what it builds."""
 
+import base64
 import json
 import os
 from collections.abc import Callable
@@ -14,16 +15,20 @@ from openai.types.realtime.realtime_client_event import RealtimeClientEvent
 from pydantic import TypeAdapter
 
 from turnlog.core.errors import ProtocolError, TurnlogError
+from turnlog.core.events.playout import PartGenerated
 from turnlog.core.signals import (
     AudioCleared,
     AudioCommitted,
+    DigitDialled,
     FunctionCalled,
     ItemAdded,
     OutputAudio,
     OutputText,
+    ProviderBuffer,
     ProviderConfigured,
     ProviderError,
     ProviderGreeted,
+    ProviderTruncated,
     ResponseBegan,
     ResponseFinished,
     ResponseRefused,
@@ -549,3 +554,64 @@ def test_nothing_is_sent_or_heard_after_the_close() -> None:
     for build in builds:
         with pytest.raises(ProtocolError, match="TL307"):
             build()
+
+
+# --- playout ---
+
+
+def test_parts_are_told_apart() -> None:
+    """A finished response tells the audio and the words of each part, in the order in which they began."""
+    second = base64.b64encode(bytes(48_000)).decode()
+    *_, finished = feed(
+        ClientProtocol(),
+        created(),
+        delta("output_audio_transcript", "Later", output_index=1),
+        delta("output_audio_transcript", "First", output_index=0),
+        delta("output_audio", second, output_index=0),
+        delta("output_audio", second, output_index=1),
+        delta("output_audio", second, output_index=1),
+        done(status="cancelled"),
+    )
+    assert isinstance(finished, ResponseFinished)
+    assert finished.parts == [
+        PartGenerated(item="i1", generated_ms=2000, transcript="Later"),
+        PartGenerated(item="i0", generated_ms=1000, transcript="First"),
+    ]
+    assert (finished.generated_ms, finished.transcript) == (3000, "First Later")
+
+
+def test_parts_that_were_not_seen_stand_in_the_end() -> None:
+    """A side that gets no deltas learns of the items and their words from response.done."""
+    content = [{"type": "output_audio", "transcript": "Hi."}, {"type": "output_text", "text": ""}]
+    said = {"id": "i0", "type": "message", "role": "assistant", "status": "completed", "content": content}
+    *_, finished = feed(ClientProtocol(), created(), done(output=[said, {"id": "i1", "type": "function_call", "call_id": "c"}]))
+    assert isinstance(finished, ResponseFinished)
+    assert finished.parts == [PartGenerated(item="i0", transcript="Hi.")]
+
+
+def test_the_providers_own_playout_is_heard() -> None:
+    """What its media path plays, what it truncates by itself, and the keys of a telephone, which have no event_id."""
+    assert feed(
+        ClientProtocol(),
+        {"type": "output_audio_buffer.started", "event_id": "e", "response_id": "r1"},
+        {"type": "output_audio_buffer.stopped", "event_id": "e", "response_id": "r1"},
+        {"type": "output_audio_buffer.cleared", "event_id": "e", "response_id": "r1"},
+        {"type": "conversation.item.truncated", "event_id": "e", "item_id": "i", "content_index": 1, "audio_end_ms": 1500},
+        {"type": "conversation.item.deleted", "event_id": "e", "item_id": "i"},
+        {"type": "input_audio_buffer.dtmf_event_received", "event": "9", "received_at": 1763605109},
+    ) == [
+        ProviderBuffer(response="r1", state="started"),
+        ProviderBuffer(response="r1", state="stopped"),
+        ProviderBuffer(response="r1", state="cleared"),
+        ProviderTruncated(item="i", content_index=1, audio_end_ms=1500),
+        DigitDialled(digit="9"),
+    ]
+
+
+def test_cancelling_what_is_over_is_no_fault() -> None:
+    """response_cancel_not_active says that what was wanted is so; any other refusal is told."""
+    client = ClientProtocol()
+    client.cancel("r1", event_id="cancel_9")
+    assert feed(client, error("response_cancel_not_active", "cancel_9")) == []
+    (told,) = feed(client, error("invalid_value", "truncate_9"))
+    assert isinstance(told, ProviderError) and told.event_id == "truncate_9"

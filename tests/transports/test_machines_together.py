@@ -19,10 +19,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from turnlog.core.signals import (
     AnswerRequested,
     AudioAppended,
+    CancelRequested,
     FunctionCalled,
     ItemAdded,
     OutputAudio,
     OutputText,
+    PlayoutReported,
     ResponseBegan,
     ResponseFinished,
     ResponseRefused,
@@ -31,7 +33,7 @@ from turnlog.core.signals import (
 from turnlog.transports.realtime.client import ClientProtocol
 from turnlog.transports.realtime.say_form import recognise
 from turnlog.transports.realtime.server import ServerProtocol
-from turnlog.transports.realtime.server_output import Outcome
+from turnlog.transports.realtime.server_output import WHOLE, Outcome, PartKey
 from turnlog.transports.realtime.wire import parse
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -69,6 +71,8 @@ class Wire:
 
 # --- the invariants ---
 
+PARTS = st.sampled_from([WHOLE, ("a", 0), ("b", 0), ("b", 1)])
+
 
 class Traffic(RuleBasedStateMachine):
     """Anything that a client may send and a driver may do, in any order."""
@@ -85,6 +89,7 @@ class Traffic(RuleBasedStateMachine):
         self.appended, self.received, self.spoken, self.sounded = b"", b"", b"", b""
         self.calls: list[str] = []
         self.says: dict[str, str] = {}
+        self.truncated: set[str] = set()
         self.closed_at: int | None = None
 
     def send(self, raw: bytes) -> list[Signal]:
@@ -146,6 +151,37 @@ class Traffic(RuleBasedStateMachine):
         """Updates, good or bad."""
         self.send(self.wire.client.configure(changes))
 
+    @rule(named=st.sampled_from(["", "open", "unknown"]), acts=st.booleans(), data=st.data())
+    def cancel(self, named: str, acts: bool, data: st.DataObject) -> None:
+        """A cancel, of what is in the conversation, of some response, or of none; its driver may be slow."""
+        began = [signal.response for signal in self.wire.heard if isinstance(signal, ResponseBegan)]
+        which = data.draw(st.sampled_from(began)) if named == "open" and began else named or None
+        held = self.wire.server.active_response
+        for signal in self.send(self.wire.client.cancel(which)):
+            assert isinstance(signal, CancelRequested) and (signal.response or held)
+            if acts:
+                cut = self.wire.server.cancel_response(signal.response)
+                assert cut == (signal.response or held)
+                self.wire.deliver()
+
+    @rule(item=items, ms=st.sampled_from([0, 1, 5, 10**6]))
+    def truncate(self, item: str, ms: int) -> None:
+        """A truncation, also of what has no audio, and beyond the end: what is left has no words for the client."""
+        for signal in self.send(self.wire.client.truncate(item, 0, ms)):
+            assert isinstance(signal, PlayoutReported) and (signal.final, signal.played_ms) == (True, ms)
+            self.truncated.add(item)
+
+    @rule(item=items, ms=st.sampled_from([-1, 0, 3, 10**6]))
+    def report_playout(self, item: str, ms: int) -> None:
+        """A player's report."""
+        for signal in self.send(msgspec.json.encode({"type": "turnlog.playout", "item_id": item, "played_ms": ms})):
+            assert isinstance(signal, PlayoutReported) and not signal.final and 0 <= signal.played_ms <= max(ms, 0)
+
+    @rule()
+    def clear_output(self) -> None:
+        """Silence, please."""
+        assert self.send(b'{"type":"output_audio_buffer.clear"}') or self.closed_at is not None
+
     # the driver
 
     @rule(request=asked, target=open)
@@ -172,17 +208,17 @@ class Traffic(RuleBasedStateMachine):
         finished = {s.response for s in self.wire.heard if isinstance(s, ResponseFinished)}
         return self.closed_at is None and response not in finished
 
-    @rule(response=open, payload=st.binary(min_size=1, max_size=600))
-    def output_audio(self, response: str, payload: bytes) -> None:
-        """Audio of an open or a finished response."""
+    @rule(response=open, payload=st.binary(min_size=1, max_size=600), part=PARTS)
+    def output_audio(self, response: str, payload: bytes, part: PartKey) -> None:
+        """Audio of an open or a finished response, of any part of it."""
         self.spoken += payload if self.running(response) else b""
-        self.wire.server.output_audio(response, base64.b64encode(payload))
+        self.wire.server.output_audio(response, base64.b64encode(payload), part)
         self.wire.deliver()
 
-    @rule(response=open, words=st.text(max_size=5), spoken=st.booleans())
-    def output_words(self, response: str, words: str, spoken: bool) -> None:
+    @rule(response=open, words=st.text(max_size=5), spoken=st.booleans(), part=PARTS)
+    def output_words(self, response: str, words: str, spoken: bool, part: PartKey) -> None:
         """Transcript or text."""
-        (self.wire.server.output_transcript if spoken else self.wire.server.output_text)(response, words)
+        (self.wire.server.output_transcript if spoken else self.wire.server.output_text)(response, words, part)
         self.wire.deliver()
 
     @rule(response=open)
@@ -235,6 +271,8 @@ class Traffic(RuleBasedStateMachine):
                     finished.add(response)
                 case _, "":
                     pass
+                case "output_audio_buffer.cleared", response:
+                    assert response in open_ or response in finished  # what sounded may be over
                 case _, response:
                     assert response in open_
             assert sum(open_.values()) <= 1
@@ -290,6 +328,17 @@ class Traffic(RuleBasedStateMachine):
         assert len(set(settled)) == len(settled) and set(settled) <= set(self.says)
 
     @invariant()
+    def truncated_items_have_no_words(self) -> None:
+        """For the client their transcript is gone; a model reads no more than was spoken."""
+        server = self.wire.server
+        for item, heard in zip(server.items, server.history, strict=True):
+            if item["id"] in self.truncated:
+                assert all("transcript" not in part for part in item["content"])
+                assert [part["type"] for part in heard["content"]] == ["output_audio"]
+            else:
+                assert item == heard
+
+    @invariant()
     def the_order_is_built_from_added(self) -> None:
         """previous_item_id of .added gives the server's order, item by item."""
         order: list[str] = []
@@ -307,6 +356,8 @@ class Traffic(RuleBasedStateMachine):
             return
         for began in [signal for signal in self.wire.heard if isinstance(signal, ResponseBegan)]:
             self.wire.server.finish_response(began.response)
+        self.wire.server.cancel_response()  # of what was asked for and never begun
+        assert self.wire.server.active_response is None
         self.wire.deliver()
         events = self.wire.events()
         for kind, key in (("conversation.item", "item"), ("response.output_item", "item"), ("response.content_part", "item_id")):
@@ -320,6 +371,8 @@ class Traffic(RuleBasedStateMachine):
         )
         assert created == ended
         finished = [signal for signal in self.wire.heard if isinstance(signal, ResponseFinished)]
+        parts = sum(part.generated_ms for s in finished for part in s.parts)
+        assert parts == pytest.approx(sum(s.generated_ms for s in finished), abs=sum(len(s.parts) for s in finished))
         assert sum(s.generated_ms for s in finished) == pytest.approx(len(self.spoken) / 48, abs=len(finished) + 1)
         added_items = [signal.item for signal in self.wire.heard if isinstance(signal, ItemAdded)]
         assert len(set(added_items)) == len(added_items)

@@ -13,7 +13,16 @@ from typing import Any, Final, assert_never
 
 from ...core.errors import LinkClosed, TurnlogError
 from ...core.ports import Link
-from ...core.signals import AnswerRequested, AudioAppended, AudioCleared, CallerConfigured, CommitRequested, Signal
+from ...core.signals import (
+    AnswerRequested,
+    AudioAppended,
+    AudioCleared,
+    CallerConfigured,
+    CancelRequested,
+    CommitRequested,
+    OutputCleared,
+    Signal,
+)
 from ..realtime.audio import bytes_for_ms
 from ..realtime.server import ServerProtocol
 from ..realtime.server_output import Outcome
@@ -80,6 +89,10 @@ class ModelSession:
                 self._configure(session)
             case AudioCleared():
                 self._hearing.clear()
+            case CancelRequested(response=response):
+                self._cancel(response)
+            case OutputCleared():
+                self._cancel("")
             case _:
                 pass  # answered by the protocol; the model reads it in the conversation
 
@@ -154,10 +167,15 @@ class ModelSession:
         task = self._answers[response] = self._tasks.create_task(self._respond(response))
         task.add_done_callback(lambda _: self._answers.pop(response))
 
+    def _cancel(self, response: str) -> None:
+        """Stop an answer, "" for the one in the conversation; the model stops making it."""
+        if (cut := self._protocol.cancel_response(response)) is not None:
+            self._answers[cut].cancel()
+
     async def _respond(self, response: str) -> None:
         settings = self._protocol.settings(response)
         try:
-            items = self._protocol.items if settings.input is None else settings.input
+            items = self._protocol.history if settings.input is None else settings.input
             ask = Ask(settings=settings, items=await self._hearing.with_words(items))
             async with aclosing(self._model.respond(ask)) as deltas:
                 outcome = await self._pass_on(response, deltas)

@@ -11,10 +11,13 @@ from ...core.errors import ProtocolError
 from ...core.signals import (
     AudioCleared,
     AudioCommitted,
+    DigitDialled,
     ItemAdded,
+    ProviderBuffer,
     ProviderConfigured,
     ProviderError,
     ProviderGreeted,
+    ProviderTruncated,
     ResponseRefused,
     Signal,
     SpeechBegan,
@@ -24,17 +27,22 @@ from ...core.signals import (
 )
 from .audio import PCM16
 from .audio_form import AudioReader
-from .client_responses import Create, Creates, ResponseTracker, item_text
+from .client_parts import item_text
+from .client_responses import Create, Creates, ResponseTracker
 from .durations import session_format
+from .message_objects import ErrorBody, Item
 from .messages import (
     BufferCleared,
     BufferCommitted,
-    ErrorBody,
+    DigitReceived,
     ErrorEvent,
     FunctionCallDone,
-    Item,
     ItemStored,
+    ItemTruncated,
     OutputAudioDelta,
+    OutputBufferCleared,
+    OutputBufferStarted,
+    OutputBufferStopped,
     OutputItemAdded,
     OutputItemDone,
     OutputTextDelta,
@@ -109,8 +117,14 @@ class ClientProtocol:
             case ResponseDone(response=response):
                 create = self._creates.begun(response.metadata)  # pending only if its created was missed
                 return self._responses.receive_done(view, create, self._output)
+            case OutputBufferStarted(response_id=response_id):
+                return [ProviderBuffer(response=response_id, state="started")]
+            case OutputBufferStopped(response_id=response_id):
+                return [ProviderBuffer(response=response_id, state="stopped")]
+            case OutputBufferCleared(response_id=response_id):
+                return [ProviderBuffer(response=response_id, state="cleared")]
             case ErrorEvent(error=error):
-                return [self._receive_error(error)]
+                return self._receive_error(error)
             case _:
                 return self._receive_session(view)
 
@@ -130,6 +144,10 @@ class ClientProtocol:
                 return [AudioCommitted(item=item, previous_item=previous)]
             case BufferCleared():
                 return [AudioCleared()]
+            case DigitReceived(event=digit):
+                return [DigitDialled(digit=digit)]
+            case ItemTruncated(item_id=item, content_index=index, audio_end_ms=end):
+                return [ProviderTruncated(item=item, content_index=index, audio_end_ms=end)]
             case ItemStored(item=stored, previous_item_id=previous):
                 return self._receive_item(stored, previous)
             case TranscriptionCompleted(item_id=item, transcript=transcript, status=status):
@@ -151,12 +169,14 @@ class ClientProtocol:
             )
         ]
 
-    def _receive_error(self, error: ErrorBody) -> Signal:
+    def _receive_error(self, error: ErrorBody) -> list[Signal]:
         code, text = error.code or error.type or "", error.message or ""
+        if code == "response_cancel_not_active":
+            return []  # what we cancelled was over already: cancelled or done, it is what we wanted
         create = self._creates.refused(error.event_id, code)
         if create is not None:
-            return ResponseRefused(say=create.say, attempt=create.attempt, code=code, message=text)
-        return ProviderError(code=code, message=text, param=error.param, event_id=error.event_id)
+            return [ResponseRefused(say=create.say, attempt=create.attempt, code=code, message=text)]
+        return [ProviderError(code=code, message=text, param=error.param, event_id=error.event_id)]
 
     # Public methods for building messages to send: the session and its input.
 

@@ -14,6 +14,8 @@ __all__ = [
     "ItemDelete",
     "ItemRetrieve",
     "ItemTruncate",
+    "OutputBufferClear",
+    "PlayoutReport",
     "ResponseCancel",
     "ResponseCreate",
     "SessionUpdate",
@@ -65,6 +67,18 @@ class ItemTruncate(View, frozen=True, kw_only=True, tag="conversation.item.trunc
     item_id: str
     content_index: int
     audio_end_ms: int
+
+
+class OutputBufferClear(View, frozen=True, kw_only=True, tag="output_audio_buffer.clear"):
+    """Nothing of what was sent is to sound any more."""
+
+
+class PlayoutReport(View, frozen=True, kw_only=True, tag="turnlog.playout"):
+    """turnlog's own, for clients that can tell: so much of an item's audio has been played by now."""
+
+    item_id: str
+    played_ms: int
+    content_index: int = 0
 
 
 class ResponseCreate(View, frozen=True, kw_only=True, tag="response.create"):

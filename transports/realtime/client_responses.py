@@ -11,10 +11,11 @@ from msgspec import UNSET
 
 from ...core.signals import FunctionCalled, OutputAudio, OutputText, ResponseBegan, ResponseFinished, Signal
 from .audio import AudioFormat, duration_ms
+from .client_parts import Parts
 from .durations import decoded_size, format_declared
+from .message_objects import Item, ResponseView, StatusDetails
 from .messages import (
     FunctionCallDone,
-    Item,
     OutputAudioDelta,
     OutputItemAdded,
     OutputItemDone,
@@ -23,12 +24,10 @@ from .messages import (
     OutputTranscriptDelta,
     OutputTranscriptDone,
     ResponseDone,
-    ResponseView,
-    StatusDetails,
 )
 from .say_form import SAY_KEY
 
-__all__ = ["Create", "Creates", "ResponseTracker", "item_text"]
+__all__ = ["Create", "Creates", "ResponseTracker"]
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,17 +70,8 @@ class _Response:
     """What has been seen of one open response."""
 
     def __init__(self, form: AudioFormat) -> None:
-        self.form = form
-        self.audio_bytes = 0
-        self.words: dict[tuple[int, int], str] = {}  # (output_index, content_index) → words of the audio
-        self.texts: dict[tuple[int, int], str] = {}  # the same of a text response
+        self.parts = Parts(form)
         self.calls: dict[str, FunctionCalled | None] = {}  # item → its call, held until the item is whole; None: already out
-
-    def transcript(self, output: list[Item] | None) -> str:
-        parts = self.words or self.texts
-        if parts:
-            return " ".join(text.strip() for _, text in sorted(parts.items())) if len(parts) > 1 else next(iter(parts.values()))
-        return " ".join(filter(None, (item_text(item) for item in output or ())))
 
 
 class ResponseTracker:
@@ -106,14 +96,14 @@ class ResponseTracker:
         response, signals = self._of(view.response_id, session)
         if response is not None:
             size = decoded_size(audio) if payload is None else len(payload)
-            response.audio_bytes += size
+            response.parts.add_audio(view, size)
             signals.append(
                 OutputAudio(
                     response=view.response_id,
                     item=view.item_id,
                     content_index=view.content_index,
                     audio=audio,
-                    ms=duration_ms(size, response.form),
+                    ms=duration_ms(size, response.parts.form),
                     payload=payload,
                 )
             )
@@ -124,8 +114,7 @@ class ResponseTracker:
         response, signals = self._of(view.response_id, session)
         if response is not None:
             spoken = isinstance(view, OutputTranscriptDelta)
-            parts, key = response.words if spoken else response.texts, (view.output_index, view.content_index)
-            parts[key] = parts.get(key, "") + view.delta
+            response.parts.add_words(view, view.delta, spoken=spoken)
             signals.append(
                 OutputText(
                     response=view.response_id, item=view.item_id, content_index=view.content_index, text=view.delta, spoken=spoken
@@ -136,14 +125,13 @@ class ResponseTracker:
     def receive_text_done(self, view: OutputTranscriptDone | OutputTextDone) -> list[Signal]:
         """The whole text of a part: it counts, whatever deltas were seen. No signal: it says nothing new."""
         response = self._open.get(view.response_id)
-        key = (view.output_index, view.content_index)
         match view:
             case _ if response is None:
                 pass
             case OutputTranscriptDone(transcript=text):
-                response.words[key] = text
+                response.parts.set_words(view, text, spoken=True)
             case OutputTextDone(text=text):
-                response.texts[key] = text
+                response.parts.set_words(view, text, spoken=False)
         return []
 
     def receive_arguments(self, view: FunctionCallDone, session: AudioFormat) -> list[Signal]:
@@ -186,9 +174,10 @@ class ResponseTracker:
                 status=done.status or "completed",
                 code=((error and (error.code or error.type)) or (details and details.reason) or ""),
                 message=((error and error.message) or ""),
-                generated_ms=int(duration_ms(response.audio_bytes, response.form)),
-                transcript=response.transcript(done.output),
+                generated_ms=response.parts.generated_ms,
+                transcript=response.parts.transcript(done.output),
                 usage=done.usage,
+                parts=response.parts.generated(done.output),
             )
         )
         return signals
@@ -235,7 +224,3 @@ class ResponseTracker:
             )
         ]
 
-
-def item_text(item: Item) -> str:
-    """The words of an item that are known: its texts and transcripts, joined by a space."""
-    return " ".join(text for part in item.content or () if (text := part.text or part.transcript))

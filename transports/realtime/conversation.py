@@ -122,6 +122,12 @@ class Conversation:
         if item["id"] in self._items:
             self._items[item["id"]] = item
 
+    def forget_words(self, item_id: str) -> None:
+        """Take the transcripts out of an item that is there; its words are not known any more."""
+        if (item := self._items.get(item_id)) is not None:
+            content = [{key: value for key, value in part.items() if key != "transcript"} for part in item["content"]]
+            self._items[item_id] = {**item, "content": content}
+
     def delete(self, item_id: str) -> None:
         """Take an item out that is there."""
         del self._items[item_id]

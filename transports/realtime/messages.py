@@ -7,32 +7,35 @@ A field without a default is one that no machine can go on without. Dialect name
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import Raw
+
+from .message_objects import ErrorBody, Item, ResponseView
 
 __all__ = [
     "BufferCleared",
     "BufferCommitted",
-    "ErrorBody",
+    "DigitReceived",
     "ErrorEvent",
     "FunctionCallDone",
-    "Item",
     "ItemStored",
+    "ItemTruncated",
     "OutputAudioDelta",
+    "OutputBufferCleared",
+    "OutputBufferStarted",
+    "OutputBufferStopped",
     "OutputItemAdded",
     "OutputItemDone",
     "OutputTextDelta",
     "OutputTextDone",
     "OutputTranscriptDelta",
     "OutputTranscriptDone",
-    "Part",
+    "PartView",
     "ResponseCreated",
     "ResponseDone",
-    "ResponseView",
     "SessionCreated",
     "SessionUpdated",
     "SpeechStarted",
     "SpeechStopped",
-    "StatusDetails",
     "TranscriptionCompleted",
     "TranscriptionFailed",
     "View",
@@ -43,63 +46,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of all views. `event_id` is the sender's; one server event of the specification has none."""
 
     event_id: str | None = None
-
-
-# --- objects inside messages ---
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A content part of an item. `type` as on the wire: input_text, input_audio, output_text, output_audio, text, audio…"""
-
-    type: str = ""
-    text: str | None = None
-    transcript: str | None = None
-
-
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation item: message, function_call, function_call_output, or a kind not known here."""
-
-    id: str | None = None
-    type: str = ""
-    role: str | None = None
-    status: str | None = None
-    content: list[Part] | None = None
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | None = None
-
-
-class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The inside of an error, wherever one stands."""
-
-    type: str | None = None
-    code: str | None = None
-    message: str | None = None
-    param: str | None = None
-    event_id: str | None = None
-
-
-class StatusDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a response did not complete."""
-
-    reason: str | None = None
-    error: ErrorBody | None = None
-
-
-class ResponseView(msgspec.Struct, frozen=True, kw_only=True):
-    """A response object. `conversation_id` is null for an out-of-band response and absent in some dialects."""
-
-    id: str
-    status: str | None = None
-    status_details: StatusDetails | str | None = None  # xAI writes a word there
-    output: list[Item] | None = None
-    conversation_id: str | UnsetType | None = UNSET
-    metadata: dict[str, Any] | None = None
-    audio: dict[str, Any] | None = None
-    usage: dict[str, Any] | None = None
-
-
-# --- messages ---
 
 
 class SessionCreated(View, frozen=True, kw_only=True, tag="session.created"):
@@ -139,6 +85,12 @@ class BufferCleared(View, frozen=True, kw_only=True, tag="input_audio_buffer.cle
     """The buffered audio was thrown away."""
 
 
+class DigitReceived(View, frozen=True, kw_only=True, tag="input_audio_buffer.dtmf_event_received"):
+    """A key of a telephone; the one event of the specification without an event_id."""
+
+    event: str
+
+
 class ItemStored(View, frozen=True, kw_only=True, tag="conversation.item.added"):
     """An item took its place in the conversation."""
 
@@ -148,6 +100,14 @@ class ItemStored(View, frozen=True, kw_only=True, tag="conversation.item.added")
 
 class BetaItemStored(ItemStored, frozen=True, kw_only=True, tag="conversation.item.created"):
     """The beta protocol's name of it."""
+
+
+class ItemTruncated(View, frozen=True, kw_only=True, tag="conversation.item.truncated"):
+    """The server holds only so much of an item's audio, and no words of that part."""
+
+    item_id: str
+    audio_end_ms: int
+    content_index: int = 0
 
 
 class TranscriptionCompleted(View, frozen=True, kw_only=True, tag="conversation.item.input_audio_transcription.completed"):
@@ -169,6 +129,24 @@ class ResponseCreated(View, frozen=True, kw_only=True, tag="response.created"):
     """A response began."""
 
     response: ResponseView
+
+
+class _OutputBuffer(View, frozen=True, kw_only=True):
+    """What the server's own media path (WebRTC, SIP) does with a response's audio."""
+
+    response_id: str
+
+
+class OutputBufferStarted(_OutputBuffer, frozen=True, kw_only=True, tag="output_audio_buffer.started"):
+    """It plays."""
+
+
+class OutputBufferStopped(_OutputBuffer, frozen=True, kw_only=True, tag="output_audio_buffer.stopped"):
+    """It has played all of it."""
+
+
+class OutputBufferCleared(_OutputBuffer, frozen=True, kw_only=True, tag="output_audio_buffer.cleared"):
+    """It threw away what it had not played."""
 
 
 class ResponseDone(View, frozen=True, kw_only=True, tag="response.done"):
@@ -266,3 +244,7 @@ class ErrorEvent(View, frozen=True, kw_only=True, tag="error"):
     """The inner `event_id` names the client event that caused it."""
 
     error: ErrorBody
+
+
+PartView = OutputAudioDelta | OutputTranscriptDelta | OutputTranscriptDone | OutputTextDelta | OutputTextDone
+"""What tells of an output part; the beta protocol's are subclasses."""

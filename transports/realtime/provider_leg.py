@@ -59,6 +59,12 @@ class ProviderLeg:
                 return [client.commit()]
             case e.InputClearDispatched():
                 return [client.clear()]
+            case e.CancelDispatched():
+                return [client.cancel(event.response, event_id=f"cancel_{staged.seq}")]
+            case e.TruncateDispatched(item=item, content_index=index, audio_end_ms=end):
+                return [client.truncate(item, index, end, event_id=f"truncate_{staged.seq}")]
+            case e.ItemDeleteDispatched():
+                return [client.delete_item(event.item, event_id=f"delete_{staged.seq}")]
             case e.ToolOutputDispatched():
                 return [client.function_output(event.call_id, event.output)]
         return []
@@ -66,10 +72,12 @@ class ProviderLeg:
     def _speak(self, event: e.SayDispatched, state: State) -> bytes:
         definition, settings = state.life.definition, state.links.settings
         voice = settings.get("voice") or definition.voice
+        mode = state.delivery.says[event.say].requested.command.mode or definition.say_mode
         return self._client.speak(
             event.say,
             event.attempt,
             event.text,
+            conversation="auto" if mode == "in_band" else "none",
             output={"voice": voice} if voice else None,
             modalities=modalities(definition, settings),
         )

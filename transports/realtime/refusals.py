@@ -9,13 +9,17 @@ from .wire import InvalidMessage
 __all__ = [
     "SUPPORTED_TYPES",
     "active_response",
+    "audio_is_shorter",
     "commit_empty",
     "duplicate_item",
     "invalid_message",
+    "no_active_response",
     "no_item",
     "no_previous_item",
+    "not_truncatable",
     "session_expired",
     "unsupported_type",
+    "wrong_playout",
 ]
 
 SUPPORTED_TYPES = (
@@ -26,17 +30,17 @@ SUPPORTED_TYPES = (
     "conversation.item.create",
     "conversation.item.delete",
     "conversation.item.retrieve",
+    "conversation.item.truncate",
+    "output_audio_buffer.clear",
     "response.create",
+    "response.cancel",
+    "turnlog.playout",
 )
 """What a client may send."""
 
-_NOT_SUPPORTED = frozenset({"response.cancel", "conversation.item.truncate", "output_audio_buffer.clear"})
-
 
 def unsupported_type(type_: str) -> Refusal:
-    """A type of the protocol that this server does not do, or no client type at all."""
-    if type_ in _NOT_SUPPORTED:
-        return Refusal(code="not_supported", param="type", message=f"{type_} is not supported by this server.")
+    """No type that a client may send."""
     supported = ", ".join(f"'{one}'" for one in SUPPORTED_TYPES)
     return Refusal(
         code="invalid_value", param="type", message=f"Invalid value: '{type_[:100]}'. Supported values are: {supported}."
@@ -92,12 +96,32 @@ def no_previous_item(item_id: str) -> Refusal:
 
 
 def no_item(verb: str, item_id: str) -> Refusal:
-    """An item to "delete" or "retrieve" that is not there."""
+    """An item to "delete", "retrieve" or "truncate", or whose "playout" is told, that is not there."""
     return Refusal(
         code=f"item_{verb}_invalid_item_id",
         param="item_id",
-        message=f"Cannot {verb} the item: there is none with the id '{item_id}'.",
+        message=f"{verb.capitalize()} of the item failed: there is none with the id '{item_id}'.",
     )
+
+
+def no_active_response() -> Refusal:
+    """A cancel where there is nothing to cancel."""
+    return Refusal(code="response_cancel_not_active", message="Cancellation failed: no active response found")
+
+
+def not_truncatable(param: str) -> Refusal:
+    """A truncation of what holds no audio of the model."""
+    return Refusal(code="invalid_value", param=param, message="Only audio that the model has spoken can be truncated.")
+
+
+def wrong_playout(param: str, ms: int) -> Refusal:
+    """A time before the start."""
+    return Refusal(code="invalid_value", param=param, message=f"Invalid value for '{param}': expected 0 or more, but got {ms}.")
+
+
+def audio_is_shorter(ms: int, asked_ms: int, param: str = "audio_end_ms") -> Refusal:
+    """A time beyond the end."""
+    return Refusal(code="invalid_value", param=param, message=f"Audio content of {ms}ms is already shorter than {asked_ms}ms")
 
 
 def session_expired() -> Refusal:

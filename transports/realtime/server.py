@@ -16,8 +16,9 @@ from ...core.signals import (
     AudioAppended,
     AudioCleared,
     CallerConfigured,
+    CancelRequested,
     CommitRequested,
-    ItemCreated,
+    OutputCleared,
     Signal,
 )
 from . import refusals
@@ -31,12 +32,16 @@ from .client_messages import (
     ItemCreate,
     ItemDelete,
     ItemRetrieve,
+    ItemTruncate,
+    OutputBufferClear,
+    PlayoutReport,
+    ResponseCancel,
     ResponseCreate,
     SessionUpdate,
 )
-from .conversation import Conversation, check_item, described, stored_item
 from .durations import decoded_size, session_format
-from .server_output import Outbox, Outcome
+from .server_items import ServerItems
+from .server_output import WHOLE, Outbox, Outcome, PartKey
 from .server_responses import ServerResponses
 from .session_config import ResponseSettings, default_session, merge_session
 from .wire import InvalidMessage, Message, audio_text, event_id_of
@@ -54,7 +59,6 @@ class _Input(msgspec.Struct, kw_only=True):
     buffered_ms: float = 0.0  # appended since the last commit or clear
     speech: str | None = None  # the item that speech_started announced, until it is committed
     audio: AudioReader[AudioAppend] = msgspec.field(default_factory=AudioReader)
-    deferred: list[tuple[_Json, str | None]] = []  # (item, previous): outputs of calls, which wait for response.done
 
 
 class ServerProtocol:
@@ -63,8 +67,8 @@ class ServerProtocol:
     def __init__(self, *, ids: Callable[[str], str], model: str, expires_at: int | None = None) -> None:
         self._outbox = Outbox(ids)
         self._session = default_session(ids("sess"), model, expires_at)
-        self._conversation = Conversation()
-        self._responses = ServerResponses(self._outbox, self._conversation)
+        self._items = ServerItems(self._outbox)
+        self._responses = ServerResponses(self._outbox, self._items.conversation, self._items.sent)
         self._input = _Input()
 
     @property
@@ -74,8 +78,13 @@ class ServerProtocol:
 
     @property
     def items(self) -> list[_Json]:
-        """The conversation's items, first to last."""
-        return self._conversation.items
+        """The conversation's items, first to last, as a client knows them."""
+        return self._items.conversation.items
+
+    @property
+    def history(self) -> list[_Json]:
+        """The same as a model is to read them: a truncated item has the words that were heard of it."""
+        return self._items.history()
 
     @property
     def active_response(self) -> str | None:
@@ -143,13 +152,21 @@ class ServerProtocol:
                 self._input.buffered_ms = 0.0
                 self._outbox.send("input_audio_buffer.cleared")
                 return [AudioCleared()]
-            case ItemCreate() as view:
-                return self._receive_item(view)
-            case (ItemDelete() | ItemRetrieve()) as view:
-                return self._receive_item_id(view)
+            case OutputBufferClear(event_id=event_id):
+                if (latest := self._items.sent.latest) is not None:
+                    self._outbox.send("output_audio_buffer.cleared", response_id=latest)
+                return [OutputCleared(event_id=event_id)]
             case ResponseCreate(event_id=event_id, response=request):
                 accepted = self._responses.accept(event_id, request or {}, self._session)
                 return self._refuse(accepted, event_id) if isinstance(accepted, Refusal) else [accepted]
+            case ResponseCancel(event_id=event_id, response_id=response):
+                if self._responses.named(response) is None:
+                    return self._refuse(refusals.no_active_response(), event_id)
+                return [CancelRequested(event_id=event_id, response=response or "")]
+            case (ItemCreate() | ItemDelete() | ItemRetrieve() | ItemTruncate() | PlayoutReport()) as view:
+                speaking = self._responses.speaking is not None
+                signals = self._items.receive(view, speaking=speaking, promised=self._input.speech)
+                return self._refuse(signals, view.event_id) if isinstance(signals, Refusal) else signals
             case _:
                 return self._refuse(refusals.unsupported_type(message.type), event_id_of(message))
 
@@ -174,34 +191,6 @@ class ServerProtocol:
         self.commit_audio(item_id)
         return [CommitRequested(item=item_id)]
 
-    def _receive_item(self, view: ItemCreate) -> list[Signal]:
-        refusal = check_item(view.item) or self._place_refusal(view.item.get("id"), view.previous_item_id)
-        if refusal is not None:
-            return self._refuse(refusal, view.event_id)
-        item = stored_item(view.item, view.item.get("id") or self._outbox.ids("item"))
-        if item["type"] == "function_call_output" and self._responses.speaking is not None:
-            self._input.deferred.append((item, view.previous_item_id))
-        else:
-            self._add_item(item, view.previous_item_id)
-        kind, role, text = described(item)
-        return [ItemCreated(item=item["id"], kind=kind, role=role, text=text, raw=view.item)]
-
-    def _place_refusal(self, item_id: str | None, previous: str | None) -> Refusal | None:
-        awaited = {item["id"] for item, _ in self._input.deferred} | {self._input.speech}
-        return self._conversation.refusal(item_id or None, previous, taken=item_id is not None and item_id in awaited)
-
-    def _receive_item_id(self, view: ItemDelete | ItemRetrieve) -> list[Signal]:
-        item = self._conversation.get(view.item_id)
-        verb = "delete" if isinstance(view, ItemDelete) else "retrieve"
-        if item is None:
-            return self._refuse(refusals.no_item(verb, view.item_id), view.event_id)
-        if isinstance(view, ItemDelete):
-            self._conversation.delete(view.item_id)
-            self._outbox.send("conversation.item.deleted", item_id=view.item_id)
-        else:
-            self._outbox.send("conversation.item.retrieved", item=item)
-        return []
-
     # Public methods for driving: what the input side heard.
 
     def speech_started(self, item_id: str, audio_start_ms: int) -> None:
@@ -214,14 +203,18 @@ class ServerProtocol:
         """Speech ended."""
         self._outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=audio_end_ms, item_id=item_id)
 
+    def digit(self, digit: str, received_at: int) -> None:
+        """A key of the caller's telephone, at this Unix time in seconds."""
+        self._outbox.send_bare("input_audio_buffer.dtmf_event_received", event=digit, received_at=received_at)
+
     def commit_audio(self, item_id: str) -> None:
         """Make a user item of the buffered audio; its words are not known yet."""
         self._check_new(item_id)
         self._input.speech, self._input.buffered_ms = None, 0.0
         content = [{"type": "input_audio", "transcript": None}]
-        previous = self._conversation.last
+        previous = self._items.conversation.last
         self._outbox.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
-        self._add_item({"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content}, None)
+        self._items.add({"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content})
 
     def transcription_delta(self, item_id: str, delta: str) -> None:
         """A piece of the user's words; may come before the item exists."""
@@ -230,8 +223,9 @@ class ServerProtocol:
     def transcription_completed(self, item_id: str, transcript: str, usage: _Json) -> None:
         """The user's words. `usage`: {"type": "duration", "seconds": …} or {"type": "tokens", …}."""
         self._outbox.send(_TRANSCRIPTION + "completed", item_id=item_id, content_index=0, transcript=transcript, usage=usage)
-        if (item := self._conversation.get(item_id)) is not None:
-            self._conversation.replace({**item, "content": [{"type": "input_audio", "transcript": transcript}]})
+        conversation = self._items.conversation
+        if (item := conversation.get(item_id)) is not None:
+            conversation.replace({**item, "content": [{"type": "input_audio", "transcript": transcript}]})
 
     def transcription_failed(self, item_id: str, code: str, message: str) -> None:
         """The user's words will not be known."""
@@ -252,26 +246,26 @@ class ServerProtocol:
         """What a requested or open response was created with."""
         return self._responses.settings(response_id)
 
-    def output_item(self, response_id: str) -> str | None:
-        """The message item that an open response is writing."""
+    def output_item(self, response_id: str, part: PartKey = WHOLE) -> str | None:
+        """The message item that an open response is writing for this part."""
         stream = self._responses.open(response_id)
-        return None if stream is None else stream.item_id
+        return None if stream is None else stream.item_id(part)
 
-    def output_audio(self, response_id: str, base64_text: bytes) -> None:
+    def output_audio(self, response_id: str, base64_text: bytes, part: PartKey = WHOLE) -> None:
         """A piece of audio as checked base64 text. Like all output, dropped if the response is over."""
         if (stream := self._responses.open(response_id)) is not None:
             self._responses.audio_produced = True
-            stream.audio(base64_text)
+            stream.audio(base64_text, part)
 
-    def output_transcript(self, response_id: str, delta: str) -> None:
+    def output_transcript(self, response_id: str, delta: str, part: PartKey = WHOLE) -> None:
         """Words of the audio."""
         if (stream := self._responses.open(response_id)) is not None:
-            stream.transcript(delta)
+            stream.transcript(delta, part)
 
-    def output_text(self, response_id: str, delta: str) -> None:
+    def output_text(self, response_id: str, delta: str, part: PartKey = WHOLE) -> None:
         """Text of a text response."""
         if (stream := self._responses.open(response_id)) is not None:
-            stream.text(delta)
+            stream.text(delta, part)
 
     def function_call(self, response_id: str, call_id: str, name: str, arguments: str) -> None:
         """A whole call; `arguments` is JSON text."""
@@ -282,9 +276,7 @@ class ServerProtocol:
         """Close what is open and say response.done; completed unless told otherwise. A second time does nothing."""
         outcome = Outcome() if outcome is None else outcome
         if self._responses.finish(response_id, outcome) and self._responses.speaking is None:
-            deferred, self._input.deferred = self._input.deferred, []
-            for item, previous in deferred:
-                self._add_item(item, previous if previous == "root" or previous in self._conversation else None)
+            self._items.release()
 
     def interrupt(self, reason: str = "turn_detected") -> str | None:
         """Cancel the open in-band response (barge-in); returns its id. Say speech_started first."""
@@ -293,16 +285,20 @@ class ServerProtocol:
             self.finish_response(speaking, Outcome(status="cancelled", reason=reason))
         return speaking
 
+    def cancel_response(self, response_id: str = "") -> str | None:
+        """Do what a CancelRequested wants, also of a response that has not been started; returns the id, None if it is over."""
+        which = self._responses.named(response_id or None)
+        if which is not None:
+            if self._responses.is_requested(which):
+                self._responses.start_requested(which)
+            self.finish_response(which, Outcome(status="cancelled", reason="client_cancelled"))
+        return which
+
     # Private methods.
 
     def _check_new(self, item_id: str) -> None:
-        if item_id in self._conversation:
+        if item_id in self._items.conversation:
             raise ProtocolError("TL307", f"item {item_id!r} is in the conversation already")
-
-    def _add_item(self, item: _Json, previous: str | None) -> None:
-        before = self._conversation.add(item, previous)
-        self._outbox.send("conversation.item.added", previous_item_id=before, item=item)
-        self._outbox.send("conversation.item.done", previous_item_id=before, item=item)
 
     def _refuse(self, refusal: Refusal, event_id: str | None) -> list[Signal]:
         error = {"type": "invalid_request_error", **msgspec.to_builtins(refusal), "event_id": event_id}

@@ -11,7 +11,8 @@ from ...core.signals import AnswerRequested
 from .checks import Refusal
 from .conversation import Conversation
 from .refusals import active_response
-from .server_output import Outbox, Outcome, ResponseStream
+from .server_output import Floor, Outbox, Outcome, ResponseStream
+from .server_playout import SentAudio
 from .session_config import ResponseSettings, check_request, response_settings
 
 __all__ = ["ServerResponses"]
@@ -22,10 +23,8 @@ _Json = dict[str, Any]
 class ServerResponses:
     """All responses of one connection."""
 
-    def __init__(self, outbox: Outbox, conversation: Conversation) -> None:
-        self._outbox = outbox
-        self._conversation = conversation
-        self._conversation_id = outbox.ids("conv")
+    def __init__(self, outbox: Outbox, conversation: Conversation, sent: SentAudio) -> None:
+        self._floor = Floor(outbox, conversation, outbox.ids("conv"), sent)
         self._requested: dict[str, ResponseSettings] = {}  # accepted, not started
         self._open: dict[str, ResponseStream] = {}
         self._finished: set[str] = set()
@@ -49,9 +48,19 @@ class ServerResponses:
         out_of_band = request.get("conversation") == "none"
         if not out_of_band and (holder := self.holder) is not None:
             return active_response(holder)
-        response_id, metadata = self._outbox.ids("resp"), request.get("metadata")
+        response_id, metadata = self._floor.outbox.ids("resp"), request.get("metadata")
         self._requested[response_id] = response_settings(session, request, in_band=not out_of_band, metadata=metadata)
         return AnswerRequested(event_id=event_id, request=request, out_of_band=out_of_band, response=response_id)
+
+    def named(self, response_id: str | None) -> str | None:
+        """The response that a cancel means: of this id, or without one the one in the conversation. None if it is over."""
+        if response_id is None:
+            return self.holder
+        return response_id if response_id in self._requested or response_id in self._open else None
+
+    def is_requested(self, response_id: str) -> bool:
+        """Whether it was accepted and not started."""
+        return response_id in self._requested
 
     def start_requested(self, response_id: str) -> str:
         """Start the response that was accepted under this id."""
@@ -68,10 +77,10 @@ class ServerResponses:
                 f"response {holder} holds the conversation; a second in-band response cannot start",
                 "finish or interrupt it first, or start this one out of band",
             )
-        return self._start(self._outbox.ids("resp"), response_settings(session, {}, in_band=in_band, metadata=metadata))
+        return self._start(self._floor.outbox.ids("resp"), response_settings(session, {}, in_band=in_band, metadata=metadata))
 
     def _start(self, response_id: str, settings: ResponseSettings) -> str:
-        self._open[response_id] = ResponseStream(response_id, settings, self._outbox, self._conversation, self._conversation_id)
+        self._open[response_id] = ResponseStream(response_id, settings, self._floor)
         return response_id
 
     def settings(self, response_id: str) -> ResponseSettings:

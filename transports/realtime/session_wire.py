@@ -1,7 +1,8 @@
 """The session object that configures a provider, from a definition and what its callers asked for. Pure.
 
-A handler answers: then create_response goes out as false, whatever was declared, and the model gets no tools. A null
-idle_timeout_ms is never sent, since with a value the model would speak by itself.
+A handler answers: then create_response and interrupt_response go out as false, whatever was declared (the engine decides
+what is said and what is cut), and the model gets no tools. A null idle_timeout_ms is never sent, since with a value the
+model would speak by itself.
 """
 
 from typing import Any
@@ -56,7 +57,7 @@ def _turn_detection(definition: SessionDefinition, settings: dict[str, Any]) -> 
         return None
     effective = {key: value for key, value in declared.items() if key != "idle_timeout_ms"}
     if definition.answers == "handler":
-        effective["create_response"] = False
+        effective |= {"create_response": False, "interrupt_response": False}
     return effective
 
 

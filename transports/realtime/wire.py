@@ -2,11 +2,10 @@
 
 Unknown types and unknown keys are normal and never an error; a message that is not an event, or a known type with a
 field of the wrong kind, is an InvalidMessage. Audio is handed on as the base64 text that stood on the wire, so that
-forwarding decodes nothing; only storage decodes it (split_payload).
+forwarding decodes nothing.
 """
 
 import re
-from binascii import a2b_base64, b2a_base64
 from typing import Any
 
 import msgspec
@@ -25,7 +24,6 @@ __all__ = [
     "encode_value",
     "event_id_of",
     "parse",
-    "split_payload",
 ]
 
 MEDIA_TYPES = frozenset(
@@ -176,24 +174,6 @@ def _is_base64(text: bytes) -> bool:
     # Strategy: deleting the alphabet costs a quarter of decoding, and decoding is storage's work.
     rest = text.translate(None, _DIGITS)
     return len(text) % 4 == 0 and rest in (b"", b"=", b"==") and text.endswith(rest)
-
-
-def split_payload(message: Message) -> tuple[bytes, bytes, bytes]:
-    """(prefix, payload, suffix) with `raw == prefix + base64(payload) + suffix`; (raw, b"", b"") if nothing can be decoded."""
-    raw = message.raw
-    match message.view:
-        case OutputAudioDelta(delta=field) | AudioAppend(audio=field):
-            text = bytes(field)[1:-1]
-        case _:
-            return raw, b"", b""
-    if not text or not _is_base64(text):
-        return raw, b"", b""
-    payload = a2b_base64(text)
-    # Only the last quantum can hold bits that encoding would not give back.
-    if b2a_base64(payload[(len(payload) - 1) // 3 * 3 :], newline=False) != text[-4:]:
-        return raw, b"", b""
-    start = raw.find(text)
-    return raw[:start], payload, raw[start + len(text) :]
 
 
 # --- from values to bytes ---

@@ -1,0 +1,123 @@
+"""What a caller learns of the session's responses: one after another, each part of one an item of its own.
+
+Invariants: the caller sees one response at a time, whatever the provider does beside it: what begins meanwhile waits, with
+what comes of it. A response that was cut is over: nothing of it is shown any more.
+"""
+
+import msgspec
+
+from ...core import signals as s
+from .server import ServerProtocol
+from .server_output import Outcome
+
+__all__ = ["CallerOutput"]
+
+
+class _Shown(msgspec.Struct, kw_only=True):
+    """A response that is open at the caller's."""
+
+    mine: str  # its id there
+    in_text: bool
+    parts: set[tuple[str, int]] = set()  # (item, content index) that have an item there
+
+
+class _Waiting(msgspec.Struct, kw_only=True):
+    """A response that began while another is shown."""
+
+    signals: list[s.Signal] = []
+    outcome: Outcome | None = None  # once it is over
+
+
+class CallerOutput:
+    """The output side of one caller's line. `asked` is the caller's response.create that nothing has answered."""
+
+    def __init__(self, server: ServerProtocol) -> None:
+        self.asked: s.AnswerRequested | None = None
+        self._server = server
+        self._shown: dict[str, _Shown] = {}  # by the provider's response
+        self._waiting: dict[str, _Waiting] = {}
+        self._parts: dict[str, tuple[str, str, int]] = {}  # the caller's item -> the provider's response, item, content index
+
+    def __contains__(self, response: object) -> bool:
+        """Whether the caller is shown this response of the provider, now or in its turn."""
+        return response in self._shown or response in self._waiting
+
+    # --- to the caller ---
+
+    def begin(self, response: str) -> None:
+        """Show a response: as the answer to what was asked, else as one that voice activity began."""
+        if self.asked is None and self._server.active_response is not None:
+            self._waiting[response] = _Waiting()
+            return
+        mine = self._server.start_response(self.asked)
+        self._shown[response] = _Shown(mine=mine, in_text=self._server.settings(mine).output_modalities == ["text"])
+        self.asked = None
+
+    def media(self, signal: s.OutputAudio | s.OutputText) -> None:
+        """Audio or words as deltas, in the modality of that response; the first one of a part opens its item."""
+        shown = self._shown.get(signal.response)
+        if shown is None:
+            if (waiting := self._waiting.get(signal.response)) is not None:
+                waiting.signals.append(signal)
+            return
+        server, part = self._server, (signal.item, signal.content_index)
+        match signal:
+            case s.OutputAudio(audio=audio):
+                if shown.in_text:
+                    return
+                server.output_audio(shown.mine, audio, part)
+            case s.OutputText(text=text, spoken=spoken):
+                write = server.output_transcript if spoken and not shown.in_text else server.output_text
+                write(shown.mine, text, part)
+        if part not in shown.parts:
+            shown.parts.add(part)
+            self._parts[server.output_item(shown.mine, part) or ""] = (signal.response, *part)
+
+    def finish(self, response: str, outcome: Outcome) -> None:
+        """All of it has been shown, or nothing more will be. Nothing for a response that the caller does not know."""
+        if (waiting := self._waiting.get(response)) is not None:
+            waiting.outcome = outcome
+        elif (shown := self._shown.pop(response, None)) is not None:
+            self._server.finish_response(shown.mine, outcome)
+            self._show_next()
+
+    def cut(self, response: str, reason: str) -> None:
+        """Nothing more of it is shown; one that still waits never is."""
+        if self._waiting.pop(response, None) is None:
+            self.finish(response, Outcome(status="cancelled", reason=reason))
+
+    def give_up(self) -> None:
+        """Nobody answers what was asked: a completed, empty response."""
+        if self.asked is not None:
+            self._server.finish_response(self._server.start_response(self.asked))
+            self.asked = None
+            self._show_next()
+
+    def _show_next(self) -> None:
+        if not self._waiting or self._server.active_response is not None:
+            return
+        response = next(iter(self._waiting))
+        waiting = self._waiting.pop(response)
+        self.begin(response)
+        for signal in waiting.signals:
+            assert isinstance(signal, s.OutputAudio | s.OutputText)
+            self.media(signal)
+        if waiting.outcome is not None:
+            self.finish(response, waiting.outcome)
+
+    # --- from the caller ---
+
+    def cancelled(self, signal: s.CancelRequested) -> s.CancelRequested:
+        """The caller's cancel, in the provider's ids. What was asked and not begun ends here and now."""
+        if self.asked is not None and signal.response in ("", self.asked.response):
+            self._server.cancel_response(self.asked.response)
+            self.asked = None
+            self._show_next()
+            return s.CancelRequested(event_id=signal.event_id)
+        named = next((theirs for theirs, shown in self._shown.items() if shown.mine == signal.response), "")
+        return s.CancelRequested(event_id=signal.event_id, response=named)
+
+    def played(self, signal: s.PlayoutReported) -> s.PlayoutReported:
+        """The caller's report, in the provider's ids."""
+        response, item, index = self._parts.get(signal.item, ("", signal.item, signal.content_index))
+        return msgspec.structs.replace(signal, response=response, item=item, content_index=index)
