@@ -25,6 +25,7 @@ from .core.errors import (
 )
 from .core.turn import SessionTurn
 from .engine.app import App
+from .engine.clip import AudioClip, clip
 from .engine.engine import Engine
 from .engine.fork import Forked, fork
 from .engine.journal import SayHandle, SayOutcome
@@ -51,6 +52,7 @@ from .store.projection_folder import ProjectionFolder
 __all__ = [
     "BUILT_IN_PROJECTIONS",
     "App",
+    "AudioClip",
     "DefinitionError",
     "Divergence",
     "DivergenceReport",
@@ -89,6 +91,7 @@ __all__ = [
     "WhatIf",
     "WrongExpectedSeq",
     "catch_up",
+    "clip",
     "fork",
     "projection",
     "rederive",
