@@ -181,6 +181,10 @@ class Inbox:
 def rounds(inputs: list[Input]) -> Iterator[list[Input]]:
     """Cut what happened where a control message follows media: media leaves after the commit of what came before it,
     and before anything that came later is decided."""
+    return _cut(inputs) if len(inputs) > 1 else iter((inputs,))
+
+
+def _cut(inputs: list[Input]) -> Iterator[list[Input]]:
     at = 0
     for n, item in enumerate(inputs):
         if n > at and is_media(inputs[n - 1]) and not is_media(item):

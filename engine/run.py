@@ -84,22 +84,24 @@ class SessionRun:
         await self.append(step)
         self.intake.media_may_pass = False
         self.send(step)
-        await self.wake_handler(step.staged)
+        await self.wake_handler(step)
 
     # --- append ---
 
     async def append(self, step: Step) -> None:
         """Commit the step's events; until this returns nothing of them has happened for anyone else."""
-        before, segments = self.behind.take()
-        events = [*before, *step.staged]
+        events, segments = step.staged, step.segments
+        if self.behind.due_ns is not None:
+            before, held = self.behind.take()
+            events, segments = [*before, *events], [*held, *segments]
         if not events:
             return
         drafts = []
-        for staged in events:
-            type_, version, data = encode(staged.event, self.nonces.next())
-            drafts.append(Draft(type_, version, staged.at_ns, staged.cause, data))
+        for _, at_ns, cause, event in events:
+            type_, version, data = encode(event, self.nonces.next())
+            drafts.append(Draft(type_, version, at_ns, cause, data))
         status = "ended" if self.core.ended else None
-        self.head = await self.log.append(self.head, drafts, [*segments, *step.segments], status=status)
+        self.head = await self.log.append(self.head, drafts, segments, status=status)
 
     # --- act ---
 
@@ -110,23 +112,23 @@ class SessionRun:
                 line.link.send(raw)
             except LinkClosed:
                 continue  # its reader reports the loss
-        if e.LinkReady in step.types():
+        if e.LinkReady in step.types:
             self.media.provider_ready(self.clock.now_ns())
             self.inbox.wake()  # its dispatches are due, behind what callers said before
         for line, message, at_ns in step.media if not self.core.ended else ():  # no segment could hold it any more
             self.intake.hand_on(line, message, at_ns, self.clock.now_ns())
 
-    async def wake_handler(self, staged: list[Staged]) -> None:
+    async def wake_handler(self, step: Step) -> None:
         """Start the tools that were called, and give the handler each event it is to see, one at a time."""
-        for one in staged:
-            if type(one.event) in STARTED:
+        if not STARTED.isdisjoint(step.types):
+            for one in step.staged:
                 self.effects.start(one, self.inbox.put)
-        if any(type(one.event) in _RUNS_HANDLER for one in staged):
-            await in_callback(self._deliver, staged)
+        if not _RUNS_HANDLER.isdisjoint(step.types):
+            await in_callback(self._deliver, step.staged)
             if self.core.state.life.ending:
                 self.inbox.wake()  # what is ending may end, now that the handler has seen all there was
-        else:
-            self._deliver(staged)
+        elif not OBSERVED.isdisjoint(step.types):
+            self._deliver(step.staged)
 
     def _deliver(self, staged: list[Staged]) -> None:
         for seq, at_ns, _, event in staged:

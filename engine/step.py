@@ -4,8 +4,6 @@ Nothing acts before its cause is durable. A record on which nobody acts (a messa
 opened) may wait for the next append, at most until its tick is over; it keeps its place in the log.
 """
 
-from typing import NamedTuple
-
 from ..core import events as e
 from ..core.core import Staged
 from ..core.ports import Segment
@@ -17,25 +15,30 @@ __all__ = ["Behind", "Step"]
 _RECORDS = frozenset({e.TransportReceived, e.MediaRecorded})
 
 
-class Step(NamedTuple):
-    """What one round brings: events and segments for the log, then messages and held media for the lines."""
+class Step:
+    """What one round brings: events and segments for the log, then messages and held media for the lines.
 
-    staged: list[Staged]
-    segments: list[Segment]
-    sends: list[tuple[Line, bytes]]
-    media: list[Arrived]
+    `types`: of the events.
+    """
 
-    def types(self) -> set[type]:
-        """The types of the events."""
-        return {type(staged.event) for staged in self.staged}
+    __slots__ = ("media", "segments", "sends", "staged", "types")
+
+    def __init__(
+        self, staged: list[Staged], segments: list[Segment], sends: list[tuple[Line, bytes]], media: list[Arrived]
+    ) -> None:
+        self.staged = staged
+        self.segments = segments
+        self.sends = sends
+        self.media = media
+        self.types = {type(one.event) for one in staged}
 
     def can_wait(self) -> bool:
         """Whether nothing follows from it: what was received is recorded, and nobody acts on it."""
-        return not (self.sends or self.media) and self.types() <= _RECORDS
+        return not (self.sends or self.media) and self.types <= _RECORDS
 
     def lets_media_pass(self) -> bool:
         """Whether media may leave while this is being written: no message waits for the append that it could overtake."""
-        return not (self.sends or self.media) and e.LinkReady not in self.types()
+        return not (self.sends or self.media) and e.LinkReady not in self.types
 
 
 class Behind:

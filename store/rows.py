@@ -6,6 +6,7 @@ on every retry, and let one session's malformed draft reach its neighbours' tran
 """
 
 from collections.abc import Sequence
+from operator import index
 from typing import TypeAlias
 
 from ..core.chain import digest, link
@@ -29,6 +30,7 @@ def chained(head: Head, drafts: Sequence[Draft]) -> tuple[list[EventRow], Head]:
     try:
         for type_, version, at_ns, cause, data in drafts:
             seq += 1
+            cause = index(cause)  # a named root is an enum's member, which sqlite3 would look for an adapter for: 0.6 us
             of_data = digest(data)
             previous = link(previous, session, seq, type_, version, at_ns, epoch, cause, of_data)
             add((sid, seq, type_, version, at_ns, epoch, cause, of_data, previous, data))

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import sqlalchemy as sa
@@ -136,28 +136,25 @@ class Writer:
         clock = CheckpointClock(self._path, lambda: self._queue.put(_Checkpoint()))
         while True:
             item = self._queue.get()
-            match self._group(raw, item) if isinstance(item, _Asked) else item:
+            match self._group(raw, item, clock) if isinstance(item, _Asked) else item:
                 case _Job(future, run):
-                    _settle_all([(future, _run_job(connection, run))])
+                    result = _run_job(connection, run)
+                    clock.wrote()
+                    _settle_all([(future, result)])
                 case _Checkpoint():
                     _checkpoint(raw, "PASSIVE")
-                    continue
                 case _Stop():
                     clock.stop()
                     _checkpoint(raw, "TRUNCATE")
                     return
-            clock.wrote()
 
-    def _group(self, raw: sqlite3.Connection, first: _Asked) -> _Job | _Checkpoint | _Stop | None:
+    def _group(self, raw: sqlite3.Connection, first: _Asked, clock: CheckpointClock) -> _Job | _Checkpoint | _Stop | None:
         """Take what has gathered behind `first`, commit it, and return what ended the group, if anything did."""
         group = [first]
         rows = len(first.append.events)
         end: _Job | _Checkpoint | _Stop | None = None
-        while rows < GROUP_ROWS:
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                break
+        while rows < GROUP_ROWS and not self._queue.empty():  # this thread is the only one that takes
+            item = self._queue.get_nowait()
             if not isinstance(item, _Asked):
                 end = item
                 break
@@ -167,6 +164,9 @@ class Writer:
             outcomes: list[Any] = list(self._commit(raw, [asked.append for asked in group]))
         except BaseException as error:  # whatever it is, those who wait must hear of it and the thread must go on
             outcomes = [error] * len(group)
+        # Strategy: before the results, because waking the event loop is what it costs most to do anything after: the
+        # interpreter lock is the loop's then, and has to be waited for.
+        clock.wrote()
         _settle_all([(asked.future, outcome) for asked, outcome in zip(group, outcomes, strict=True)])
         return end
 
