@@ -31,7 +31,7 @@ def edit_handler(module: ModuleType, name: str, events: Iterable[Recorded], fold
     None if no recorded say stands in the source as it was said.
     """
     source = inspect.getsource(module)
-    says = [event.command.text for event in map(decode, events) if isinstance(event, SayRequested)]
+    says = [event.command.text for event in map(decode, events) if isinstance(event, SayRequested) and event.index]
     literal = list(dict.fromkeys(text for text in says if f'"{text}"' in source))
     if not literal:
         return None

@@ -12,6 +12,7 @@ from . import events as e
 from . import signals as s
 from .state import State
 from .states import SayState
+from .tool_calls import answer_refused, called
 from .words import heard_words
 
 __all__ = [
@@ -45,13 +46,7 @@ def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
         case s.ResponseBegan() | s.ResponseFinished() | s.ResponseRefused():
             yield from _provider_answered(state, link, signal)
         case s.FunctionCalled() if signal.call_id not in state.tools.model_calls:
-            yield e.ToolRequested(
-                response=signal.response,
-                item=signal.item,
-                call_id=signal.call_id,
-                name=signal.name,
-                arguments=signal.arguments,
-            )
+            yield from called(state, signal)
         case s.ProviderError():
             yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
             if state.links.provider_ready and (signal.event_id or "").startswith(CONFIGURATION):
@@ -133,6 +128,8 @@ def _provider_answered(state: State, link: str, signal: s.Signal) -> Iterator[e.
             say = state.delivery.says[signal.say]
             if say.state is SayState.DISPATCHED and say.attempt == signal.attempt:
                 yield from refused(signal.say, signal.attempt, signal.code, signal.message)
+        case s.ResponseRefused(say=None):
+            yield answer_refused(link, signal)
         case s.ResponseRefused():
             yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
 

@@ -11,6 +11,7 @@ from .decide import end_turns, heard_words, refused
 from .folds.delivery import OpenSay
 from .state import State
 from .states import SayState, SessionState
+from .tool_sends import follow_up_due, tool_deadline, tool_facts, tool_outputs_due
 
 __all__ = [
     "ANSWER_TIMEOUT_S",
@@ -36,16 +37,20 @@ Caused = tuple[e.Event, int]  # an event and the seq of its cause
 def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
     """Dispatches that the state calls for, in order; each changes the state before the next is looked for."""
     provider = state.links.provider
-    if provider is None or not _owes_provider(state) or state.life.phase is SessionState.ENDED or _is_hard_ending(state):
+    if state.life.phase is SessionState.ENDED or _is_hard_ending(state):
+        return
+    yield from tool_facts(state, now_ns)
+    if provider is None or not _owes_provider(state):
         return
     if (owed_since := state.links.configuration_owed) is not None:
         yield e.ConfigurationDispatched(link=provider, settings=state.links.settings), owed_since
     if not state.links.provider_ready:
         return
+    yield from tool_outputs_due(state, provider, now_ns)
     while state.relay.owed:
         owed = state.relay.owed[0]
         yield _relayed(provider, owed.event), owed.seq
-    yield from _tool_outputs_due(state, provider)
+    yield from follow_up_due(state, provider, now_ns)
     head = _next_say(state)
     if head and now_ns >= _pause_end_ns(state):
         text = head.requested.command.text
@@ -54,7 +59,7 @@ def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
 
 def _owes_provider(state: State) -> bool:
     """Whether there is anything that could be dispatched."""
-    owed = state.relay.owed or state.tools.model_calls or state.delivery.says
+    owed = state.relay.owed or state.tools.model_calls or state.tools.follow_up.owed or state.delivery.says
     return bool(owed) or state.links.configuration_owed is not None
 
 
@@ -69,16 +74,6 @@ def _relayed(provider: str, owed: e.Event) -> e.Event:
         case e.AnswerAsked():
             return e.AnswerDispatched(link=provider, request=owed.request)
     raise ValueError(f"{type(owed).__name__} is not relayed")
-
-
-def _tool_outputs_due(state: State, provider: str) -> Iterator[Caused]:
-    latest = 0
-    for call_id, call in list(state.tools.model_calls.items()):
-        latest = max(latest, call.answered_seq)
-        if call.answered and not call.dispatched:
-            yield e.ToolOutputDispatched(link=provider, call_id=call_id, output=call.answered.output), call.answered_seq
-    if state.tools.follow_up_due():
-        yield e.AnswerDispatched(link=provider), latest
 
 
 def _next_say(state: State) -> OpenSay | None:
@@ -213,10 +208,12 @@ def closing(state: State, now_ns: int) -> Iterator[e.Event]:
 
 def next_deadline(state: State) -> int | None:
     """When `timeouts` or `sends_due` next has something to say because of the clock (ns), or None."""
+    tools_ns = None if state.life.phase is SessionState.ENDED else tool_deadline(state)
     if _at_rest(state):
-        return None
+        return tools_ns
     waiting = [head.committed_ns for head in state.turns.heads() if head.committed_ns is not None and head.status is None]
     due = [
+        *([] if tools_ns is None else [tools_ns]),
         *(committed_ns + TRANSCRIPT_TIMEOUT_S * _S for committed_ns in waiting),
         *state.playout.until_ns.values(),
         *(asked_ns + ANSWER_TIMEOUT_S * _S for asked_ns in _unanswered(state).values()),

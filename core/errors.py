@@ -134,7 +134,11 @@ class SessionEnded(TurnlogError):
 
 
 class StepError(TurnlogError):
-    """A tool call or step failed (TL103): `type_name` of the original exception, its message, and `data`."""
+    """A tool call, step or stream failed (TL103): `type_name` of the original exception, its message, and `data`.
+
+    data: what the exception carried in its attribute `data`, if that is plain (None, bool, int, float, str, bytes, lists,
+    dicts with string keys); else None.
+    """
 
     def __init__(self, type_name: str, message: str, data: object = None) -> None:
         super().__init__("TL103", f"{type_name}: {message}")

@@ -144,6 +144,7 @@ class ResponseRefused(Signal, frozen=True, kw_only=True):
     attempt: int
     code: str
     message: str
+    event_id: str = ""  # of the response.create
 
 
 class FunctionCalled(Signal, frozen=True, kw_only=True):
@@ -154,6 +155,7 @@ class FunctionCalled(Signal, frozen=True, kw_only=True):
     call_id: str
     name: str
     arguments: str  # JSON text, verbatim
+    output_index: int = 0  # its place in the response
 
 
 class ProviderError(Signal, frozen=True, kw_only=True):

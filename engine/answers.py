@@ -11,7 +11,7 @@ import msgspec
 
 from ..core import commands as c
 from ..core import events as e
-from .divergence import RECORDS_COMMAND, command_of
+from .divergence import command_of, records_command
 
 __all__ = ["Answer", "Answers", "Decoded", "Recollection", "readdress", "say_words_ms"]
 
@@ -49,7 +49,7 @@ class Answers:
         self._says: dict[str, int] = {}
         before: Recollection | None = None  # the command of the event just before, if that was one
         for seq, at_ns, event in log:
-            if isinstance(event, RECORDS_COMMAND):
+            if records_command(event):
                 before = self._enter(seq, at_ns, event)
                 continue
             if before and isinstance(event, e.SessionEnding) and isinstance(before.command, c.End | c.Return | c.Fail):
@@ -75,6 +75,12 @@ class Answers:
             case e.SaySettled():
                 return self._says.get(event.say, 0)
         return 0
+
+    def filled(self, say: str) -> int:
+        """The recorded index of the handler's call that this filler of the engine's bridges; 0 for a call of the model's."""
+        number = say.removeprefix("filler_call_")
+        known = self.by_index.get(int(number)) if number.isascii() and number.isdecimal() else None
+        return known.number if known and isinstance(known.command, c.Call) else 0
 
     def claim(self, command: c.Command) -> Recollection | None:
         """The next recorded command that equals this one, with its answers. Each is given once."""

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..core import events as e
 from ..core.definition import DEFAULT_MODELS, SessionDefinition, define_session
 from ..core.errors import DefinitionError
 from .session import RealtimeSession
-from .tools import Tool, declare_tool
+from .tools import Tool, declare_tool, tool_rules
 
 __all__ = ["App", "Declared", "Handler", "code_version", "load_app", "load_handler"]
 
@@ -83,17 +84,36 @@ class App:
 
         return declare
 
-    def tool(self, function: H | None = None, *, name: str | None = None) -> Any:
-        """Declare a tool, as `@app.tool` or `@app.tool(name=…)`. Raises DefinitionError TL205 without a JSON Schema."""
+    def tool(
+        self,
+        function: H | None = None,
+        *,
+        name: str | None = None,
+        timeout: float | None = None,
+        filler: str = "",
+        after_ms: int = 700,
+        cancel_on_interruption: bool = False,
+    ) -> Any:
+        """Declare a tool, as `@app.tool` or `@app.tool(name=…, …)`.
+
+        timeout: seconds of one attempt (a call of the model's has 60 without it). filler: words that are spoken when it has run
+        for `after_ms` and nothing sounds. cancel_on_interruption: it is stopped when the user speaks meanwhile. Raises
+        DefinitionError TL205 without a JSON Schema, TL201 for options that cannot be.
+        """
+        rules = tool_rules(name or "", filler, after_ms, cancel_on_interruption)
 
         def declare(tool_function: H) -> H:
-            tool = declare_tool(tool_function, name)
+            tool = declare_tool(tool_function, name, rules=rules, timeout_s=timeout)
             if tool.name in self.tools:
                 raise DefinitionError("TL201", f"tool {tool.name!r} is declared twice in app {self.name!r}", "rename one")
             self.tools[tool.name] = tool
             return tool_function
 
         return declare(function) if function is not None else declare
+
+    def tool_rules(self) -> list[e.ToolRules]:
+        """What the tools are declared to want while they run, as far as they want anything."""
+        return [tool.rules for tool in self.tools.values() if tool.rules.filler or tool.rules.cancel_on_interruption]
 
     def resolve(self, target: str) -> Declared:
         """The session of a target `<app>.<session>`. Raises DefinitionError TL204, listing what there is."""

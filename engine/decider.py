@@ -9,7 +9,7 @@ from ..core.core import SessionCore, Staged
 from ..core.errors import TurnlogError
 from ..core.ports import Segment
 from ..transports.realtime.wire import MEDIA_TYPES, Message
-from .effects import Effects
+from .effects import Effects, carried_by
 from .handler_run import DELIVERED, Asked, HandlerRun, words_of
 from .host_run import HostRun
 from .inbox import (
@@ -88,10 +88,8 @@ class Decider:
             case Faulted(line, error, owed):
                 seq = core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), e.Root.WIRE, now_ns)
                 answers += [(line, raw, seq) for raw in owed]
-            case CallDone(index, seq, result, error):
-                core.record(_call_event(index, result, error), seq, now_ns)
-            case ToolDone(call_id, seq, output, ok):
-                core.record(e.ToolAnswered(call_id=call_id, output=output, ok=ok), seq, now_ns)
+            case CallDone() | ToolDone():
+                self._complete(item, now_ns)
             case FirstAudio(response):
                 core.record(e.AudioStarted(response=response), e.Root.WIRE, now_ns)
             case Up(line, transport, peer):
@@ -102,11 +100,23 @@ class Decider:
             case Failed(error):
                 core.link_failed(e.LinkFailed(side="provider", code=error.code, message=error.message), now_ns)
             case Attempted(event, seq):
-                core.record(event, seq, now_ns)
+                if not isinstance(event, e.AttemptFailed) or event.index in core.state.tools.calls:
+                    core.record(event, seq, now_ns)
             case Signalled(event):
                 core.signal(event, now_ns)
             case Ending(event):
                 core.ending(event, now_ns)
+
+    def _complete(self, done: CallDone | ToolDone, now_ns: int) -> None:
+        """What came of a call. One that was cancelled meanwhile has had its end."""
+        tools = self.core.state.tools
+        match done:
+            case CallDone(index, seq, result, error):
+                if index in tools.calls:
+                    self.core.record(_call_event(index, result, error), seq, now_ns)
+            case ToolDone(call_id, seq, output, ok):
+                if (call := tools.model_calls.get(call_id)) and call.answered is None:
+                    self.core.record(e.ToolAnswered(call_id=call_id, output=output, ok=ok), seq, now_ns)
 
     def _enter(self, issued: Issued, cause: int, now_ns: int) -> None:
         """What the handler asked for. An update that names tools which are not declared is a fact and refused."""
@@ -177,5 +187,7 @@ class Decider:
 
 def _call_event(index: int, result: bytes | None, error: BaseException | None) -> e.Event:
     if error is not None:
-        return e.CallFailed(index=index, type_name=type(error).__name__, message=words_of(error))
+        return e.CallFailed(
+            index=index, type_name=type(error).__name__, message=words_of(error), data=carried_by(error)
+        )
     return e.CallCompleted(index=index, result=result or b"\xc0")

@@ -6,7 +6,7 @@ from ..core import commands as c
 from ..core import events as e
 from ..core.divergence import DivergenceKind
 
-__all__ = ["RECORDS_COMMAND", "brief", "command_of", "first_difference", "kind_of", "site_of"]
+__all__ = ["RECORDS_COMMAND", "brief", "command_of", "first_difference", "kind_of", "records_command", "site_of"]
 
 _WITH_COMMAND = (
     e.InputRequested,
@@ -24,6 +24,11 @@ _NOTHING: Any = object()
 _VALUE = 60  # columns of a value within a command
 _EACH = 24  # columns of each of two values side by side
 _CONTEXT = 6  # characters shown before the first that differs
+
+
+def records_command(event: e.Event) -> bool:
+    """Whether this is what the handler asked for. Index 0 is the engine's own (a filler): no handler's, so never compared."""
+    return isinstance(event, RECORDS_COMMAND) and event.index != 0
 
 
 def command_of(event: e.Event) -> tuple[int, c.Command]:

@@ -5,22 +5,30 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ..core import events as e
-from ..core.commands import Call, Options, Step, Stream
+from ..core.commands import Call, Options, Step, Stream, plain
 from ..core.core import Staged
+from ..core.tool_errors import told
 from .handler_run import words_of
 from .inbox import Attempted, CallDone, ToolDone
-from .tools import Tool, run_stored, stored
+from .tools import ArgumentError, JsonError, Tool, run_stored, stored
 
-__all__ = ["STARTED", "Effects"]
+__all__ = ["MODEL_CALL_S", "STARTED", "Effects", "carried_by"]
 
-STARTED = frozenset({e.CallRequested, e.StepRequested, e.CommandAbandoned, e.StreamRequested, e.ToolRequested})
+STARTED = frozenset(
+    {
+        *(e.CallRequested, e.StepRequested, e.CommandAbandoned, e.StreamRequested, e.ToolRequested),
+        *(e.CallFailed, e.ToolAnswered),
+    }
+)
 """The events that `start` acts on."""
 
+T = TypeVar("T")
+MODEL_CALL_S = 60.0  # of a call by the model whose tool says nothing else: it would wait for ever
 AHEAD = 100  # items of a stream that the handler has not taken: its function goes on when there are fewer
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
 _LONGEST_BACKOFF_S = 3600.0
@@ -43,12 +51,12 @@ class Effects:
     streams, and how many items of a stream it has taken.
     """
 
-    def __init__(self, tools: dict[str, Tool], allowed: Callable[[], list[str]]) -> None:
+    def __init__(self, tools: dict[str, Tool]) -> None:
         self._tools = tools
-        self._allowed = allowed
         self.work: dict[int, Callable[..., Any]] = {}
         self.taken: Callable[[int], int]
         self._streams: dict[int, asyncio.Task[Any]] = {}
+        self._calls: dict[int | str, asyncio.Task[Any] | None] = {}  # by index or the model's call id; None: not begun yet
         self.spawn: Callable[[Coroutine[Any, Any, None]], None]
 
     def definitions(self) -> list[dict[str, Any]]:
@@ -63,7 +71,12 @@ class Effects:
         """Start what this event calls for, if anything; `done` takes what comes of it, for the inbox."""
         match staged.event:
             case e.CallRequested() as requested:
-                self.spawn(self._try(staged, requested.command.options, partial(self._tool, requested.command), done))
+                tries = self._try(staged, requested.command.options, partial(self._tool, requested.command), done)
+                self._start(requested.index, tries)
+            case e.CallFailed() as ended:
+                self._stop(ended.index)
+            case e.ToolAnswered() as answered:
+                self._stop(answered.call_id)
             case e.StepRequested() as requested:
                 self.spawn(self._try(staged, requested.command.options, partial(self._step, requested), done))
             case e.CommandAbandoned() as abandoned:
@@ -71,8 +84,27 @@ class Effects:
                     streaming.cancel()
             case e.StreamRequested():
                 self.spawn(self._stream(staged.seq, staged.event, done))
-            case e.ToolRequested():
-                self.spawn(self._answer(staged.seq, staged.event, done))
+            case e.ToolRequested(allowed=True) as asked:
+                self._start(asked.call_id, self._answer(staged.seq, asked, done))
+
+    def _start(self, key: int | str, work: Coroutine[Any, Any, None]) -> None:
+        self._calls[key] = None
+        self.spawn(self._run(key, work))
+
+    async def _run(self, key: int | str, work: Coroutine[Any, Any, None]) -> None:
+        if key not in self._calls:  # stopped before it began
+            work.close()
+            return
+        self._calls[key] = asyncio.current_task()
+        try:
+            await work
+        finally:
+            self._calls.pop(key, None)
+
+    def _stop(self, key: int | str) -> None:
+        """A call has ended in the log. If it runs still, it was cancelled: nobody waits for what comes of it."""
+        if running := self._calls.pop(key, None):
+            running.cancel()
 
     async def _try(
         self,
@@ -83,14 +115,11 @@ class Effects:
     ) -> None:
         """Attempt a call or step as often as its options allow."""
         tries = options or _ONCE
+        limit_s = self._limit_s(staged.event) if tries.timeout_s is None else tries.timeout_s
         index: int = staged.event.index  # type: ignore[attr-defined] # a CallRequested or StepRequested
         for number in range(1, tries.retries + 2):
             try:
-                if tries.timeout_s is None:
-                    result = await attempt()
-                else:
-                    async with asyncio.timeout(tries.timeout_s):
-                        result = await attempt()
+                result = await _within(limit_s, attempt)
             except _RAISED as error:
                 if _stopped():
                     raise
@@ -105,8 +134,13 @@ class Effects:
                 done(CallDone(index, staged.seq, result, None))
                 return
 
+    def _limit_s(self, event: e.Event) -> float | None:
+        """How long an attempt may take where the handler has not said it."""
+        tool = self._tools.get(event.command.target) if isinstance(event, e.CallRequested) else None
+        return tool.timeout_s if tool else None
+
     async def _tool(self, command: Call) -> bytes:
-        return await self._find(command.target, self._tools).invoke(*_given(command))
+        return await self._find(command.target).invoke(*_given(command))
 
     async def _step(self, requested: e.StepRequested) -> bytes:
         command = requested.command
@@ -129,8 +163,8 @@ class Effects:
         except _RAISED as error:
             if _stopped():
                 raise
-            ended = e.StreamEnded(index=index, type_name=type(error).__name__, message=words_of(error))
-            done(Attempted(ended, seq))
+            kind, words = type(error).__name__, words_of(error)
+            done(Attempted(e.StreamEnded(index=index, type_name=kind, message=words, data=carried_by(error)), seq))
         else:
             done(Attempted(e.StreamEnded(index=index), seq))
         finally:
@@ -149,21 +183,52 @@ class Effects:
             pause_s = min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
 
     async def _answer(self, seq: int, requested: e.ToolRequested, done: Callable[[Any], None]) -> None:
-        allowed = {name: tool for name, tool in self._tools.items() if name in self._allowed()}
         try:
-            output = await self._find(requested.name, allowed).invoke_json(requested.arguments)
+            tool = self._find(requested.name)
+            output = await _within(tool.timeout_s or MODEL_CALL_S, partial(tool.invoke_json, requested.arguments))
         except _RAISED as error:
             if _stopped():
                 raise
-            told = msgspec.json.encode({"error": f"{type(error).__name__}: {words_of(error)}"}).decode()
-            done(ToolDone(requested.call_id, seq, told, ok=False))
+            done(ToolDone(requested.call_id, seq, _told(error), ok=False))
         else:
             done(ToolDone(requested.call_id, seq, output, ok=True))
 
-    def _find(self, name: str, tools: dict[str, Tool]) -> Tool:
-        if name not in tools:
-            raise LookupError(f"no tool {name!r}; there are: {', '.join(tools) or 'none'}")
-        return tools[name]
+    def _find(self, name: str) -> Tool:
+        if name not in self._tools:
+            raise LookupError(f"no tool {name!r}; there are: {', '.join(self._tools) or 'none'}")
+        return self._tools[name]
+
+
+async def _within(limit_s: float | None, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """One attempt, in at most so many seconds. Raises TimeoutError naming them, and what the attempt raises."""
+    if limit_s is None:
+        return await attempt()
+    try:
+        async with asyncio.timeout(limit_s) as limit:
+            return await attempt()
+    except TimeoutError:
+        if limit.expired():
+            raise TimeoutError(f"no result within {limit_s:g} s") from None
+        raise
+
+
+def _told(error: BaseException) -> str:
+    """What the model reads of an error: its kind and words, never a traceback."""
+    match error:
+        case ArgumentError():
+            return told("invalid_arguments", words_of(error), error.field)
+        case JsonError():
+            return told("invalid_json", f"the arguments are no JSON: {words_of(error)}")
+    return told(type(error).__name__, words_of(error))
+
+
+def carried_by(error: BaseException) -> bytes:
+    """The msgpack of an exception's attribute `data`, where that is plain; else nothing."""
+    try:
+        data = getattr(error, "data", None)
+        return b"" if data is None else msgspec.msgpack.encode(plain(data, "data"))
+    except Exception:  # a property that raises, a HandlerError of what is not plain: the failure itself is what counts
+        return b""
 
 
 def _given(command: Call | Step | Stream) -> tuple[list[Any], dict[str, Any]]:

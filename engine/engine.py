@@ -120,7 +120,8 @@ class Engine:
         declared = self.app.resolve(target)
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
         strict = self._strict if declared.strict is None else declared.strict
-        started = _started(declared, session or self._session_id(), metadata or {}, strict=strict)
+        tools = self.app.tool_rules()
+        started = _started(declared, session or self._session_id(), metadata or {}, tools, strict=strict)
         clock = self._sources.clock()
         head = await self.store.create(_row(started, clock.now_ns()))
         core = SessionCore()
@@ -131,8 +132,7 @@ class Engine:
             else HostRun(declared.handler, started, now_ns)
         )
         core.record(started, e.Root.START, now_ns)
-        effects = Effects(self.app.tools, lambda: core.state.links.settings.get("tools", declared.definition.tools))
-        run = SessionRun(core, self.store, head, clock, handler, effects, self._nonces)
+        run = SessionRun(core, self.store, head, clock, handler, Effects(self.app.tools), self._nonces)
         live = LiveSession(run, started, provider, self._ids)
         try:
             await live.begin()
@@ -181,7 +181,9 @@ class Engine:
         return live
 
 
-def _started(declared: Declared, session: str, metadata: dict[str, Any], *, strict: bool) -> e.SessionStarted:
+def _started(
+    declared: Declared, session: str, metadata: dict[str, Any], tools: list[e.ToolRules], *, strict: bool
+) -> e.SessionStarted:
     handler = declared.handler
     started = e.SessionStarted(
         session=session,
@@ -193,6 +195,7 @@ def _started(declared: Declared, session: str, metadata: dict[str, Any], *, stri
         handler=function_name(handler),
         engine_flags=ENGINE_FLAGS | (STRICT if strict and declared.replay else 0),
         replayable=declared.replay,
+        tools=tools,
     )
     # What the handler is given is what a replay will give it: the value as the log holds it.
     return msgspec.msgpack.decode(msgspec.msgpack.encode(started), type=e.SessionStarted)

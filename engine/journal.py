@@ -216,7 +216,7 @@ class Journal:
     def observe(self, seq: int, at_ns: int, event: e.Event) -> None:
         """See an event that settles nothing by itself, in log order, before it is delivered if it is."""
         self.conversation.apply(seq, at_ns, event)
-        if isinstance(event, e.SayRequested):
+        if isinstance(event, e.SayRequested) and event.index:
             command = event.command
             kept = c.plain(command.metadata, "metadata")  # a copy: the handler may change what it is given
             self.outbox.append({"type": "speech", "text": command.text, "metadata": kept})
@@ -227,16 +227,16 @@ class Journal:
             case e.TurnEnded():
                 self.turns.append(_turn(seq, event))
                 self._wake()
-            case e.SayRequested():
+            case e.SayRequested():  # index 0, the engine's own, is nobody's
                 self._settle(event.index, SayHandle(self, event.say, event.command.text))
             case e.CallCompleted():
                 self.work.pop(event.index, None)
                 self._settle(event.index, decode_value(event.result, f"the result in event {seq}"))
             case e.CallFailed():
                 self.work.pop(event.index, None)
-                self._settle(event.index, error=StepError(event.type_name, event.message))
+                self._settle(event.index, error=_failure(seq, event))
             case e.StreamItem() | e.StreamEnded():
-                self._deliver_to_stream(event)
+                self._deliver_to_stream(seq, event)
             case e.SignalReceived():
                 self.signals.setdefault(event.name, deque()).append(decode_value(event.data, f"the signal in event {seq}"))
                 self._wake()
@@ -264,7 +264,7 @@ class Journal:
                 for stream in self._streams.values():
                     stream.end = stream.end or self.over
 
-    def _deliver_to_stream(self, event: e.StreamItem | e.StreamEnded) -> None:
+    def _deliver_to_stream(self, seq: int, event: e.StreamItem | e.StreamEnded) -> None:
         stream = self._streams.get(event.index)
         if stream is not None and isinstance(event, e.StreamItem):
             stream.items.append(decode_value(event.item, f"the stream's item {event.n}"))
@@ -272,7 +272,7 @@ class Journal:
             self.work.pop(event.index, None)
             self._streams.pop(event.index, None)
             if stream is not None:
-                failed = StepError(event.type_name, event.message) if event.type_name else None
+                failed = _failure(seq, event) if event.type_name else None
                 stream.end = failed or StopAsyncIteration()
         self._wake()
 
@@ -289,6 +289,11 @@ class Journal:
         """No more turns and no more says; calls that are open still complete."""
         self.over = SessionEnded("TL102", why, "leave the loop over turns(), or catch SessionEnded")
         self._wake()
+
+
+def _failure(seq: int, event: e.CallFailed | e.StreamEnded) -> StepError:
+    data = decode_value(event.data, f"the error's data in event {seq}") if event.data else None
+    return StepError(event.type_name, event.message, data)
 
 
 def _turn(seq: int, event: e.TurnEnded) -> SessionTurn:

@@ -19,7 +19,7 @@ from ..core.errors import Divergence, StoreError
 from ..core.ports import Recorded
 from ..core.state import State
 from .app import Handler, code_version
-from .divergence import RECORDS_COMMAND, brief, command_of, first_difference, kind_of, site_of
+from .divergence import RECORDS_COMMAND, brief, command_of, first_difference, kind_of, records_command, site_of
 from .handler_run import DELIVERED, ENGINE_FLAGS, STRICT, Asked, HandlerRun
 from .standing import Kept, own_frames
 from .watchdog import HandlerLimits
@@ -128,7 +128,7 @@ class ReplayRun:
             )
             self.asked.extend(self.live.start(recorded.seq))
         elif self.live is not None:
-            if isinstance(event, RECORDS_COMMAND):
+            if records_command(event):
                 self._compare(recorded.seq, event)
             self.live.observe(recorded.seq, recorded.at_ns, event)
             if isinstance(event, DELIVERED):

@@ -8,7 +8,7 @@ import msgspec
 
 from ..core import commands as c
 from .answers import Decoded
-from .divergence import RECORDS_COMMAND, brief, command_of, first_difference, site_of
+from .divergence import brief, command_of, first_difference, records_command, site_of
 from .handler_run import DELIVERED
 
 __all__ = ["Issue", "Row", "Shown", "WhatIf", "issued_until", "side_by_side"]
@@ -56,7 +56,7 @@ def issued_until(log: Iterable[Decoded], last: int) -> list[Issue]:
     """The commands of a log up to event `last`, and those asked for there, up to the next thing from outside."""
     found: list[Issue] = []
     for seq, _, event in log:
-        if isinstance(event, RECORDS_COMMAND):
+        if records_command(event):
             found.append(Issue(*command_of(event), site_of(event)))
         elif seq > last and isinstance(event, DELIVERED):
             break

@@ -6,18 +6,35 @@ The parameters' schema comes from the type hints, through msgspec; the same type
 import asyncio
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, get_type_hints
 
 import msgspec
 
+from ..core import events as e
 from ..core.errors import DefinitionError
 
-__all__ = ["Tool", "declare_tool", "run_stored", "stored"]
+__all__ = ["ArgumentError", "JsonError", "Tool", "declare_tool", "run_stored", "stored", "tool_rules"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what the Realtime protocol takes as a function's name
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict})  # what is surely no awaitable
+_FIELD = re.compile(r"field `([^`]+)`|at `\$\.?([^`]*)`|argument:? '([^']+)'")
+_MOST_MS = 3_600_000
+
+
+class ArgumentError(TypeError):
+    """Arguments that a tool does not take. `field`: the path of the one at fault, "" where it is none alone."""
+
+    def __init__(self, tool: str, problem: str) -> None:
+        super().__init__(f"{tool}: {problem}")
+        paths = [next(filter(None, found.groups()), "") for found in _FIELD.finditer(problem)]
+        self.field = ".".join(path for path in reversed(paths) if path)  # a missing field is named before its parent
+
+
+class JsonError(ValueError):
+    """Arguments of a model that are no JSON."""
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +46,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     accepts: type[msgspec.Struct]
     function: Callable[..., Any]
     signature: inspect.Signature  # of the function: reading it anew would be a tenth of what a call costs
+    rules: e.ToolRules
+    timeout_s: float | None = None  # of one attempt
 
     def definition(self) -> dict[str, Any]:
         """The tool as the Realtime protocol declares it in session.tools."""
@@ -42,22 +61,38 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     async def invoke(self, args: list[Any], kwargs: dict[str, Any]) -> bytes:
         """Run the tool and encode its result as msgpack. Plain functions run in a thread.
 
-        Raises TypeError (arguments that do not fit, a result that cannot be stored) and whatever the function raises.
+        Raises ArgumentError (arguments that do not fit), TypeError (a result that cannot be stored), and whatever the
+        function raises.
         """
-        arguments = self.signature.bind(*args, **kwargs).arguments if args else kwargs
+        arguments = kwargs
         try:
+            if args:
+                arguments = self.signature.bind(*args, **kwargs).arguments
             given = msgspec.convert(arguments, self.accepts)
-        except msgspec.ValidationError as error:
-            self.signature.bind(*args, **kwargs)  # a name that is missing or unknown is said in Python's own words
-            raise TypeError(f"{self.name}: {error}") from None
+        except (TypeError, msgspec.ValidationError) as error:
+            raise ArgumentError(self.name, self._misfit(args, kwargs) or str(error)) from None
         values = {name: getattr(given, name) for name in arguments}
         return await run_stored(self.function, [], values, self.name)
 
+    def _misfit(self, args: list[Any], kwargs: dict[str, Any]) -> str:
+        """A name that is missing or unknown, in Python's own words."""
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            return str(error)
+        return ""
+
     async def invoke_json(self, arguments: str) -> str:
-        """Run the tool with the JSON arguments of a model; the result as JSON text."""
-        decoded = msgspec.json.decode(arguments or "{}")
+        """Run the tool with the JSON arguments of a model; the result as JSON text.
+
+        Raises JsonError for what is no JSON, else as `invoke`.
+        """
+        try:
+            decoded = msgspec.json.decode(arguments or "{}")
+        except ValueError as error:
+            raise JsonError(str(error)) from None
         if not isinstance(decoded, dict):
-            raise TypeError(f"{self.name}: the arguments must be a JSON object")
+            raise ArgumentError(self.name, "the arguments must be a JSON object")
         result = await self.invoke([], decoded)
         return msgspec.json.encode(msgspec.msgpack.decode(result)).decode()
 
@@ -96,12 +131,34 @@ def _in_thread(function: Callable[..., Any], args: list[Any], kwargs: dict[str, 
         raise RuntimeError("the tool raised StopIteration") from error
 
 
-def declare_tool(function: Callable[..., Any], name: str | None = None) -> Tool:
-    """A Tool from a function's signature and docstring.
+def tool_rules(name: str, filler: object = "", after_ms: object = 700, cancel_on_interruption: object = False) -> e.ToolRules:
+    """What a tool wants while it runs. Raises DefinitionError TL201 for values that cannot be."""
+    if not isinstance(filler, str) or (filler and not filler.strip()):
+        raise DefinitionError("TL201", f"filler={filler!r} must be words to be spoken", "leave it out for none", field="filler")
+    if not isinstance(after_ms, int) or isinstance(after_ms, bool) or not 0 <= after_ms <= _MOST_MS:
+        problem = f"after_ms={after_ms!r} must be a whole number from 0 to {_MOST_MS}"
+        raise DefinitionError("TL201", problem, "the default is 700", field="after_ms")
+    if not isinstance(cancel_on_interruption, bool):
+        problem = f"cancel_on_interruption={cancel_on_interruption!r} must be True or False"
+        raise DefinitionError("TL201", problem, "the default is False", field="cancel_on_interruption")
+    return e.ToolRules(name=name, filler=filler, after_ms=after_ms, cancel_on_interruption=cancel_on_interruption)
 
-    Raises DefinitionError TL205 for parameters without a schema: *args, **kwargs, positional-only, types msgspec cannot
-    describe.
+
+def declare_tool(
+    function: Callable[..., Any],
+    name: str | None = None,
+    *,
+    rules: e.ToolRules | None = None,
+    timeout_s: float | None = None,
+) -> Tool:
+    """A Tool from a function's signature and docstring. rules: see `tool_rules`; timeout_s: of one attempt.
+
+    Raises DefinitionError TL205 for parameters without a schema (*args, **kwargs, positional-only, types msgspec cannot
+    describe), TL201 for a name or timeout that cannot be.
     """
+    if timeout_s is not None and (type(timeout_s) not in (int, float) or not 0 < timeout_s <= sys.float_info.max):
+        problem = f"timeout={timeout_s!r} must be a positive number of seconds"
+        raise DefinitionError("TL201", problem, "leave it out for none", field="timeout")
     tool_name = name or str(getattr(function, "__name__", ""))
     if not _NAME.fullmatch(tool_name):
         raise DefinitionError("TL201", f"a tool cannot be called {tool_name!r}", "use letters, digits, _ and -", field="name")
@@ -136,6 +193,8 @@ def declare_tool(function: Callable[..., Any], name: str | None = None) -> Tool:
         accepts=accepts,
         function=function,
         signature=signature,
+        rules=msgspec.structs.replace(rules or tool_rules(tool_name), name=tool_name),
+        timeout_s=timeout_s,
     )
 
 

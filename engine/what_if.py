@@ -20,7 +20,7 @@ from ..core.events import WIRE_TYPES
 from ..core.ports import Recorded
 from .answers import Answers, Decoded, Recollection, readdress
 from .app import Handler
-from .divergence import RECORDS_COMMAND, brief, command_of
+from .divergence import RECORDS_COMMAND, brief, command_of, records_command
 from .handler_run import DELIVERED, Asked, HandlerRun
 from .replay import REPLAY_LIMITS, refuse_missing, refuse_unreplayable
 from .side_by_side import Issue, WhatIf, issued_until, side_by_side
@@ -78,6 +78,7 @@ class _Run:
         self.asked: deque[Asked] = deque()
         self.asked_ns = log[0].at_ns
         self.bound: dict[int, int] = {}  # recorded index -> the index here, where the answer comes at its place in the record
+        self.fillers: set[str] = set()  # says of the engine's own that were spoken here too
         self.agenda = Agenda()  # answers that come at a time of their own
         self.mouth = Mouth()
         self.fired = 0  # timers that the record does not fire
@@ -92,7 +93,7 @@ class _Run:
             for entry in self.log[1:]:
                 self._catch_up(entry)
                 self.here = entry
-                if not isinstance(entry.event, RECORDS_COMMAND):
+                if not records_command(entry.event):
                     self._take(entry)
             self._run_out()
             stopped = self._where_it_waits()
@@ -199,7 +200,7 @@ class _Run:
                 return
 
     def _is_asked_for(self, event: e.Event) -> bool:
-        if not isinstance(event, RECORDS_COMMAND):
+        if not records_command(event):
             return False
         number, recorded = command_of(event)
         command = c.encode_command(recorded)
@@ -247,6 +248,12 @@ class _Run:
             case e.SessionEnded():
                 self._run_out()
                 raise _Stopped(self._where_it_waits())
+            case e.SayRequested():
+                if not (call := self.answers.filled(event.say)) or call in self.bound:
+                    self.fillers.add(event.say)
+                    self._deliver(at_ns, event)
+            case e.SaySettled() if event.say in self.fillers:
+                self._deliver(at_ns, event)
             case e.SaySettled():
                 if index := self.bound.get(self.answers.answered(event)):
                     self._settle(at_ns, msgspec.structs.replace(event, say=f"say_{index}"))

@@ -39,7 +39,7 @@ TALKS = {
     "hotline": Talk([r"There are 2 appointments\."], ((0, "monday"),)),
     "patient": Talk([r"Are you still there\?", r"You said yes\."], ((1, "yes"),)),
     "reminder": Talk([r"Your appointment is on Monday\."], reason="reminded"),
-    "desk": Talk([r"Ann, 9:30 is free\. Drink water\.", r"That failed: TypeError\."]),
+    "desk": Talk([r"Ann, 9:30 is free\. Drink water\.", r"That failed: ArgumentError\."]),
     "transfer": Talk([r"I connect you with Dr\. Who\."]),
     "intake": Talk([r"Your number is \d+\.", r"Ann, from 555, at [\d:.]+: [0-9a-f-]{36}"], ((1, "Ann"),)),
 }

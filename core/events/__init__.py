@@ -44,6 +44,7 @@ from .lifecycle import (
     SessionEnded,
     SessionEnding,
     SessionStarted,
+    ToolRules,
 )
 from .playout import (
     CancelDispatched,
@@ -62,6 +63,7 @@ from .playout import (
 )
 from .provider import (
     AnswerDispatched,
+    AnswerRefused,
     AudioStarted,
     ConfigurationConfirmed,
     ConfigurationDispatched,
@@ -109,6 +111,7 @@ __all__ = [
     "WIRE_TYPES",
     "AnswerAsked",
     "AnswerDispatched",
+    "AnswerRefused",
     "AnswerTimedOut",
     "AttemptFailed",
     "AudioStarted",
@@ -182,6 +185,7 @@ __all__ = [
     "ToolAnswered",
     "ToolOutputDispatched",
     "ToolRequested",
+    "ToolRules",
     "TranscriptArrivedLate",
     "TransportReceived",
     "TransportSent",

@@ -100,11 +100,12 @@ class StreamItem(Event, frozen=True, kw_only=True):
 
 
 class StreamEnded(Event, frozen=True, kw_only=True):
-    """A stream has no more items: it ended, or its function raised (type_name)."""
+    """A stream has no more items: it ended, or its function raised (type_name). data: as in CallFailed."""
 
     index: int
     type_name: str = ""
     message: str = ""
+    data: bytes = b""
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True):
@@ -170,11 +171,13 @@ class CallCompleted(Event, frozen=True, kw_only=True):
 
 
 class CallFailed(Event, frozen=True, kw_only=True):
-    """A tool or step raised at its last attempt, or the tool is not there."""
+    """A tool or step raised at its last attempt, was stopped (Cancelled), or the tool is not there. data: msgpack of what
+    the exception carried along; empty for nothing."""
 
     index: int
     type_name: str
     message: str
+    data: bytes = b""
 
 
 class EndRequested(Event, frozen=True, kw_only=True):

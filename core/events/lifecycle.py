@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+import msgspec
+
 from ..definition import SessionDefinition
 from .base import Event
 
@@ -14,7 +16,21 @@ __all__ = [
     "SessionEnded",
     "SessionEnding",
     "SessionStarted",
+    "ToolRules",
 ]
+
+
+class ToolRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool was declared to want while it runs.
+
+    filler: words that the engine has spoken once it has run for `after_ms` in silence. cancel_on_interruption: speech of
+    the user stops it.
+    """
+
+    name: str
+    filler: str = ""
+    after_ms: int = 0
+    cancel_on_interruption: bool = False
 
 
 class SessionStarted(Event, frozen=True, kw_only=True):
@@ -32,6 +48,7 @@ class SessionStarted(Event, frozen=True, kw_only=True):
     forked_from: str = ""  # the session whose first `forked_at` events this log begins with
     forked_at: int = 0
     seed: str = ""  # of session.random and session.uuid(), where it is not the session's name
+    tools: list[ToolRules] = []  # of the declared tools, those with rules of their own
 
 
 class SessionEnding(Event, frozen=True, kw_only=True):

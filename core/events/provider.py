@@ -7,6 +7,7 @@ from .playout import PartGenerated, PlayoutSource
 
 __all__ = [
     "AnswerDispatched",
+    "AnswerRefused",
     "AudioStarted",
     "ConfigurationConfirmed",
     "ConfigurationDispatched",
@@ -98,6 +99,15 @@ class AnswerDispatched(Event, frozen=True, kw_only=True):
     request: dict[str, Any] = {}
 
 
+class AnswerRefused(Event, frozen=True, kw_only=True):
+    """The provider refused to answer. answer: seq of the AnswerDispatched that it refused, 0 where it does not say."""
+
+    link: str
+    code: str
+    message: str = ""
+    answer: int = 0
+
+
 class InputCommitDispatched(Event, frozen=True, kw_only=True):
     """The caller's explicit commit of its audio is on its way to the provider."""
 
@@ -165,13 +175,15 @@ class SaySettled(Event, frozen=True, kw_only=True):
 
 
 class ToolRequested(Event, frozen=True, kw_only=True):
-    """The model calls a tool."""
+    """The model calls a tool. One that it was not offered is not allowed: it is answered with an error and never runs."""
 
     response: str
     item: str
     call_id: str
     name: str
     arguments: str
+    output_index: int = 0  # its place in the response: outputs go in this order
+    allowed: bool = True
 
 
 class ToolAnswered(Event, frozen=True, kw_only=True):

@@ -71,7 +71,7 @@ def why_said(trail: Trail, say: str) -> Said:
 
 
 def _turns(trail: Trail, seq: int) -> list[TurnSeen]:
-    before = trail.latest(seq - 1, e.SayRequested)
+    before = trail.latest(seq - 1, e.SayRequested, lambda one: one.index != 0)
     known = len(Waits.at(trail, before.seq).turns.taken) if before else 0
     taken = [entry for _, entry in Waits.at(trail, seq).turns.taken]
     return [

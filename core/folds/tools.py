@@ -1,53 +1,82 @@
 """Tools: calls the handler waits for, and calls the model made that owe it an output."""
 
 from .. import events as e
+from .floor import Floor
+from .follow_up import FollowUp
+from .running import RunningTools
 
 __all__ = ["ModelCall", "Tools"]
 
 
 class ModelCall:
-    """A tool call of the model, from its request to the answer that follows its output."""
+    """A tool call of the model, from its request until its output is on its way."""
 
-    __slots__ = ("answered", "answered_seq", "dispatched", "requested")
+    __slots__ = ("answered", "answered_seq", "requested")
 
     def __init__(self, requested: e.ToolRequested) -> None:
         self.requested = requested
         self.answered: e.ToolAnswered | None = None
         self.answered_seq = 0
-        self.dispatched = False
 
 
 class Tools:
-    """Open calls of both kinds."""
+    """Open calls of both kinds, and what follows from them."""
 
-    __slots__ = ("answering", "calls", "model_calls")
+    __slots__ = ("calls", "floor", "follow_up", "model_calls", "responses", "running")
 
     def __init__(self) -> None:
         self.calls: dict[int, e.CallRequested | e.StepRequested] = {}  # the handler's, by command index
         self.model_calls: dict[str, ModelCall] = {}  # the model's, by call id
-        self.answering: set[str] = set()  # responses the provider has begun and not finished
+        self.responses: set[str] = set()  # those that have begun and not ended: they may call more
+        self.running = RunningTools()
+        self.follow_up = FollowUp()
+        self.floor = Floor()
 
-    def follow_up_due(self) -> bool:
-        """True when every output is with the model and no response is running: it may be asked to go on."""
-        return bool(self.model_calls) and not self.answering and all(c.dispatched for c in self.model_calls.values())
+    @property
+    def answering(self) -> set[str]:
+        """The model's own responses that have begun and not ended."""
+        return self.follow_up.answering
+
+    def to_dispatch(self) -> list[ModelCall]:
+        """The answered calls whose outputs may go: their response has ended, and each call of it before them was answered."""
+        by_response: dict[str, list[ModelCall]] = {}
+        for call in self.model_calls.values():
+            by_response.setdefault(call.requested.response, []).append(call)
+        due = []
+        for response, calls in by_response.items():
+            for call in sorted(calls, key=lambda one: one.requested.output_index):
+                if response in self.responses or call.answered is None:
+                    break
+                due.append(call)
+        return due
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
-        """Fold one event."""
+        """Fold one event. Calls and steps of the handler concern neither the follow-up nor the floor."""
         match event:
             case e.CallRequested() | e.StepRequested():
                 self.calls[event.index] = event
+                self.running.apply(seq, at_ns, event)
             case e.CallCompleted() | e.CallFailed():
                 self.calls.pop(event.index, None)
-            case e.ResponseStarted(say=None):
-                self.answering.add(event.response)
+                self.running.apply(seq, at_ns, event)
+            case _:
+                self._apply_model(seq, event)
+                self.running.apply(seq, at_ns, event)
+                self.follow_up.apply(seq, at_ns, event)
+                self.floor.apply(seq, at_ns, event)
+
+    def _apply_model(self, seq: int, event: e.Event) -> None:
+        match event:
+            case e.ResponseStarted():
+                self.responses.add(event.response)
             case e.ResponseEnded():
-                self.answering.discard(event.response)
+                self.responses.discard(event.response)
             case e.ToolRequested():
                 self.model_calls[event.call_id] = ModelCall(event)
             case e.ToolAnswered() if event.call_id in self.model_calls:
                 self.model_calls[event.call_id].answered = event
                 self.model_calls[event.call_id].answered_seq = seq
-            case e.ToolOutputDispatched() if event.call_id in self.model_calls:
-                self.model_calls[event.call_id].dispatched = True
-            case e.AnswerDispatched():
-                self.model_calls = {key: call for key, call in self.model_calls.items() if not call.dispatched}
+            case e.ToolOutputDispatched() if call := self.model_calls.pop(event.call_id, None):
+                siblings = (one.requested.response for one in self.model_calls.values())
+                if call.requested.response not in siblings:
+                    self.follow_up.owe(seq)

@@ -1,7 +1,9 @@
 """Drives a SessionCore as the live loop does: data in, staged events out, time by hand. No engine, no I/O."""
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
+from typing import Any
 
 import msgspec
 
@@ -28,7 +30,14 @@ _DELIVERED = (
 class Drive:
     """A session under test. Each input takes the clock on by `step_ms` and does a whole round of the live loop."""
 
-    def __init__(self, *, answers: str = "handler", transcription: str | None = "whisper") -> None:
+    def __init__(
+        self,
+        *,
+        answers: str = "handler",
+        transcription: str | None = "whisper",
+        rules: Sequence[e.ToolRules] = (),
+        **options: Any,
+    ) -> None:
         self.core = SessionCore()
         self.now_ns = START_NS
         self.log: list[Staged] = []
@@ -39,8 +48,10 @@ class Drive:
             transport="in_process",
             answers=answers,  # type: ignore[arg-type] # "handler" or "model"
             transcription=transcription,
+            **{"tools": ["find"], **options},
         )
-        self.core.record(e.SessionStarted(session="s1", target="hotel.desk", definition=definition), e.Root.START, self.now_ns)
+        started = e.SessionStarted(session="s1", target="hotel.desk", definition=definition, tools=list(rules))
+        self.core.record(started, e.Root.START, self.now_ns)
         self.round()
 
     # --- the loop ---

@@ -269,13 +269,14 @@ def test_a_refusal_of_an_old_attempt_changes_nothing() -> None:
     assert len(drive.of(e.ResponseStarted)) == 1
 
 
-def test_a_refusal_that_is_of_no_say_is_the_providers_fault() -> None:
-    """It is named in the log."""
+def test_a_refusal_that_is_of_no_say_is_of_an_answer() -> None:
+    """It is named in the log; one of a say that is settled is the provider's fault."""
     drive = ready()
     drive.refuse(None, 0)
-    assert drive.of(e.PeerFaulted) == [
-        e.PeerFaulted(link="p1", code="conversation_already_has_active_response", message="busy")
-    ]
+    busy = "conversation_already_has_active_response"
+    assert drive.of(e.AnswerRefused) == [e.AnswerRefused(link="p1", code=busy, message="busy")]
+    drive.refuse("say_99")
+    assert drive.of(e.PeerFaulted) == [e.PeerFaulted(link="p1", code=busy, message="busy")]
 
 
 def test_a_response_begins_and_ends_once() -> None:

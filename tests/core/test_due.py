@@ -459,45 +459,6 @@ def test_where_a_handler_answers_only_commits_and_clears_are_relayed() -> None:
     ]
 
 
-def called(call: str, response: str = "r1") -> s.FunctionCalled:
-    """The model calls a tool."""
-    return s.FunctionCalled(response=response, item=f"i_{call}", call_id=call, name="find", arguments="{}")
-
-
-def test_a_tools_output_goes_to_the_model_once_and_it_goes_on_once() -> None:
-    """The output at once, the follow-up after the calling response has ended."""
-    drive = ready(answers="model")
-    drive.begin("r1", None)
-    drive.signal("p1", called("c1"))
-    drive.fact(e.ToolAnswered(call_id="c1", output="1"))
-    assert drive.of(e.ToolOutputDispatched) == [e.ToolOutputDispatched(link="p1", call_id="c1", output="1")]
-    assert drive.of(e.AnswerDispatched) == []
-    drive.finish("r1")
-    drive.wait(60_000)
-    assert len(drive.of(e.ToolOutputDispatched)) == len(drive.of(e.AnswerDispatched)) == 1
-    assert isinstance(drive.why(e.AnswerDispatched), e.ToolAnswered)
-
-
-def test_the_model_goes_on_when_all_its_calls_are_answered() -> None:
-    """Two calls, one follow-up, whatever the order of the answers."""
-    drive = ready(answers="model")
-    drive.begin("r1", None)
-    drive.signal("p1", called("c1"), called("c2"))
-    drive.finish("r1")
-    drive.fact(e.ToolAnswered(call_id="c2", output="2"))
-    assert drive.of(e.AnswerDispatched) == []
-    drive.fact(e.ToolAnswered(call_id="c1", output="1"))
-    assert len(drive.of(e.AnswerDispatched)) == 1
-    assert [getattr(event, "call_id", "") for event in drive.of(e.ToolOutputDispatched)] == ["c2", "c1"]
-
-
-def test_an_answer_to_a_call_nobody_made_is_passed_over() -> None:
-    """A tool that ends twice, or after its call was forgotten, sends nothing."""
-    drive = ready(answers="model")
-    drive.fact(e.ToolAnswered(call_id="c9", output="9"))
-    assert drive.of(e.ToolOutputDispatched, e.AnswerDispatched) == []
-
-
 # --- the caller has gone ---
 
 

@@ -306,12 +306,16 @@ def app_of(
     tools: dict[str, Callable[..., Any]] | None = None,
     *,
     model_tools: Sequence[str] = (),
+    tool_options: dict[str, dict[str, Any]] | None = None,
     **options: Any,
 ) -> App:
-    """An app "hotel" with the session "desk", answered by this handler, and tools by name, some of them for its model."""
+    """An app "hotel" with the session "desk", answered by this handler, and tools by name, some of them for its model.
+
+    tool_options: of app.tool, by the tool's name.
+    """
     app = App("hotel")
     for name, function in (tools or {}).items():
-        app.tool(function, name=name)
+        app.tool(function, name=name, **(tool_options or {}).get(name, {}))
     options = {"provider": "scripted", "transport": "in_process", "tools": list(model_tools), **options}
     app.session("desk", **options)(handler)
     return app

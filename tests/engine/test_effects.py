@@ -4,19 +4,21 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.engine.living import Living, living
+from tests.engine.living import Ledger, Living, Speaker, living
 from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core.core import Staged
 from turnlog.core.errors import StepError
-from turnlog.engine.effects import AHEAD, Effects
+from turnlog.engine.app import App
+from turnlog.engine.effects import AHEAD, Effects, carried_by
+from turnlog.engine.engine import Engine
 from turnlog.engine.inbox import CallDone, ToolDone
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
@@ -50,12 +52,23 @@ async def unspeakable() -> None:
     raise Mute
 
 
-TOOLS = {function.__name__: declare_tool(function) for function in (greet, cancelled, leaves, unspeakable)}
+def breaks() -> None:
+    """A tool that fails in its own way."""
+    raise ValueError("no room 7")
+
+
+async def hangs() -> None:
+    """A tool that never comes back."""
+    await asyncio.Event().wait()
+
+
+TOOLS = {function.__name__: declare_tool(function) for function in (greet, cancelled, leaves, unspeakable, breaks)}
+TOOLS["hangs"] = declare_tool(hangs, timeout_s=0.01)
 
 
 async def run(event: e.Event) -> Any:
     """Start what an event calls for, and wait for its outcome."""
-    effects = Effects(TOOLS, lambda: ["greet", "cancelled"])
+    effects = Effects(TOOLS)
     outcomes: list[Any] = []
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
 
@@ -72,9 +85,9 @@ def call(target: str, *args: Any) -> e.CallRequested:
     return e.CallRequested(index=3, call="call_3", command=c.Call(target=target, args=list(args)), site=c.Site("", 0))
 
 
-def ask(name: str, arguments: str = "{}") -> e.ToolRequested:
+def ask(name: str, arguments: str = "{}", *, allowed: bool = True) -> e.ToolRequested:
     """The model's call."""
-    return e.ToolRequested(response="r", item="i", call_id="k", name=name, arguments=arguments)
+    return e.ToolRequested(response="r", item="i", call_id="k", name=name, arguments=arguments, allowed=allowed)
 
 
 async def test_a_call_brings_its_result() -> None:
@@ -101,24 +114,123 @@ async def test_the_models_call_brings_json() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "named"),
     [
-        ("greet", "{}", "TypeError: missing a required argument"),
-        ("greet", "{", "DecodeError"),
-        ("cancelled", "{}", "CancelledError"),
-        ("leaves", "{}", "LookupError: no tool 'leaves'; there are: greet, cancelled"),
+        ("greet", "{}", ("invalid_arguments", "greet: missing a required argument: 'name'", "name")),
+        ("greet", '{"name":7}', ("invalid_arguments", "greet: Expected `str`, got `int` - at `$.name`", "name")),
+        ("greet", '{"name":"Ann","age":7}', ("invalid_arguments", "greet: got an unexpected keyword argument 'age'", "age")),
+        ("greet", "[1]", ("invalid_arguments", "greet: the arguments must be a JSON object", None)),
+        ("greet", "{", ("invalid_json", "the arguments are no JSON: Input data was truncated", None)),
+        ("greet", '{"name":"\\ud800"}', ("invalid_json", None, None)),
+        ("cancelled", "{}", ("CancelledError", "", None)),
+        ("leaves", "{}", ("SystemExit", "enough", None)),
+        ("breaks", "{}", ("ValueError", "no room 7", None)),
+        ("hangs", "{}", ("TimeoutError", "no result within 0.01 s", None)),
     ],
 )
-async def test_the_model_learns_what_went_wrong(name: str, arguments: str, named: str) -> None:
-    """The output is a JSON object with the error; tools that the session does not name do not exist for its model."""
+async def test_the_model_learns_what_went_wrong(name: str, arguments: str, named: tuple[str, str | None, str | None]) -> None:
+    """The output is a JSON object with the error's kind, its words and the field at fault; nothing of a traceback."""
     done = await run(ask(name, arguments))
     assert isinstance(done, ToolDone)
     assert not done.ok
-    assert named in json.loads(done.output)["error"]
+    told = json.loads(done.output)
+    assert told.keys() == {"error"}
+    error = told["error"]
+    assert (error["type"], error.get("field")) == (named[0], named[2])
+    assert named[1] is None or error["message"] == named[1]
+    assert "Traceback" not in done.output and __file__ not in done.output
+
+
+async def test_what_is_not_allowed_never_runs() -> None:
+    """Its answer was decided with the request: nothing is started, though a tool of that name is declared."""
+    assert await run(ask("greet", '{"name":"Bo"}', allowed=False)) is None
+
+
+class Refused(Exception):
+    """An error with something to tell."""
+
+    def __init__(self, data: object) -> None:
+        super().__init__("refused")
+        self.data = data
+
+
+@pytest.mark.parametrize(
+    ("data", "carried"),
+    [
+        ({"status": 409, "rooms": [1, 2]}, {"status": 409, "rooms": [1, 2]}),
+        ((1, b"x"), [1, b"x"]),
+        ({1, 2}, None),
+        ({"key": object()}, None),
+        ("\ud800", None),
+        (None, None),
+    ],
+)
+async def test_a_step_error_carries_the_exceptions_data(data: object, carried: object) -> None:
+    """What is plain in `data` comes through the log, live and in a replay; what is not is None."""
+
+    def refuse() -> None:
+        raise Refused(data)
+
+    def yields() -> Generator[int, None, None]:
+        yield 1
+        raise Refused(data)
+
+    seen: list[object] = []
+
+    async def desk(session: RealtimeSession) -> None:
+        for attempt in (session.call("refuse"), session.step(refuse)):
+            try:
+                await attempt
+            except StepError as error:
+                seen.append((error.type_name, error.data))
+        try:
+            async for _ in session.stream(yields):
+                pass
+        except StepError as error:
+            seen.append((error.type_name, error.data))
+
+    async with living(desk, tools={"refuse": refuse}) as alive:
+        await alive.ended()
+    assert seen == [("Refused", carried)] * 3
+    replay(list(alive.store.scan(alive.session.id)), desk)
+    assert seen == [("Refused", carried)] * 6
+
+
+async def test_a_data_that_cannot_be_read_is_none() -> None:
+    """The failure itself is what counts."""
+
+    class Odd(Exception):
+        @property
+        def data(self) -> object:
+            raise RuntimeError
+
+    assert carried_by(Odd()) == b""
+
+
+async def test_a_tools_own_timeout_is_the_handlers_too() -> None:
+    """Unless the handler says otherwise."""
+    errors: list[StepError] = []
+
+    async def desk(session: RealtimeSession) -> None:
+        for view in (session, session.options(timeout=0.02)):
+            try:
+                await view.call("hangs")
+            except StepError as error:
+                errors.append(error)
+
+    app = App("hotel")
+    app.tool(hangs, timeout=0.01)
+    app.session("desk", provider="scripted", transport="in_process")(desk)
+    store = Ledger()
+    async with Engine(app, store=store, providers={"scripted": Speaker()}) as engine:
+        alive_session = await engine.start("hotel.desk")
+        async with asyncio.timeout(5):
+            await alive_session.ended()
+    assert [error.detail for error in errors[-2:]] == ["no result within 0.01 s", "no result within 0.02 s"]
 
 
 async def test_other_events_start_nothing() -> None:
     """Only requests do."""
     assert await run(e.CallersGone()) is None
-    assert [tool["name"] for tool in Effects(TOOLS, lambda: ["greet"]).definitions()] == list(TOOLS)
+    assert [tool["name"] for tool in Effects(TOOLS).definitions()] == list(TOOLS)
 
 
 @pytest.mark.parametrize("name", ["cancelled", "leaves", "unspeakable"])

@@ -298,7 +298,7 @@ async def test_the_fold_drives_delivery() -> None:
         else:
             await in_callback(handler.deliver, recorded.seq, recorded.at_ns, say)
     provider, caller = Speaker(), Caller()
-    run = SessionRun(core, store, head, clock, handler, Effects({}, list))
+    run = SessionRun(core, store, head, clock, handler, Effects({}))
     link = await provider.connect(definition, "s")
     from_provider = run.attach("p1", link, ProviderLeg("p1", []), "in_process", "speaker")
     readers = [asyncio.create_task(from_provider)]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from turnlog.core.errors import DefinitionError
-from turnlog.engine.tools import declare_tool
+from turnlog.engine.tools import ArgumentError, JsonError, declare_tool
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -91,21 +91,23 @@ async def test_arguments_are_checked_and_converted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "kwargs", "named"),
+    ("args", "kwargs", "named", "field"),
     [
-        ([], {}, "missing a required argument: 'guest'"),
-        ([{"name": "Ann"}], {"beds": ["queen"]}, "Invalid enum value 'queen' - at `$.beds[0]`"),
-        ([{"name": 3}], {"beds": []}, "at `$.guest.name`"),
-        ([{"name": "Ann"}, [], 12], {}, "<= 9"),
-        ([{"name": "Ann"}, []], {"pets": 2}, "unexpected keyword argument 'pets'"),
-        ([{"name": "Ann"}, [], 1, "positional"], {}, "too many positional"),
+        ([], {}, "missing a required argument: 'guest'", "guest"),
+        ([{"name": "Ann"}], {"beds": ["queen"]}, "Invalid enum value 'queen' - at `$.beds[0]`", "beds[0]"),
+        ([{"name": 3}], {"beds": []}, "at `$.guest.name`", "guest.name"),
+        ([{"nights": 3}], {"beds": []}, "missing required field `name` - at `$.guest`", "guest.name"),
+        ([{"name": "Ann"}, [], 12], {}, "<= 9", "floor"),
+        ([{"name": "Ann"}, []], {"pets": 2}, "unexpected keyword argument 'pets'", "pets"),
+        ([{"name": "Ann"}, [], 1, "positional"], {}, "too many positional", ""),
     ],
 )
-async def test_arguments_that_do_not_fit(args: list[Any], kwargs: dict[str, Any], named: str) -> None:
-    """TypeError says which and why, before the function runs."""
+async def test_arguments_that_do_not_fit(args: list[Any], kwargs: dict[str, Any], named: str, field: str) -> None:
+    """ArgumentError says which and why, before the function runs; it is a TypeError."""
     with pytest.raises(TypeError) as raised:
         await declare_tool(book).invoke(args, kwargs)
     assert named in str(raised.value)
+    assert isinstance(raised.value, ArgumentError) and raised.value.field == field
 
 
 async def test_plain_functions_run_in_a_thread() -> None:
@@ -169,7 +171,7 @@ async def test_a_models_arguments_are_json() -> None:
     assert await tool.invoke_json("") == '{"greeting":"Hello you"}'
     with pytest.raises(TypeError, match="must be a JSON object"):
         await tool.invoke_json("[1]")
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(JsonError):
         await tool.invoke_json("{")
 
 

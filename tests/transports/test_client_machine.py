@@ -477,7 +477,9 @@ def test_a_refused_say_is_known_by_its_event_id() -> None:
     client = ClientProtocol()
     client.speak("say_7", 1, "hi")
     assert feed(client, error("conversation_already_has_active_response", "say_7:1")) == [
-        ResponseRefused(say="say_7", attempt=1, code="conversation_already_has_active_response", message="m")
+        ResponseRefused(
+            say="say_7", attempt=1, code="conversation_already_has_active_response", message="m", event_id="say_7:1"
+        )
     ]
     client.speak("say_7", 2, "hi")
     (began,) = feed(client, created(metadata={"turnlog_say": "say_7"}))
@@ -500,7 +502,7 @@ def test_other_creates_are_refused_too() -> None:
     client = ClientProtocol()
     assert sent(client.create_response(None, "ask_1")) == {"type": "response.create", "event_id": "ask_1"}
     (refused,) = feed(client, error("invalid_value", "ask_1"))
-    assert refused == ResponseRefused(say=None, attempt=0, code="invalid_value", message="m")
+    assert refused == ResponseRefused(say=None, attempt=0, code="invalid_value", message="m", event_id="ask_1")
 
 
 def test_all_other_errors_are_the_providers() -> None:

@@ -175,7 +175,11 @@ class ClientProtocol:
             return []  # what we cancelled was over already: cancelled or done, it is what we wanted
         create = self._creates.refused(error.event_id, code)
         if create is not None:
-            return [ResponseRefused(say=create.say, attempt=create.attempt, code=code, message=text)]
+            return [
+                ResponseRefused(
+                    say=create.say, attempt=create.attempt, code=code, message=text, event_id=create.event_id
+                )
+            ]
         return [ProviderError(code=code, message=text, param=error.param, event_id=error.event_id)]
 
     # Public methods for building messages to send: the session and its input.

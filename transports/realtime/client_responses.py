@@ -144,6 +144,7 @@ class ResponseTracker:
                 call_id=view.call_id or "",
                 name=view.name or "",
                 arguments=view.arguments,
+                output_index=view.output_index,
             )
         return signals
 
@@ -151,7 +152,7 @@ class ResponseTracker:
         """An output item opened or closed."""
         response, signals = self._of(view.response_id, session)
         if response is not None and isinstance(view, OutputItemDone):
-            signals += self._call(response, view.response_id, view.item)
+            signals += self._call(response, view.response_id, view.item, view.output_index)
         return signals
 
     def receive_done(self, view: ResponseDone, create: Create | None, session: AudioFormat) -> list[Signal]:
@@ -164,8 +165,8 @@ class ResponseTracker:
             signals.append(self._begin(done, create, session))
         response = self._open.pop(done.id)
         self._finished.add(done.id)
-        for item in done.output or ():
-            signals += self._call(response, done.id, item)
+        for index, item in enumerate(done.output or ()):
+            signals += self._call(response, done.id, item, index)
         details = done.status_details if isinstance(done.status_details, StatusDetails) else None
         error = None if details is None else details.error
         signals.append(
@@ -207,7 +208,7 @@ class ResponseTracker:
         began = self._begin(ResponseView(id=response_id), None, session)
         return self._open[response_id], [began]
 
-    def _call(self, response: _Response, response_id: str, item: Item) -> list[Signal]:
+    def _call(self, response: _Response, response_id: str, item: Item, index: int) -> list[Signal]:
         if item.type != "function_call" or item.id is None or item.status in ("incomplete", "in_progress"):
             return []
         held = response.calls.get(item.id, FunctionCalled(response=response_id, item=item.id, call_id="", name="", arguments=""))
@@ -221,6 +222,7 @@ class ResponseTracker:
                 call_id=held.call_id or item.call_id or "",
                 name=held.name or item.name or "",
                 arguments=held.arguments or item.arguments or "",
+                output_index=index,
             )
         ]
 

@@ -238,6 +238,7 @@ class FunctionCallDone(View, frozen=True, kw_only=True, tag="response.function_c
     arguments: str
     call_id: str | None = None
     name: str | None = None
+    output_index: int = 0
 
 
 class ErrorEvent(View, frozen=True, kw_only=True, tag="error"):

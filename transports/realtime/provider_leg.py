@@ -8,6 +8,7 @@ from ...core.core import Staged
 from ...core.decide import CONFIGURATION
 from ...core.errors import TurnlogError
 from ...core.state import State
+from ...core.tool_calls import ANSWER
 from .client import ClientProtocol
 from .session_wire import modalities, provider_session
 from .wire import Message
@@ -54,7 +55,7 @@ class ProviderLeg:
             case e.ItemForwarded():
                 return [client.create_item(event.raw)]
             case e.AnswerDispatched():
-                return [client.create_response(event.request or None, f"answer_{staged.seq}")]
+                return [client.create_response(event.request or None, f"{ANSWER}{staged.seq}")]
             case e.InputCommitDispatched():
                 return [client.commit()]
             case e.InputClearDispatched():

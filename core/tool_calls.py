@@ -1,0 +1,42 @@
+"""Decisions on what the provider says about tools: a call, and a refused request to go on. Live only."""
+
+from collections.abc import Iterator
+
+from . import events as e
+from . import signals as s
+from .state import State
+from .tool_errors import unknown_tool
+
+__all__ = ["ANSWER", "answer_refused", "called", "offered"]
+
+ANSWER = "answer_"  # event_id of our requests for an answer of the model's own: this and the seq of their dispatch
+
+
+def offered(state: State) -> list[str]:
+    """The tools that the model may call: those declared, or of the last session.update; none while a handler answers."""
+    if state.life.definition.answers != "model":
+        return []
+    return list(state.links.settings.get("tools", state.life.definition.tools))
+
+
+def called(state: State, signal: s.FunctionCalled) -> Iterator[e.Event]:
+    """The model calls a tool. What it was not offered is answered here, and never runs."""
+    names = offered(state)
+    yield e.ToolRequested(
+        response=signal.response,
+        item=signal.item,
+        call_id=signal.call_id,
+        name=signal.name,
+        arguments=signal.arguments,
+        output_index=signal.output_index,
+        allowed=signal.name in names,
+    )
+    if signal.name not in names:
+        yield e.ToolAnswered(call_id=signal.call_id, output=unknown_tool(signal.name, names), ok=False)
+
+
+def answer_refused(link: str, signal: s.ResponseRefused) -> e.AnswerRefused:
+    """A request for an answer of the model's own was refused."""
+    number = signal.event_id.removeprefix(ANSWER)
+    answer = int(number) if number.isdecimal() and number.isascii() else 0
+    return e.AnswerRefused(link=link, code=signal.code, message=signal.message, answer=answer)
