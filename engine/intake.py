@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from ..core.errors import LinkClosed, ProtocolError, TurnlogError
@@ -36,7 +37,7 @@ class Intake:
         link = line.link
         direct = link if isinstance(link, DirectLink) else None
         if direct:
-            direct.listen(lambda raw: self.offer(line, raw))
+            direct.listen(partial(self.offer, line))
         try:
             while True:
                 try:

@@ -45,13 +45,13 @@ class Leg(Protocol):
 class Track:
     """One direction of a line: numbers its messages and gathers the high-rate ones into segments."""
 
-    __slots__ = ("_builder", "_ms", "_packed", "name", "ordinal")
+    __slots__ = ("_builder", "_ms", "full", "name", "ordinal")
 
     def __init__(self, link: str, direction: str) -> None:
         self.name = f"{link}.{direction}"
         self.ordinal = 0
         self._builder = SegmentBuilder(self.name)
-        self._packed: list[tuple[PackedSegment, int]] = []  # full before they were due, with their ms of audio
+        self.full: list[tuple[PackedSegment, int]] = []  # segments that wait for their append only, with their ms of audio
         self._ms = 0.0
 
     def next(self) -> int:
@@ -83,21 +83,18 @@ class Track:
         self.ordinal += 1
         if audio is None:
             return -1
-        start = _start_of(audio.audio, raw)
+        # Strategy: nearly every message ends with its audio, and comparing costs a twentieth of searching for so long a text.
+        text, end = audio.audio, len(raw) - 2
+        start = end - len(text) if raw.endswith(text, 0, end) else raw.find(text)
         if start > 0:
             self._ms += audio.ms
         return start
 
     @property
-    def full(self) -> bool:
-        """Whether there is a segment that waits for its append only."""
-        return bool(self._packed)
-
-    @property
     def due_ns(self) -> int | None:
         """When what was gathered goes to the log: 200 ms after its first message at the latest."""
-        if self._packed:
-            return self._packed[0][0].t0_ns
+        if self.full:
+            return self.full[0][0].t0_ns
         # Strategy: whole ticks, so that the segments of many sessions fall due together and share one commit.
         due_ns = self._builder.due_ns
         return None if due_ns is None else due_ns - due_ns % TICK_NS
@@ -105,12 +102,12 @@ class Track:
     def pack(self) -> list[tuple[PackedSegment, int]]:
         """What was gathered, in segments, each with its ms of audio."""
         self._close()
-        packed, self._packed = self._packed, []
+        packed, self.full = self.full, []
         return packed
 
     def _close(self) -> None:
         if packed := self._builder.pack():
-            self._packed.append((packed, round(self._ms)))
+            self.full.append((packed, round(self._ms)))
         self._ms = 0.0
 
 
@@ -132,10 +129,3 @@ class Line:
         """The fact that this line stands."""
         side = "provider" if self.of_provider else "caller"
         return e.LinkOpened(link=self.name, side=side, transport=transport, peer=peer)  # type: ignore[arg-type] # one of the two
-
-
-def _start_of(audio: bytes, raw: bytes) -> int:
-    """Where the audio stands in a message; -1 if nowhere."""
-    # Strategy: nearly every message ends with its audio, and comparing costs a twentieth of searching for so long a text.
-    end = len(raw) - 2
-    return end - len(audio) if raw.endswith(audio, 0, end) else raw.find(audio)

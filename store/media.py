@@ -73,7 +73,7 @@ class _Place:
         self.digest = b""
 
 
-class Kept(NamedTuple):
+class Kept(msgspec.Struct, frozen=True):
     """A payload that a segment holds, and where: what carries the same payload on refers to it."""
 
     place: _Place
@@ -163,12 +163,12 @@ class SegmentBuilder:
     def add_copy(self, ordinal: int, at_ns: int, raw: bytes, text: tuple[int, int], kept: Kept) -> None:
         """Collect a message whose base64 text stands in another one's segment, which is packed before this one is."""
         ordinal, at_ns = self._begin(ordinal, at_ns, raw)
-        place, message, payload = kept
+        place = kept.place
         sources = self._sources
         if not sources or sources[-1] is not place:
             sources.append(place)
-        self._entries.append((ordinal, at_ns, raw[: text[0]], len(sources) - 1, message, raw[text[1] :]))
-        self._audio.append(payload)
+        self._entries.append((ordinal, at_ns, raw[: text[0]], len(sources) - 1, kept.message, raw[text[1] :]))
+        self._audio.append(kept.payload)
 
     def _begin(self, ordinal: int, at_ns: int, raw: bytes) -> tuple[int, int]:
         """Count a message in; returns its ordinal and time as they stand in the segment."""

@@ -17,7 +17,7 @@ from turnlog.transports.links.websocket import WebSocketLink
 
 @asynccontextmanager
 async def ends(
-    create_connection: type[DirectConnection] | None = DirectConnection,
+    create_connection: type[DirectConnection] | None = DirectConnection, max_size: int = 1 << 20
 ) -> AsyncIterator[tuple[WebSocketLink, ServerConnection]]:
     """A client's link and the server's connection."""
     found: asyncio.Future[ServerConnection] = asyncio.get_running_loop().create_future()
@@ -33,6 +33,7 @@ async def ends(
             compression=None,
             close_timeout=1,
             create_connection=create_connection,
+            max_size=max_size,
         ) as client,
     ):
         yield WebSocketLink(client), await found
@@ -207,9 +208,8 @@ async def test_frames_may_be_cut_anywhere() -> None:
 
 async def test_the_largest_message_is_the_same_on_both_ways() -> None:
     """A frame that is larger than the connection takes closes it with 1009, though it came whole."""
-    async with ends() as (link, peer):
-        connection, heard = link._connection, Heard()
-        connection.protocol.max_message_size = 100
+    async with ends(max_size=100) as (link, peer):
+        heard = Heard()
         link.listen(heard)
         await peer.send("x" * 100)
         await peer.send("x" * 101)

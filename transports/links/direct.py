@@ -33,6 +33,7 @@ class DirectConnection(ClientConnection, BufferedProtocol):
         # gives back each time: 20 us of the 45 that a message of 2 KB took (measured).
         self._buffer = memoryview(bytearray(_READ_BYTES))
         self._between = False  # whether the parser stands between two frames
+        self._limit = _limit(self.protocol)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the transport puts what it reads next."""
@@ -62,13 +63,12 @@ class DirectConnection(ClientConnection, BufferedProtocol):
     def _take_texts(self, size: int) -> int:
         """Hand on the whole text frames that stand first; returns how many bytes they took."""
         buffer, at = self._buffer, 0
-        limit = _limit(self.protocol)
         while size - at >= 4 and buffer[at] == _WHOLE_TEXT and self.protocol.state is State.OPEN:
             start, length = at + 2, buffer[at + 1]
             if length == _LONG:
                 start, length = at + 4, buffer[at + 2] << 8 | buffer[at + 3]
             end = start + length
-            if buffer[at + 1] > _LONG or length > limit or end > size:
+            if buffer[at + 1] > _LONG or length > self._limit or end > size:
                 break
             message = bytes(buffer[start:end])
             take = self.on_text

@@ -29,11 +29,13 @@ class Parts:
 
     def __init__(self, form: AudioFormat) -> None:
         self.form = form
+        self._bytes_per_ms = form.bytes_per_ms
         self._parts: dict[tuple[str, int], _Part] = {}  # by item and content index
 
-    def add_audio(self, view: PartView, size: int) -> None:
-        """`size` bytes of audio came."""
+    def add_audio(self, view: PartView, size: int) -> float:
+        """`size` bytes of audio came; returns how many ms they are."""
         self._of(view).audio_bytes += size
+        return size / self._bytes_per_ms
 
     def add_words(self, view: PartView, delta: str, *, spoken: bool) -> None:
         """A piece of transcript, or of text."""
@@ -52,7 +54,10 @@ class Parts:
             part.text = text
 
     def _of(self, view: PartView) -> _Part:
-        return self._parts.setdefault((view.item_id, view.content_index), _Part((view.output_index, view.content_index)))
+        part = self._parts.get((view.item_id, view.content_index))
+        if part is None:
+            part = self._parts[view.item_id, view.content_index] = _Part((view.output_index, view.content_index))
+        return part
 
     @property
     def generated_ms(self) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from ...core.signals import FunctionCalled, OutputAudio, OutputText, ResponseBegan, ResponseFinished, Signal
-from .audio import AudioFormat, duration_ms
+from .audio import AudioFormat
 from .client_parts import Parts
 from .durations import decoded_size, format_declared
 from .message_objects import Item, ResponseView, StatusDetails
@@ -96,14 +96,13 @@ class ResponseTracker:
         response, signals = self._of(view.response_id, session)
         if response is not None:
             size = decoded_size(audio) if payload is None else len(payload)
-            response.parts.add_audio(view, size)
             signals.append(
                 OutputAudio(
                     response=view.response_id,
                     item=view.item_id,
                     content_index=view.content_index,
                     audio=audio,
-                    ms=duration_ms(size, response.parts.form),
+                    ms=response.parts.add_audio(view, size),
                     payload=payload,
                 )
             )

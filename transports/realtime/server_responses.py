@@ -85,9 +85,9 @@ class ServerResponses:
 
     def settings(self, response_id: str) -> ResponseSettings:
         """What a requested or open response was created with."""
+        if (stream := self._open.get(response_id)) is not None:
+            return stream.settings
         settings = self._requested.get(response_id)
-        if settings is None and (stream := self._open.get(response_id)) is not None:
-            settings = stream.settings
         if settings is None:
             raise ProtocolError("TL307", f"response {response_id!r} is neither requested nor open")
         return settings
