@@ -5,11 +5,12 @@ Installing turnlog gives pytest the fixture `turnlog` (docs/howto/test-a-handler
 
 from ..transports.providers.scripted import ScriptedProvider, allow, close, emit, expect, steps_from_recording
 from .call import Call, call
-from .caller import Received, ScriptedCaller
+from .caller import ScriptedCaller
 from .fake_model import FakeModel, FakeModelProvider
 from .fake_speech import SpokenWord, listen, speak
 from .faults import FaultRates, Faults, Happened
 from .kit import Kit
+from .listener import Listener, Received
 from .playout import Playout, Sound, Utterance
 from .replays import assert_replays
 from .speaking import Mishaps, Pace, ProviderReceived, SpeakingProvider
@@ -23,6 +24,7 @@ __all__ = [
     "Faults",
     "Happened",
     "Kit",
+    "Listener",
     "Mishaps",
     "Pace",
     "Playout",

@@ -62,6 +62,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         done.add_done_callback(self._work_done)
         return done
 
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """As always; the limit that newer Pythons set for it is one of real time."""
+        with self.outside():
+            await super().shutdown_default_executor(*args)
+
     def call_soon_threadsafe(  # type: ignore[override] # args are not a TypeVarTuple here
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:

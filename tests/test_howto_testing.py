@@ -9,7 +9,7 @@ import pytest
 import turnlog.testing
 from tests import test_tutorial
 from tests.test_tutorial import FENCE, matches, run, typed
-from turnlog.testing import Mishaps, ScriptedCaller, SpeakingProvider
+from turnlog.testing import Listener, Mishaps, ScriptedCaller, SpeakingProvider
 
 __all__: list[str] = []
 
@@ -42,6 +42,6 @@ def test_the_page_names_what_there_is(part: str) -> None:
     rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`(?:await )?([A-Za-z_.]+)", row)]
     assert len(names) > 10
-    source = inspect.getsource(kind) + inspect.getsource(Mishaps)
+    source = "".join(inspect.getsource(one) for one in (kind, Mishaps, Listener))
     known = set(dir(turnlog.testing)) | set(re.findall(r"self\.(\w+)", source)) | set(dir(kind))
     assert [name for name in names if not set(name.split(".")) <= known] == []
