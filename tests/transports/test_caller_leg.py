@@ -1,0 +1,346 @@
+"""What a caller sees of a session: one response at a time, each part an item, cuts at once, held speech not at all."""
+
+import base64
+import itertools
+import json
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai.types.realtime.realtime_server_event import RealtimeServerEvent
+from pydantic import TypeAdapter
+
+from turnlog.core import events as e
+from turnlog.core import signals as s
+from turnlog.core.core import Staged
+from turnlog.core.definition import define_session
+from turnlog.core.state import State
+from turnlog.transports.realtime.caller_leg import CallerLeg
+from turnlog.transports.realtime.wire import parse
+
+SERVER_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+SECOND = base64.b64encode(bytes(48_000))
+MS = 1_000_000
+Json = dict[str, Any]
+
+
+class Caller:
+    """A caller's leg, and all that the caller has seen."""
+
+    def __init__(self, answers: str = "handler") -> None:
+        numbers = itertools.count(1)
+        self.leg = CallerLeg("c1", "m", lambda kind: f"{kind}_{next(numbers)}")
+        self.state = State()
+        definition = define_session("desk", provider="scripted", transport="in_process", answers=answers)
+        self.state.apply(1, 0, e.SessionStarted(session="s1", target="hotel.desk", definition=definition))
+        self.seen: list[Json] = []
+        self.tell(e.LinkOpened(link="c1", side="caller", transport="in_process"))
+
+    def _see(self, messages: list[bytes]) -> list[Json]:
+        for message in messages:
+            SERVER_EVENT.validate_json(message)
+        new = [json.loads(message) for message in messages]
+        self.seen += new
+        return new
+
+    def tell(self, *events: e.Event) -> list[Json]:
+        """What the caller sees of these events."""
+        return [seen for event in events for seen in self._see(self.leg.present(Staged(9, 5_000 * MS, 8, event), self.state))]
+
+    def types(self, *events: e.Event) -> list[str]:
+        """The types of what the caller sees of these events."""
+        return [event["type"] for event in self.tell(*events)]
+
+    def says(self, type_: str, **fields: Any) -> list[s.Signal]:
+        """The caller's message as the session understands it."""
+        signals = self.leg.receive(parse(msgspec.json.encode({"type": type_, **fields})))
+        self._see(self.leg.owed())
+        return signals
+
+    def begins(self, response: str = "r1") -> list[Json]:
+        """A say's response begins."""
+        return self.tell(e.ResponseStarted(response=response, say="say_1", attempt=1))
+
+    def hears(self, response: str = "r1", item: str = "i1", words: str = "", index: int = 0) -> list[Json]:
+        """A second of a part, with its words if there are any."""
+        text = s.OutputText(response=response, item=item, content_index=index, text=words, spoken=True)
+        audio = s.OutputAudio(response=response, item=item, content_index=index, audio=SECOND, ms=1000.0)
+        return self._see([raw for signal in ([text, audio] if words else [audio]) for raw in self.leg.media(signal)])
+
+    def ends(self, response: str = "r1", status: str = "completed", code: str = "") -> list[Json]:
+        """The response ends and all of it is with the caller."""
+        ended = e.ResponseEnded(response=response, status=status, code=code, usage={"total_tokens": 3})
+        return self.tell(ended, e.ResponseDelivered(response=response))
+
+
+# --- parts ---
+
+
+def test_each_part_is_an_item_and_is_told_in_the_providers_ids() -> None:
+    """Two items of one response are two items for the caller; what it says of either is about the provider's."""
+    caller = Caller()
+    caller.begins()
+    caller.hears(item="i1")
+    caller.hears(item="i2", index=1)
+    caller.hears(item="i1")
+    items = [event["item"]["id"] for event in caller.seen if event["type"] == "conversation.item.added"]
+    assert len(items) == 2
+    for item, ms, part in ((items[0], 2000, ("i1", 0)), (items[1], 1000, ("i2", 1))):
+        (report,) = caller.says("turnlog.playout", item_id=item, played_ms=ms)
+        assert report == s.PlayoutReported(response="r1", item=part[0], content_index=part[1], played_ms=ms, final=False)
+    caller.ends()
+    (final,) = caller.says("conversation.item.truncate", item_id=items[1], content_index=0, audio_end_ms=400)
+    assert final == s.PlayoutReported(response="r1", item="i2", content_index=1, played_ms=400, final=True)
+    assert caller.seen[-1]["type"] == "conversation.item.truncated"
+
+
+def test_what_a_caller_never_had_is_refused_at_its_leg() -> None:
+    """More than it was sent of an item, and an item of the provider's, are errors and no signals."""
+    caller = Caller()
+    caller.begins()
+    caller.hears()
+    (item,) = [event["item"]["id"] for event in caller.seen if event["type"] == "conversation.item.added"]
+    fields = {"content_index": 0, "audio_end_ms": 1001}
+    assert caller.says("conversation.item.truncate", item_id=item, **fields) == []
+    assert caller.seen[-1]["error"]["message"] == "Audio content of 1000ms is already shorter than 1001ms"
+    assert caller.says("conversation.item.truncate", item_id="i1", **fields) == []
+    assert caller.seen[-1]["error"]["code"] == "item_truncate_invalid_item_id"
+
+
+# --- cancel ---
+
+
+def test_a_cancel_names_the_providers_response() -> None:
+    """With the caller's id the provider's; without one the core knows what sounds."""
+    caller = Caller()
+    (created,) = caller.begins()
+    named = caller.says("response.cancel", event_id="e1", response_id=created["response"]["id"])
+    assert named == [s.CancelRequested(event_id="e1", response="r1")]
+    assert caller.says("response.cancel", event_id="e2") == [s.CancelRequested(event_id="e2", response="")]
+    assert caller.says("output_audio_buffer.clear", event_id="e3") == [s.OutputCleared(event_id="e3")]
+    assert caller.types(e.PlayoutCut(response="r1", reason="caller")) == ["response.done"]
+    assert caller.says("response.cancel") == []
+    assert caller.seen[-1]["error"]["code"] == "response_cancel_not_active"
+
+
+def test_what_was_asked_and_has_not_begun_is_cancelled_at_once() -> None:
+    """The caller's response begins and ends cancelled; words that come later answer nothing that was asked."""
+    caller = Caller()
+    (asked,) = caller.says("response.create", response={"metadata": {"k": "v"}})
+    assert isinstance(asked, s.AnswerRequested)
+    assert caller.says("response.cancel", response_id=asked.response) == [s.CancelRequested(event_id=None)]
+    done = caller.seen[-1]["response"]
+    assert (done["id"], done["status"], done["metadata"]) == (asked.response, "cancelled", {"k": "v"})
+    (created,) = caller.begins()
+    assert created["response"]["metadata"] is None
+    assert caller.tell(e.AnswerTimedOut(link="c1")) == []
+
+
+# --- cuts ---
+
+
+def test_a_barge_in_is_seen_in_order() -> None:
+    """speech_started, the tail of what was spoken, response.done; nothing that comes of that response afterwards."""
+    caller = Caller()
+    caller.begins()
+    caller.hears(words="Hello there")
+    new = caller.tell(e.SpeechStarted(item="u1", audio_start_ms=40), e.PlayoutCut(response="r1", reason="speech"))
+    assert [event["type"].removeprefix("response.") for event in new] == [
+        "input_audio_buffer.speech_started",
+        "output_audio.done",
+        "output_audio_transcript.done",
+        "content_part.done",
+        "conversation.item.done",
+        "output_item.done",
+        "done",
+    ]
+    done = new[-1]["response"]
+    assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "turn_detected")
+    assert done["output"][0]["status"] == "incomplete"
+    assert caller.hears() == caller.ends(status="cancelled") == []
+    assert caller.begins("r2")[0]["type"] == "response.created"
+
+
+def test_other_cuts_look_like_cancels() -> None:
+    """Whatever else stopped it: client_cancelled; a response of which nothing came has no items."""
+    caller = Caller()
+    caller.begins()
+    (done,) = caller.tell(e.PlayoutCut(response="r1", reason="replaced"))
+    assert done["response"]["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+    assert done["response"]["output"] == []
+
+
+def test_what_is_dead_or_not_for_callers_is_not_shown() -> None:
+    """A response that was given up before it began, and the model's own words where a handler answers."""
+    caller = Caller()
+    assert caller.tell(e.ResponseStarted(response="r1", say="say_1", attempt=1, dead=True)) == []
+    assert caller.tell(e.ResponseStarted(response="r2")) == []
+    for response in ("r1", "r2"):
+        assert caller.hears(response) == caller.ends(response) == []
+        assert caller.tell(e.PlayoutCut(response=response, reason="speech")) == []
+    assert Caller(answers="model").types(e.ResponseStarted(response="r2")) == ["response.created"]
+
+
+# --- one at a time ---
+
+
+def test_a_response_beside_another_waits_for_its_turn() -> None:
+    """What the provider speaks meanwhile is shown when the first is done, whole, and in its own order."""
+    caller = Caller(answers="model")
+    caller.begins("r1")
+    assert caller.begins("r2") == caller.hears("r2", words="Later") == []
+    assert caller.hears("r1")[-1]["type"] == "response.output_audio.delta"
+    names = [event["type"] for event in caller.ends("r1")]
+    assert names.index("response.done") + 1 == names.index("response.created")
+    assert names[-1] == "response.output_audio.delta"
+    assert caller.hears("r2")[-1]["type"] == "response.output_audio.delta"
+    assert caller.ends("r2")[-1]["response"]["output"][0]["content"][0]["transcript"] == "Later"
+
+
+def test_what_ends_while_it_waits_is_shown_to_its_end() -> None:
+    """A call's response, and the words behind it, may both be over before the caller is there."""
+    caller = Caller(answers="model")
+    for response in ("r1", "r2", "r3"):
+        caller.begins(response)
+    assert caller.ends("r2", status="failed", code="server_error") == []
+    statuses = [event["response"]["status"] for event in caller.ends("r1") if event["type"] == "response.done"]
+    assert statuses == ["completed", "failed"]
+    assert caller.ends("r3")[-1]["type"] == "response.done"
+
+
+def test_what_is_cut_while_it_waits_is_never_shown() -> None:
+    """The caller knows nothing of it."""
+    caller = Caller(answers="model")
+    caller.begins("r1")
+    caller.begins("r2")
+    assert caller.tell(e.PlayoutCut(response="r2", reason="speech")) == []
+    assert [event["type"] for event in caller.ends("r1")] == ["response.done"]
+    assert caller.ends("r2") == []
+
+
+def test_a_text_response_has_no_audio() -> None:
+    """Where the caller asked for text the words come as text, and the audio not at all."""
+    caller = Caller()
+    caller.says("response.create", response={"output_modalities": ["text"]})
+    caller.begins()
+    names = [event["type"] for event in caller.hears(words="Hello")]
+    assert "response.output_text.delta" in names and not [name for name in names if "audio" in name]
+    assert caller.ends()[0]["text"] == "Hello"
+
+
+# --- the caller's own speech ---
+
+
+def test_held_speech_is_not_told_but_what_it_became_is() -> None:
+    """It may have been an echo: no started, no stopped; the item and its words are told."""
+    assert Caller().types(
+        e.SpeechStarted(item="u1", audio_start_ms=40, held=True),
+        e.SpeechStopped(item="u1", audio_end_ms=540),
+        e.InputCommitted(item="u1"),
+        e.InputTranscribed(item="u1", transcript="hm"),
+    ) == [
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "conversation.item.input_audio_transcription.completed",
+    ]
+
+
+def test_confirmed_speech_is_told_then() -> None:
+    """From the confirmation on it is like any other; it is told once, its words' duration is that of the speech."""
+    caller = Caller()
+    assert caller.tell(e.SpeechStarted(item="u1", audio_start_ms=40, held=True)) == []
+    (started,) = caller.tell(e.SpeechConfirmed(item="u1", audio_start_ms=40))
+    assert (started["type"], started["audio_start_ms"]) == ("input_audio_buffer.speech_started", 40)
+    assert caller.tell(e.SpeechConfirmed(item="u1", audio_start_ms=40)) == []
+    assert caller.types(e.SpeechStopped(item="u1", audio_end_ms=540)) == ["input_audio_buffer.speech_stopped"]
+    caller.tell(e.InputCommitted(item="u1"))
+    (words,) = caller.tell(e.InputTranscribed(item="u1", transcript="hello"))
+    assert words["usage"] == {"type": "duration", "seconds": 0.5}
+
+
+def test_late_confirmations() -> None:
+    """After the speech has stopped both are told; after its item there is nothing to tell, nor for one never heard of."""
+    caller = Caller()
+    caller.tell(e.SpeechStarted(item="u1", audio_start_ms=40, held=True), e.SpeechStopped(item="u1", audio_end_ms=90))
+    assert caller.types(e.SpeechConfirmed(item="u1", audio_start_ms=40)) == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+    ]
+    caller.tell(e.SpeechStarted(item="u2", audio_start_ms=200, held=True), e.InputCommitted(item="u2"))
+    assert caller.tell(e.SpeechConfirmed(item="u2", audio_start_ms=200), e.SpeechConfirmed(item="u9", audio_start_ms=0)) == []
+
+
+def test_a_digit_is_told_with_its_time() -> None:
+    """In whole seconds of Unix time, without an event_id."""
+    (event,) = Caller().tell(e.DigitPressed(digit="4"))
+    assert event == {"type": "input_audio_buffer.dtmf_event_received", "event": "4", "received_at": 5}
+
+
+# --- any order ---
+
+RESPONSES = st.sampled_from(["r1", "r2", "r3", "r4"])
+OF_RESPONSES = ["begin", "dead", "audio", "words", "end", "deliver", "cut"]
+OF_CALLERS = ["ask", "cancel", "cancel one", "clear", "give up"]
+STEPS = st.tuples(st.sampled_from(OF_RESPONSES + OF_CALLERS), RESPONSES, st.sampled_from(["i1", "i2"]))
+
+
+@settings(max_examples=300)
+@given(st.lists(STEPS, max_size=40))
+def test_any_order_of_events_gives_the_caller_a_sound_session(steps: list[tuple[str, str, str]]) -> None:
+    """One response at a time, one done each, nothing of it after, no part of it after its cut; in the end none is open."""
+    caller = Caller(answers="model")
+    started, ended, over = set[str](), set[str](), set[str]()
+    for kind, response, item in steps:
+        match kind:
+            case "begin" if response not in started:
+                started.add(response)
+                caller.begins(response)
+            case "dead" if response not in started:
+                started.add(response)
+                over.add(response)
+                caller.tell(e.ResponseStarted(response=response, say="say_9", dead=True))
+            case "audio":
+                caller.hears(response, item)
+            case "words":
+                caller.hears(response, item, words="word ")
+            case "end" if response in started and response not in ended:
+                ended.add(response)
+                caller.tell(e.ResponseEnded(response=response, status="completed"))
+            case "deliver" if response in ended and response not in over:
+                over.add(response)
+                caller.tell(e.ResponseDelivered(response=response))
+            case "cut" if response in started and response not in over:
+                over.add(response)
+                caller.tell(e.PlayoutCut(response=response, reason="speech"))
+                assert caller.hears(response, item) == []
+            case "ask":
+                caller.says("response.create")
+            case "cancel":
+                caller.says("response.cancel")
+            case "cancel one":
+                created = [event for event in caller.seen if event["type"] == "response.created"]
+                caller.says("response.cancel", response_id=created[-1]["response"]["id"] if created else "nobody")
+            case "clear":
+                caller.says("output_audio_buffer.clear")
+            case "give up":
+                caller.tell(e.AnswerTimedOut(link="c1"))
+    for response in sorted(started - over):
+        caller.tell(e.PlayoutCut(response=response, reason="ended"))
+    caller.tell(e.AnswerTimedOut(link="c1"))
+    open_: list[str] = []
+    finished = set[str]()
+    for event in caller.seen:
+        of = event.get("response", {}).get("id") or event.get("response_id", "")
+        match event["type"]:
+            case "response.created":
+                assert open_ == [] and of not in finished
+                open_.append(of)
+            case "response.done":
+                assert open_.pop() == of
+                finished.add(of)
+            case name if of and name != "output_audio_buffer.cleared":
+                assert open_ == [of]
+    assert open_ == []
+    assert caller.says("response.create"), "the conversation is free"
