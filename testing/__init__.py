@@ -4,6 +4,7 @@ Installing turnlog gives pytest the fixture `turnlog` (docs/howto/test-a-handler
 """
 
 from ..transports.providers.scripted import ScriptedProvider, allow, close, emit, expect, steps_from_recording
+from .behaviour import Mishaps, Pace, ProviderReceived
 from .call import Call, call
 from .caller import ScriptedCaller
 from .fake_model import FakeModel, FakeModelProvider
@@ -13,7 +14,7 @@ from .kit import Kit
 from .listener import Listener, Received
 from .playout import Playout, Sound, Utterance
 from .replays import assert_replays
-from .speaking import Mishaps, Pace, ProviderReceived, SpeakingProvider
+from .speaking import SpeakingProvider
 from .virtual_time import VirtualClock, VirtualLoop, run_virtual, virtual_time
 
 __all__ = [

@@ -17,8 +17,8 @@ from ..transports.providers.model_server import ModelServer
 from ..transports.realtime.audio import format_from_wire
 from ..transports.realtime.say_form import recognise
 from ..transports.speech.vad import VAD_RATE, VoiceActivity
+from .behaviour import Pace
 from .fake_speech import CHUNK_MS, FakeVoiceActivity, listen, pieces
-from .speaking import Pace
 
 __all__ = ["FakeModel", "FakeModelProvider"]
 

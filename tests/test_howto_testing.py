@@ -10,6 +10,7 @@ import turnlog.testing
 from tests import test_tutorial
 from tests.test_tutorial import FENCE, matches, run, typed
 from turnlog.testing import Listener, Mishaps, ScriptedCaller, SpeakingProvider
+from turnlog.testing.behaviour import Behaviour
 
 __all__: list[str] = []
 
@@ -42,6 +43,6 @@ def test_the_page_names_what_there_is(part: str) -> None:
     rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`(?:await )?([A-Za-z_.]+)", row)]
     assert len(names) > 10
-    source = "".join(inspect.getsource(one) for one in (kind, Mishaps, Listener))
+    source = "".join(inspect.getsource(one) for one in (kind, Behaviour, Mishaps, Listener))
     known = set(dir(turnlog.testing)) | set(re.findall(r"self\.(\w+)", source)) | set(dir(kind))
     assert [name for name in names if not set(name.split(".")) <= known] == []

@@ -160,6 +160,29 @@ async def test_it_can_be_cut_off_and_expire() -> None:
     assert closed.value.close_code == 1001
 
 
+@virtual_time
+async def test_a_response_can_be_cancelled_before_it_is_created() -> None:
+    """A cancel that comes before response.created ends the response with no audio at all."""
+    client = await connected(SpeakingProvider(pace=Pace(created_ms=500)))
+    client.send("response.create")
+    client.send("response.cancel")
+    done = await client.until("response.done")
+    assert done["response"]["status"] == "cancelled"
+    await asyncio.sleep(5)
+    assert client.heard() == ""
+    await client.link.close()
+
+
+@virtual_time
+async def test_keys_are_told() -> None:
+    """Each key that is dialled comes as the protocol's event."""
+    provider = SpeakingProvider()
+    client = await connected(provider)
+    provider.dials("5#")
+    assert [(await client.until("input_audio_buffer.dtmf_event_received"))["event"] for _ in range(2)] == ["5", "#"]
+    await client.link.close()
+
+
 async def test_a_refused_say_is_asked_for_again(turnlog: Kit) -> None:
     """The refusal reaches the engine with its code, and the say is spoken all the same."""
     provider = SpeakingProvider()
