@@ -78,7 +78,8 @@ class Track:
 
     def _begin(self, raw: bytes, at_ns: int, audio: s.Audio | None) -> int:
         """Number a message, in a segment that has room for it. Returns where its audio stands, -1 if nowhere."""
-        if not self._builder.fits(at_ns, len(raw)):
+        builder = self._builder
+        if at_ns >= builder.full_ns or len(raw) > builder.room:
             self._close()
         self.ordinal += 1
         if audio is None:

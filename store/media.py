@@ -42,6 +42,7 @@ CODEC_BY_REFERENCE = "tlm2"
 MAX_SEGMENT_MS = 200
 MAX_SEGMENT_BYTES = 1 << 20  # a provider that sends faster than it speaks fills this sooner than the time
 PEAK_MS = 10
+_NEVER = 1 << 63
 
 Sources = Callable[[str, int], bytes]
 """(track, n) -> the data of that segment of the same session. Raises StoreError where it is not there."""
@@ -73,7 +74,7 @@ class _Place:
         self.digest = b""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """A payload that a segment holds, and where: what carries the same payload on refers to it."""
 
     place: _Place
@@ -111,7 +112,7 @@ class PackedSegment(NamedTuple):
 class SegmentBuilder:
     """Collects the messages of one track; pack() closes a segment and starts the next. Numbers run from `n`."""
 
-    __slots__ = ("_audio", "_entries", "_first", "_last_ns", "_place", "_size", "_sources")
+    __slots__ = ("_audio", "_entries", "_first", "_last_ns", "_place", "_sources", "full_ns", "room")
 
     def __init__(self, track: str, *, n: int = 1) -> None:
         self._place = _Place(track, n)  # of the segment that is being collected
@@ -120,7 +121,9 @@ class SegmentBuilder:
         self._entries: list[tuple[Any, ...]] = []
         self._audio: list[bytes] = []
         self._sources: list[_Place] = []
-        self._size = 0
+        # Strategy: plain attributes, because they are compared for every message.
+        self.full_ns = _NEVER  # from then on a message belongs into the next segment
+        self.room = _NEVER  # so many bytes a message may have; an empty segment takes anything
 
     @property
     def n(self) -> int:
@@ -138,9 +141,7 @@ class SegmentBuilder:
 
     def fits(self, at_ns: int, size: int) -> bool:
         """Whether a message of `size` bytes that arrives at `at_ns` belongs into this segment. An empty one takes anything."""
-        return not self._entries or (
-            at_ns - self._first[1] < MAX_SEGMENT_MS * 1_000_000 and self._size + size <= MAX_SEGMENT_BYTES
-        )
+        return at_ns < self.full_ns and size <= self.room
 
     def add(
         self, ordinal: int, at_ns: int, raw: bytes, text: tuple[int, int] | None = None, payload: bytes | None = None
@@ -150,35 +151,42 @@ class SegmentBuilder:
         `payload` is that text decoded, where that was done before and encoding it gives the text again. Returns where the
         payload is kept: a message that carries the same text is collected by add_copy().
         """
-        ordinal, at_ns = self._begin(ordinal, at_ns, raw)
+        entries = self._entries
+        if not entries:
+            self._begin(ordinal, at_ns)
+        first = self._first
+        self._last_ns = max(self._last_ns, at_ns)
+        self.room -= len(raw)
         if text is not None and payload is None:
             payload = decoded(raw, *text)
         if text is None or payload is None:
-            self._entries.append((ordinal, at_ns, raw))
+            entries.append((ordinal - first[0], at_ns - first[1], raw))
             return None
-        self._entries.append((ordinal, at_ns, raw[: text[0]], payload, raw[text[1] :]))
+        entries.append((ordinal - first[0], at_ns - first[1], raw[: text[0]], payload, raw[text[1] :]))
         self._audio.append(payload)
-        return Kept(self._place, len(self._entries) - 1, payload)
+        return Kept(self._place, len(entries) - 1, payload)
 
     def add_copy(self, ordinal: int, at_ns: int, raw: bytes, text: tuple[int, int], kept: Kept) -> None:
         """Collect a message whose base64 text stands in another one's segment, which is packed before this one is."""
-        ordinal, at_ns = self._begin(ordinal, at_ns, raw)
-        place = kept.place
+        entries, place = self._entries, kept.place
+        if not entries:
+            self._begin(ordinal, at_ns)
+        first = self._first
+        self._last_ns = max(self._last_ns, at_ns)
+        self.room -= len(raw)
         sources = self._sources
         if not sources or sources[-1] is not place:
             sources.append(place)
-        self._entries.append((ordinal, at_ns, raw[: text[0]], len(sources) - 1, kept.message, raw[text[1] :]))
+        at = ordinal - first[0], at_ns - first[1]
+        entries.append((*at, raw[: text[0]], len(sources) - 1, kept.message, raw[text[1] :]))
         self._audio.append(kept.payload)
 
-    def _begin(self, ordinal: int, at_ns: int, raw: bytes) -> tuple[int, int]:
-        """Count a message in; returns its ordinal and time as they stand in the segment."""
-        if not self._entries:
-            self._first = (ordinal, at_ns)
-            self._last_ns = at_ns
-        elif at_ns > self._last_ns:
-            self._last_ns = at_ns
-        self._size += len(raw)
-        return ordinal - self._first[0], at_ns - self._first[1]
+    def _begin(self, ordinal: int, at_ns: int) -> None:
+        """Start a segment with a message."""
+        self._first = (ordinal, at_ns)
+        self._last_ns = at_ns
+        self.full_ns = at_ns + MAX_SEGMENT_MS * 1_000_000
+        self.room = MAX_SEGMENT_BYTES
 
     def pack(self) -> PackedSegment | None:
         """What was collected, and start anew; None if that is nothing."""
@@ -198,7 +206,7 @@ class SegmentBuilder:
         )  # fmt: skip
         self._place = _Place(place.track, place.n + 1)
         self._entries, self._audio, self._sources = [], [], []
-        self._size = 0
+        self.full_ns = self.room = _NEVER
         return packed
 
 

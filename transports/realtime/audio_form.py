@@ -25,20 +25,6 @@ class AudioForm(NamedTuple):
     middle: bytes
     tail: bytes
 
-    def span(self, raw: bytes) -> tuple[int, int] | None:
-        """Where the payload's text stands in a message of this form; None for any other message."""
-        head, middle, tail = self
-        if not raw.startswith(head) or not raw.endswith(tail):
-            return None
-        start = len(head)
-        if middle:
-            at = raw.find(middle, start, start + _MAX_ID + len(middle))
-            if at < 0 or raw[start:at].translate(None, _ID):
-                return None
-            start = at + len(middle)
-        end = len(raw) - len(tail)
-        return (start, end) if start < end else None
-
 
 def form_of(raw: bytes, event_id: str | None, payload: bytes) -> AudioForm | None:
     """The form of a message that was parsed: `payload` as it stands in it, with its quotes. None if it is not certain."""
@@ -80,7 +66,16 @@ class AudioReader(Generic[_V]):
 
         None for a message that is to be parsed: of another form, or with a text that decoding does not keep.
         """
-        if self._form is None or self._view is None or (span := self._form.span(raw)) is None:
+        if self._form is None or self._view is None:
             return None
-        payload = decoded(raw, *span)
-        return None if payload is None else (self._view, raw[span[0] : span[1]], payload)
+        head, middle, tail = self._form
+        if not raw.startswith(head) or not raw.endswith(tail):
+            return None
+        start, end = len(head), len(raw) - len(tail)
+        if middle:
+            at = raw.find(middle, start, start + _MAX_ID + len(middle))
+            if at < 0 or raw[start:at].translate(None, _ID):
+                return None
+            start = at + len(middle)
+        payload = decoded(raw, start, end) if start < end else None
+        return None if payload is None else (self._view, raw[start:end], payload)

@@ -23,14 +23,11 @@ class ProviderLeg:
         self._link = link
         self._tools = tools
         self._client = ClientProtocol()
+        self.receive_audio = self._client.receive_audio
 
     def receive(self, message: Message) -> list[s.Signal]:
         """What a message means. Raises ProtocolError for one that cannot be used."""
         return self._client.receive(message)
-
-    def receive_audio(self, raw: bytes) -> list[s.Signal] | None:
-        """What a message means that is audio like the last one; None for any other."""
-        return self._client.receive_audio(raw)
 
     def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
         """Nothing: a client does not answer a server's unreadable message."""
