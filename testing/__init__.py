@@ -5,8 +5,8 @@ Installing turnlog gives pytest the fixture `turnlog` (docs/howto/test-a-handler
 
 from ..transports.providers.scripted import ScriptedProvider, allow, close, emit, expect, steps_from_recording
 from .behaviour import Mishaps, Pace, ProviderReceived
-from .call import Call, call
 from .caller import ScriptedCaller
+from .calls import Call, call
 from .fake_model import FakeModel, FakeModelProvider
 from .fake_speech import SpokenWord, listen, speak
 from .faults import FaultRates, Faults, Happened
@@ -15,7 +15,7 @@ from .listener import Listener, Received
 from .playout import Playout, Sound, Utterance
 from .replays import assert_replays
 from .speaking import SpeakingProvider
-from .virtual_time import VirtualClock, VirtualLoop, run_virtual, virtual_time
+from .virtual_loop import VirtualClock, VirtualLoop, run_virtual, virtual_time
 
 __all__ = [
     "Call",

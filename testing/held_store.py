@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
 from ..store.port import Caller, FeedReader, Store, VerifyReport
-from .virtual_time import running_loop
+from .virtual_loop import running_loop
 
 __all__ = ["HeldStore"]
 

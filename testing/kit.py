@@ -6,9 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from ..engine.app import App
-from .call import Call, call
+from .calls import Call, call
 from .faults import Faults
-from .virtual_time import run_virtual
+from .virtual_loop import run_virtual
 
 __all__ = ["Kit"]
 

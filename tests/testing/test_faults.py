@@ -8,6 +8,7 @@ import pytest
 from tests.testing.desk import GREETING, app
 from turnlog.core import events as e
 from turnlog.core.errors import LinkClosed, StoreError
+from turnlog.core.ports import Recorded
 from turnlog.testing import Call, Faults, Kit, call, run_virtual, virtual_time
 from turnlog.transports.links.in_process import pair
 
@@ -148,6 +149,23 @@ async def test_a_call_that_fails_names_its_faults() -> None:
             await one.caller.hears(GREETING)
     [note] = failed.value.__notes__
     assert note.startswith("faults of seed 77: ") and "provider 1: drop session.created" in note
+
+
+def test_a_call_with_faults_is_the_same_each_time(turnlog: Kit) -> None:
+    """Two calls with faults of one seed have equal logs, to the byte."""
+
+    def log() -> list[Recorded]:
+        faults = Faults(9, delay=0.3, duplicate=0.1, refuse=0.3, slow_commit=0.3)
+
+        async def script(call: Call) -> None:
+            await call.caller.hears("front", within_s=120)
+            await call.caller.is_silent(30)
+
+        done = turnlog.run(app, "hotel.desk", script, faults=faults)
+        assert len({one.kind for one in faults.happened}) > 2
+        return done.log
+
+    assert log() == log()
 
 
 def test_a_rate_is_a_probability() -> None:

@@ -173,3 +173,18 @@ async def test_the_whole_model_path(turnlog: Kit) -> None:
         await call.caller.says("good bye")
         await call.caller.hears("you said good bye")
         assert (await call.ended()).reason == "completed"
+
+
+async def test_the_model_path_in_text_and_with_replies(turnlog: Kit) -> None:
+    """A fake model answers a typed turn with its reply, in text where the session is in text."""
+    chat = App("chat")
+
+    @chat.session("desk", provider="openai", transport="websocket", modalities=["text"], answers="model")
+    async def desk(session: RealtimeSession) -> None:
+        async for _ in session.turns():
+            pass
+
+    provider = FakeModelProvider(reply=lambda text: f"the answer to {text}")
+    async with turnlog.call(chat, "chat.desk", provider=provider) as call:
+        call.caller.types("everything")
+        assert (await call.caller.hears("the answer to everything")).text

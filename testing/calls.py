@@ -11,9 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from ..core import events as e
 from ..core.codec import decode
-from ..core.ports import Provider, Recorded
+from ..core.definition import SessionDefinition
+from ..core.ports import Link, Provider, Recorded
 from ..engine.app import App
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
@@ -28,7 +31,7 @@ from .caller import ScriptedCaller
 from .faults import Faults
 from .held_store import HeldStore
 from .speaking import SpeakingProvider
-from .virtual_time import VirtualClock, running_loop
+from .virtual_loop import VirtualClock, running_loop
 
 __all__ = ["Call", "call"]
 
@@ -113,6 +116,17 @@ class Call:
             await asyncio.to_thread(replay, self.log, declared.handler)
 
 
+class _Near:
+    """A provider that is asked for links in this process, whatever transport is declared."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def connect(self, definition: SessionDefinition, session: str) -> Link:
+        """As the provider does in process."""
+        return await self._provider.connect(msgspec.structs.replace(definition, transport="in_process"), session)
+
+
 @asynccontextmanager
 async def call(
     app: App,
@@ -128,7 +142,8 @@ async def call(
 ) -> AsyncIterator[Call]:
     """A session of `target` ("app.session") with a caller, on a VirtualLoop.
 
-    provider: in place of the declared one, by default a SpeakingProvider. store: a URL or a Store, by default in memory.
+    provider: in place of the declared one, with links in this process; by default a SpeakingProvider. store: a URL or a Store,
+    by default in memory. metadata: of the session.
     faults: stand between the engine and the provider, the store and each caller.
     seed: ids and nonces are made of it, so that equal calls have equal logs. calls_in: whether a caller is attached.
     engine: further arguments of the Engine; strict is on. When the call is over its log is replayed; raises Divergence, and
@@ -139,7 +154,7 @@ async def call(
     declared = app.resolve(target).definition.provider
     speaking = provider or SpeakingProvider()
     sources = Sources(clock=lambda: VirtualClock(loop), entropy=random.Random(f"turnlog {seed}").randbytes)
-    reached, kept = (faults.provider(speaking), faults.store(opened)) if faults else (speaking, opened)
+    reached, kept = (faults.provider(_Near(speaking)), faults.store(opened)) if faults else (_Near(speaking), opened)
     options = {"strict": True, "providers": {declared: reached}, "sources": sources, **(engine or {})}
     try:
         async with Engine(app, store=kept, **options) as running:

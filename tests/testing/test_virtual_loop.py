@@ -7,8 +7,8 @@ import time
 import pytest
 
 from turnlog.core.errors import TurnlogError
-from turnlog.testing import VirtualClock, VirtualLoop, run_virtual, virtual_time
-from turnlog.testing.virtual_time import START_NS, running_loop
+from turnlog.testing import VirtualClock, VirtualLoop, run_virtual, virtual_loop, virtual_time
+from turnlog.testing.virtual_loop import START_NS, running_loop
 
 
 @virtual_time
@@ -82,7 +82,7 @@ def test_a_wait_that_nothing_can_end_is_an_error() -> None:
     async def main() -> None:
         await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(TurnlogError, match=r"TL701 after 0\.000 s of virtual time every task waits.*\n.*test_virtual_time\.py"):
+    with pytest.raises(TurnlogError, match=r"TL701 after 0\.000 s of virtual time every task waits.*\n.*test_virtual_loop\.py"):
         run_virtual(main())
 
 
@@ -124,3 +124,15 @@ def test_each_run_begins_at_zero() -> None:
         return asyncio.get_running_loop().time()
 
     assert (run_virtual(main()), run_virtual(main())) == (5.0, 5.0)
+
+
+def test_work_that_does_not_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work outside of the loop has so much real time; then the run fails and says what it waits for."""
+    monkeypatch.setattr(virtual_loop, "_WORK_PATIENCE_S", 0.05)
+
+    async def main() -> None:
+        with running_loop().outside():
+            await asyncio.sleep(1)
+
+    with pytest.raises(TurnlogError, match=r"TL701 .* 1 pieces of work outside of the loop have not ended"):
+        run_virtual(main())
