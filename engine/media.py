@@ -87,12 +87,10 @@ class MediaRouter:
 
     def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, kept: Kept | None) -> bool:
         """Send what the mouth lets out to every caller. False if there is none."""
-        is_heard = False
-        for line in self._lines.values():
-            if not line.of_provider:
-                is_heard = True
-                self._send(line, signal, now_ns, kept)
-        return is_heard
+        callers = [line for line in self._lines.values() if not line.of_provider]
+        for line in callers:
+            self._send(line, signal, now_ns, kept)
+        return bool(callers)
 
     def _send(self, line: Line, signal: s.Signal, at_ns: int, kept: Kept | None) -> None:
         """Record and send what `signal` is for this peer; by reference where its audio is stored already."""

@@ -3,12 +3,15 @@
 import asyncio
 import base64
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.engine.living import Speaker, assert_rebuilt, living
 from turnlog.core import events as e
 from turnlog.engine.session import RealtimeSession
+from turnlog.store import export_archive, import_archive, open_archive
+from turnlog.store.memory import MemoryStore
 
 
 async def wait(session: RealtimeSession) -> None:
@@ -61,6 +64,28 @@ async def test_a_caller_that_wants_text_gets_text() -> None:
     assert not alive.caller.events("response.output_audio.delta")
     settled = alive.of(e.SaySettled)[0]
     assert (settled.status, settled.heard_ms, settled.heard_text) == ("played", 0, "In writing")
+
+
+async def test_what_was_handed_on_is_stored_once(tmp_path: Path) -> None:
+    """Audio to the caller takes the room of its ids, and comes back byte for byte from the log, its archive and a copy of it."""
+
+    async def desk(session: RealtimeSession) -> None:
+        await (await session.say("A while of audio")).settled()
+
+    async with living(desk, provider=Speaker(ms=400)) as alive:
+        await alive.ended()
+        await alive.caller.until_closed()
+    name = alive.session.id
+    came, left = (list(alive.store.scan_segments(name, track)) for track in ("p1.in", "c1.out"))
+    assert sum(len(part.data) for part in left) < sum(len(part.data) for part in came) / 2
+    assert {part.codec for part in came} == {"tlm1"}
+    assert "tlm2" in {part.codec for part in left}
+    assert (await alive.store.verify(name)).ok
+    await export_archive(alive.store, name, tmp_path / "call.turnlog")
+    archive, copy = open_archive(tmp_path / "call.turnlog"), MemoryStore()
+    await import_archive(copy, archive)
+    for store in (alive.store, archive, copy):
+        assert_rebuilt(store, name, "c1.out", alive.caller.received)
 
 
 async def test_callers_audio_is_kept_until_the_provider_hears() -> None:

@@ -14,6 +14,20 @@ def test_no_nonce_is_given_twice() -> None:
     assert {len(nonce) for nonce in given} == {NONCE_SIZE}
 
 
+def test_what_is_forgotten_is_not_given() -> None:
+    """After forget() the bytes are drawn anew: what was drawn before is never given."""
+    drawn = []
+
+    def entropy(size: int) -> bytes:
+        drawn.append(size)
+        return bytes([len(drawn)]) * size
+
+    nonces = Nonces(4, entropy=entropy)
+    first = nonces.next()
+    nonces.forget()
+    assert (first, nonces.next(), nonces.next()) == (b"\x01" * 4, b"\x02" * 4, b"\x02" * 4)
+
+
 def test_a_forked_process_has_nonces_of_its_own() -> None:
     """What the parent would give out next the child does not."""
     nonces = Nonces()
