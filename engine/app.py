@@ -5,14 +5,14 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from ..core import events as e
 from ..core.definition import DEFAULT_MODELS, SessionDefinition, define_session
 from ..core.errors import DefinitionError
+from .mcp_servers import McpSource, declare_source
 from .session import RealtimeSession
 from .tools import Tool, declare_tool, tool_rules
 
@@ -44,6 +44,7 @@ class App:
         self.name = name
         self.sessions: dict[str, Declared] = {}
         self.tools: dict[str, Tool] = {}
+        self.mcp_sources: list[McpSource] = []
 
     def session(
         self,
@@ -111,9 +112,25 @@ class App:
 
         return declare(function) if function is not None else declare
 
-    def tool_rules(self) -> list[e.ToolRules]:
-        """What the tools are declared to want while they run, as far as they want anything."""
-        return [tool.rules for tool in self.tools.values() if tool.rules.filler or tool.rules.cancel_on_interruption]
+    def mcp(
+        self,
+        name: str,
+        *,
+        command: Sequence[str] | None = None,
+        url: str | None = None,
+        env: Mapping[str, str] | None = None,
+        prefix: str = "",
+        **options: Any,
+    ) -> None:
+        """Take the tools of an MCP server, as `app.mcp("files", command=["my-server"])` or with the url of one that runs.
+
+        The engine starts it, lists its tools when it is entered, and offers them under their names behind `prefix` (what no
+        tool's name may hold becomes "_"). env: of a command, beside the few variables that it inherits. options: timeout,
+        filler, after_ms and cancel_on_interruption of `tool`, for each of them. Raises DefinitionError TL201.
+        """
+        if any(source.name == name for source in self.mcp_sources):
+            raise DefinitionError("TL201", f"MCP server {name!r} is declared twice in app {self.name!r}", "rename one")
+        self.mcp_sources.append(declare_source(name, command, url, env, prefix, **options))
 
     def resolve(self, target: str) -> Declared:
         """The session of a target `<app>.<session>`. Raises DefinitionError TL204, listing what there is."""
@@ -124,12 +141,13 @@ class App:
             raise DefinitionError("TL204", f"no session {target!r} is declared", f"declared: {known}", field="target")
         return declared
 
-    def check_tools(self) -> None:
-        """Raise DefinitionError TL204 if a session names a tool that is not declared."""
+    def check_tools(self, tools: Collection[str] | None = None) -> None:
+        """Raise DefinitionError TL204 if a session names a tool that is not declared. tools: all that there are."""
+        there = self.tools if tools is None else tools
         for session in self.sessions.values():
             for tool in session.definition.tools:
-                if tool not in self.tools:
-                    known = ", ".join(self.tools) or "none"
+                if tool not in there:
+                    known = ", ".join(there) or "none"
                     raise DefinitionError(
                         "TL204", f"session {session.target!r} names the tool {tool!r}, which is not declared", f"tools: {known}"
                     )

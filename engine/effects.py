@@ -2,7 +2,7 @@
 them goes to the inbox."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from ..core.core import Staged
 from ..core.tool_errors import told
 from .handler_run import words_of
 from .inbox import Attempted, CallDone, ToolDone
-from .tools import ArgumentError, JsonError, Tool, run_stored, stored
+from .tools import AnyTool, ArgumentError, JsonError, run_stored, stored
 
 __all__ = ["MODEL_CALL_S", "STARTED", "Effects", "carried_by"]
 
@@ -51,7 +51,7 @@ class Effects:
     streams, and how many items of a stream it has taken.
     """
 
-    def __init__(self, tools: dict[str, Tool]) -> None:
+    def __init__(self, tools: Mapping[str, AnyTool]) -> None:
         self._tools = tools
         self.work: dict[int, Callable[..., Any]] = {}
         self.taken: Callable[[int], int]
@@ -193,7 +193,7 @@ class Effects:
         else:
             done(ToolDone(requested.call_id, seq, output, ok=True))
 
-    def _find(self, name: str) -> Tool:
+    def _find(self, name: str) -> AnyTool:
         if name not in self._tools:
             raise LookupError(f"no tool {name!r}; there are: {', '.join(self._tools) or 'none'}")
         return self._tools[name]

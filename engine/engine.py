@@ -15,7 +15,7 @@ import msgspec
 from ..core import events as e
 from ..core.commands import plain
 from ..core.core import SessionCore
-from ..core.errors import TurnlogError
+from ..core.errors import DefinitionError, TurnlogError
 from ..core.ports import Link, Provider, SessionRow
 from ..store.feed import START, FeedEntry, feed
 from ..store.open import open_store
@@ -26,6 +26,7 @@ from .effects import Effects
 from .handler_run import ENGINE_FLAGS, STRICT, HandlerRun
 from .host_run import HostRun
 from .live import LiveSession
+from .mcp_servers import McpServers
 from .naming import function_name
 from .nonces import Nonces
 from .projections import Projection, Projections
@@ -33,6 +34,7 @@ from .projections.declare import check
 from .providers import default_provider
 from .run import SessionRun
 from .sources import SYSTEM, Sources
+from .tools import AnyTool
 from .watchdog import HandlerLimits
 
 __all__ = ["Engine"]
@@ -50,7 +52,7 @@ class Engine:
     a handler may run without awaiting; None turns the watchdog off. sources: of time and random bytes; turnlog.testing gives
     virtual ones.
     Raises DefinitionError TL204 for tools that are not declared, TL208 for projections that cannot be; on entering, StoreError
-    TL401, TL404, TL405 or TL406.
+    TL401, TL404, TL405 or TL406, and for MCP servers LinkError TL301, MissingExtra, DefinitionError TL201 and TL204.
     """
 
     def __init__(
@@ -65,7 +67,8 @@ class Engine:
         limits: HandlerLimits | None = HandlerLimits(),  # noqa: B008 -- frozen
         sources: Sources = SYSTEM,
     ) -> None:
-        app.check_tools()
+        if not app.mcp_sources:  # else what tools there are is known when they are listed
+            app.check_tools()
         check(projections)
         self.app = app
         self.sessions: dict[str, LiveSession] = {}
@@ -81,6 +84,31 @@ class Engine:
         self._stopping = True  # until entered
 
     async def __aenter__(self) -> Self:
+        self._tools = await self._all_tools()
+        try:
+            return await self._open()
+        except BaseException:
+            await self._mcp.stop()
+            raise
+
+    async def _all_tools(self) -> Mapping[str, AnyTool]:
+        """The declared tools and those of the MCP servers, which are started."""
+        self._mcp = McpServers(self.app.mcp_sources)
+        if not self.app.mcp_sources:
+            return self.app.tools
+        listed = await self._mcp.start()
+        try:
+            if twice := sorted(listed.keys() & self.app.tools.keys()):
+                problem = f"an MCP server has a tool {twice[0]!r}, and app {self.app.name!r} declares one"
+                raise DefinitionError("TL201", problem, "give the server a prefix=", field="mcp")
+            tools: dict[str, AnyTool] = {**self.app.tools, **listed}
+            self.app.check_tools(tools)
+        except DefinitionError:
+            await self._mcp.stop()
+            raise
+        return tools
+
+    async def _open(self) -> Self:
         if isinstance(self._given, str):
             self.store: Store = await asyncio.to_thread(open_store, self._given, durability=self._durability)
         else:
@@ -106,8 +134,11 @@ class Engine:
         try:
             await self.projections.stop()
         finally:
-            if isinstance(self._given, str):
-                await self.store.close()
+            try:
+                await self._mcp.stop()
+            finally:
+                if isinstance(self._given, str):
+                    await self.store.close()
 
     async def start(self, target: str, *, metadata: dict[str, Any] | None = None, session: str | None = None) -> LiveSession:
         """Start a session of `target` ("app.session"); it is in the log when this returns.
@@ -120,7 +151,7 @@ class Engine:
         declared = self.app.resolve(target)
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
         strict = self._strict if declared.strict is None else declared.strict
-        tools = self.app.tool_rules()
+        tools = [tool.rules for tool in self._tools.values() if tool.rules.filler or tool.rules.cancel_on_interruption]
         started = _started(declared, session or self._session_id(), metadata or {}, tools, strict=strict)
         clock = self._sources.clock()
         head = await self.store.create(_row(started, clock.now_ns()))
@@ -132,7 +163,7 @@ class Engine:
             else HostRun(declared.handler, started, now_ns)
         )
         core.record(started, e.Root.START, now_ns)
-        run = SessionRun(core, self.store, head, clock, handler, Effects(self.app.tools), self._nonces)
+        run = SessionRun(core, self.store, head, clock, handler, Effects(self._tools), self._nonces)
         live = LiveSession(run, started, provider, self._ids)
         try:
             await live.begin()

@@ -9,16 +9,29 @@ import re
 import sys
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 import msgspec
 
 from ..core import events as e
 from ..core.errors import DefinitionError
 
-__all__ = ["ArgumentError", "JsonError", "Tool", "declare_tool", "run_stored", "stored", "tool_rules"]
+__all__ = [
+    "NAME",
+    "AnyTool",
+    "ArgumentError",
+    "JsonError",
+    "Tool",
+    "arguments_of",
+    "as_json",
+    "checked_timeout",
+    "declare_tool",
+    "run_stored",
+    "stored",
+    "tool_rules",
+]
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what the Realtime protocol takes as a function's name
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what the Realtime protocol takes as a function's name
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict})  # what is surely no awaitable
 _FIELD = re.compile(r"field `([^`]+)`|at `\$\.?([^`]*)`|argument:? '([^']+)'")
 _MOST_MS = 3_600_000
@@ -35,6 +48,27 @@ class ArgumentError(TypeError):
 
 class JsonError(ValueError):
     """Arguments of a model that are no JSON."""
+
+
+class AnyTool(Protocol):
+    """What the engine needs of a tool, wherever it is."""
+
+    @property
+    def rules(self) -> e.ToolRules:
+        """What it wants while it runs; its name."""
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Of one attempt."""
+
+    def definition(self) -> dict[str, Any]:
+        """As the Realtime protocol declares it."""
+
+    async def invoke(self, args: list[Any], kwargs: dict[str, Any]) -> bytes:
+        """Run it; its result as msgpack."""
+
+    async def invoke_json(self, arguments: str) -> str:
+        """Run it for a model; its result as JSON text."""
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,14 +121,23 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises JsonError for what is no JSON, else as `invoke`.
         """
-        try:
-            decoded = msgspec.json.decode(arguments or "{}")
-        except ValueError as error:
-            raise JsonError(str(error)) from None
-        if not isinstance(decoded, dict):
-            raise ArgumentError(self.name, "the arguments must be a JSON object")
-        result = await self.invoke([], decoded)
-        return msgspec.json.encode(msgspec.msgpack.decode(result)).decode()
+        return as_json(await self.invoke([], arguments_of(self.name, arguments)))
+
+
+def arguments_of(tool: str, arguments: str) -> dict[str, Any]:
+    """A model's arguments; no text is none. Raises JsonError, and ArgumentError for what is no object."""
+    try:
+        decoded = msgspec.json.decode(arguments or "{}")
+    except ValueError as error:
+        raise JsonError(str(error)) from None
+    if not isinstance(decoded, dict):
+        raise ArgumentError(tool, "the arguments must be a JSON object")
+    return decoded
+
+
+def as_json(result: bytes) -> str:
+    """A stored result as the model reads it."""
+    return msgspec.json.encode(msgspec.msgpack.decode(result)).decode()
 
 
 async def run_stored(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], name: str) -> bytes:
@@ -144,6 +187,16 @@ def tool_rules(name: str, filler: object = "", after_ms: object = 700, cancel_on
     return e.ToolRules(name=name, filler=filler, after_ms=after_ms, cancel_on_interruption=cancel_on_interruption)
 
 
+def checked_timeout(timeout: Any) -> float | None:
+    """Seconds, or None for no limit. Raises DefinitionError TL201 for what is neither."""
+    if timeout is None:
+        return None
+    if type(timeout) not in (int, float) or not 0 < timeout <= sys.float_info.max:
+        problem = f"timeout={timeout!r} must be a positive number of seconds"
+        raise DefinitionError("TL201", problem, "leave it out for none", field="timeout")
+    return float(timeout)
+
+
 def declare_tool(
     function: Callable[..., Any],
     name: str | None = None,
@@ -156,11 +209,8 @@ def declare_tool(
     Raises DefinitionError TL205 for parameters without a schema (*args, **kwargs, positional-only, types msgspec cannot
     describe), TL201 for a name or timeout that cannot be.
     """
-    if timeout_s is not None and (type(timeout_s) not in (int, float) or not 0 < timeout_s <= sys.float_info.max):
-        problem = f"timeout={timeout_s!r} must be a positive number of seconds"
-        raise DefinitionError("TL201", problem, "leave it out for none", field="timeout")
     tool_name = name or str(getattr(function, "__name__", ""))
-    if not _NAME.fullmatch(tool_name):
+    if not NAME.fullmatch(tool_name):
         raise DefinitionError("TL201", f"a tool cannot be called {tool_name!r}", "use letters, digits, _ and -", field="name")
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     try:
@@ -194,7 +244,7 @@ def declare_tool(
         function=function,
         signature=signature,
         rules=msgspec.structs.replace(rules or tool_rules(tool_name), name=tool_name),
-        timeout_s=timeout_s,
+        timeout_s=checked_timeout(timeout_s),
     )
 
 

@@ -42,7 +42,7 @@ def main() -> int:
     """Resolve both sets and write both files."""
     bench, dev = ROOT / "requirements-bench.lock", ROOT / "requirements-dev.lock"
     write(bench, resolve(["-e", ".[server,local,fast]", "--group", "bench"], None))
-    write(dev, resolve(["-e", ".[server,local,fast]", "--group", "dev"], bench))
+    write(dev, resolve(["-e", ".[server,local,fast,mcp]", "--group", "dev"], bench))
     return 0
 
 
