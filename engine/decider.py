@@ -4,6 +4,7 @@ The order rules of docs/design.md stand here; run.py appends and sends what a st
 """
 
 from ..core import events as e
+from ..core import signals as s
 from ..core.commands import Update
 from ..core.core import SessionCore, Staged
 from ..core.errors import TurnlogError
@@ -22,6 +23,7 @@ from .inbox import (
     Faulted,
     FirstAudio,
     Input,
+    Overheard,
     Signalled,
     ToolDone,
     Unreadable,
@@ -92,6 +94,8 @@ class Decider:
                 self._complete(item, now_ns)
             case FirstAudio(response):
                 core.record(e.AudioStarted(response=response), e.Root.WIRE, now_ns)
+            case Overheard(link, ms):
+                core.decide(link, s.SpeechLasted(ms=ms), e.Root.WIRE, now_ns)
             case Up(line, transport, peer):
                 line.since = core.record(line.opened(transport, peer), e.Root.HOST, now_ns)
             case Down(line, code, reason):

@@ -22,6 +22,7 @@ __all__ = [
     "FirstAudio",
     "Inbox",
     "Input",
+    "Overheard",
     "Signalled",
     "ToolDone",
     "Unreadable",
@@ -85,6 +86,13 @@ class FirstAudio(NamedTuple):
     at_ns: int
 
 
+class Overheard(NamedTuple):
+    """The engine's own ears: a caller has spoken for `ms` over what is played."""
+
+    link: str
+    ms: int
+
+
 class CallDone(msgspec.Struct, frozen=True):
     """A tool the handler called has returned (msgpack) or raised."""
 
@@ -122,7 +130,7 @@ class Ending(NamedTuple):
     event: e.SessionEnding
 
 
-Input = Arrived | Unreadable | Faulted | Up | Down | Failed | CallDone | ToolDone | Ending | Attempted | Signalled
+Input = Arrived | Unreadable | Faulted | Overheard | Up | Down | Failed | CallDone | ToolDone | Ending | Attempted | Signalled
 
 
 class Inbox:

@@ -13,6 +13,7 @@ from ..core.ports import Segment
 from ..core.state import State
 from ..store.media import Kept, PackedSegment
 from ..transports.realtime.wire import Message
+from .ears import Ears
 from .line import Line, Track
 from .mouth import Mouth
 
@@ -25,12 +26,13 @@ _EARLY_MESSAGES = 500  # caller audio kept until the provider is ready: 10 s of 
 class MediaRouter:
     """Routes media signals between the lines of one session and records every media message."""
 
-    __slots__ = ("_due_ns", "_early", "_lines", "_mouth", "_state")
+    __slots__ = ("_due_ns", "_early", "_ears", "_lines", "_mouth", "_state")
 
-    def __init__(self, state: State, lines: dict[str, Line], mouth: Mouth) -> None:
+    def __init__(self, state: State, lines: dict[str, Line], mouth: Mouth, ears: Ears) -> None:
         self._state = state
         self._lines = lines
         self._mouth = mouth
+        self._ears = ears
         self._early: deque[s.Signal] = deque(maxlen=_EARLY_MESSAGES)
         self._due_ns: int | None = None  # the earliest of the tracks', kept so that no message has to look at all of them
 
@@ -62,7 +64,8 @@ class MediaRouter:
     def _route(self, line: Line, signal: s.Signal, now_ns: int, kept: Kept | None) -> None:
         """Hand a media signal on: a caller's to the provider, a provider's to the mouth. `kept`: where its audio is stored."""
         if not line.of_provider:
-            self._to_provider(signal, now_ns, kept)
+            heard = self._ears.hear(line.name, signal, now_ns) if isinstance(signal, s.AudioAppended) else signal
+            self._to_provider(heard, now_ns, kept if heard is signal else None)
         elif isinstance(signal, _OUTPUT) and self._audible(signal.response):
             self._mouth.take(signal, now_ns, kept)
 
@@ -85,11 +88,13 @@ class MediaRouter:
             return
         self._send(provider, signal, at_ns, kept)
 
-    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, kept: Kept | None) -> bool:
-        """Send what the mouth lets out to every caller. False if there is none."""
+    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, starts_ns: int, kept: Kept | None) -> bool:
+        """Send what the mouth lets out to every caller: see Outlet."""
         callers = [line for line in self._lines.values() if not line.of_provider]
         for line in callers:
             self._send(line, signal, now_ns, kept)
+        if callers and isinstance(signal, s.OutputAudio):
+            self._ears.plays(signal, starts_ns, kept.payload if kept else signal.payload)
         return bool(callers)
 
     def _send(self, line: Line, signal: s.Signal, at_ns: int, kept: Kept | None) -> None:

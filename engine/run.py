@@ -14,9 +14,10 @@ from ..core.ports import Draft, Head, Link, Log
 from .callback import in_callback
 from .clock import Clock
 from .decider import Decider, Handling
+from .ears import Ears
 from .effects import STARTED, Effects
 from .handler_run import DELIVERED, Asked
-from .inbox import FirstAudio, Inbox, Input, rounds
+from .inbox import FirstAudio, Inbox, Input, Overheard, rounds
 from .intake import Intake
 from .journal import OBSERVED
 from .line import Leg, Line
@@ -59,7 +60,8 @@ class SessionRun:
         self.inbox = Inbox()
         self.lines: dict[str, Line] = {}
         self.mouth = Mouth(core.state.life.definition.lead_ms, paced=False)
-        self.media = MediaRouter(core.state, self.lines, self.mouth)
+        self.ears = Ears(core.state, lambda link, ms: self.inbox.put(Overheard(link, ms)))
+        self.media = MediaRouter(core.state, self.lines, self.mouth, self.ears)
         self.decider = Decider(core, handler, effects, self.lines, self.media)
         self.intake = Intake(self.inbox, self.lines, self.media, clock)
         self.speaking = Speaking(self.mouth, self.media, self.intake, clock, self._first_audio, self.inbox.wake)
@@ -77,6 +79,7 @@ class SessionRun:
         now_ns = self.clock.now_ns()
         step = self.decider.step(inputs, now_ns)
         self.mouth.observe(step.staged)  # a cut waits for no append
+        self.ears.observe(step.staged)
         if inputs and step.can_wait():
             self.behind.add(step, now_ns)
             return

@@ -7,8 +7,6 @@ What is due then leaves a moment later.
 import asyncio
 from collections.abc import Callable
 
-from ..core import signals as s
-from ..store.media import Kept
 from .clock import Clock
 from .intake import Intake
 from .media import MediaRouter
@@ -37,12 +35,9 @@ class Speaking:
         self._intake = intake
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
+        self.deliver = media.deliver
         self.started = started
         self.emptied = emptied
-
-    def deliver(self, signal: s.OutputAudio | s.OutputText, now_ns: int, starts_ns: int, kept: Kept | None) -> bool:
-        """Send to the callers."""
-        return self._media.deliver(signal, now_ns, kept)
 
     def held(self) -> None:
         """Arm the timer for what begins to wait."""
