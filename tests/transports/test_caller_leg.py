@@ -272,6 +272,36 @@ def test_late_confirmations() -> None:
     assert caller.tell(e.SpeechConfirmed(item="u2", audio_start_ms=200), e.SpeechConfirmed(item="u9", audio_start_ms=0)) == []
 
 
+def test_the_callers_own_commit_keeps_its_item() -> None:
+    """Its words come under the id that the caller was told at its commit; words that will not come are told as failed."""
+    caller = Caller()
+    caller.says("input_audio_buffer.append", audio=SECOND.decode())
+    (commit,) = caller.says("input_audio_buffer.commit")
+    assert isinstance(commit, s.CommitRequested)
+    assert caller.tell(e.InputCommitted(item="theirs")) == []
+    (failed,) = caller.tell(e.InputTranscribed(item="theirs", transcript="", status="late"))
+    assert (failed["item_id"], failed["error"]["code"]) == (commit.item, "late")
+    (words,) = caller.tell(e.TranscriptArrivedLate(item="theirs", transcript="hello"))
+    assert (words["item_id"], words["transcript"]) == (commit.item, "hello")
+
+
+def test_a_callers_out_of_band_response_is_refused() -> None:
+    """It begins, fails with a code of its own, and leaves the conversation as it was."""
+    caller = Caller()
+    assert caller.says("response.create", response={"conversation": "none", "metadata": {"k": "v"}}) == []
+    done = caller.seen[-1]["response"]
+    assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "not_supported")
+    assert (done["conversation_id"], done["metadata"]) == (None, {"k": "v"})
+
+
+def test_nothing_is_seen_after_the_end() -> None:
+    """The session's end is the end of the line."""
+    caller = Caller()
+    caller.begins()
+    caller.tell(e.SessionEnded(reason="completed"))
+    assert caller.hears() == caller.ends() == []
+
+
 def test_a_digit_is_told_with_its_time() -> None:
     """In whole seconds of Unix time, without an event_id."""
     (event,) = Caller().tell(e.DigitPressed(digit="4"))

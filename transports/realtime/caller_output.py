@@ -38,10 +38,6 @@ class CallerOutput:
         self._waiting: dict[str, _Waiting] = {}
         self._parts: dict[str, tuple[str, str, int]] = {}  # the caller's item -> the provider's response, item, content index
 
-    def __contains__(self, response: object) -> bool:
-        """Whether the caller is shown this response of the provider, now or in its turn."""
-        return response in self._shown or response in self._waiting
-
     # --- to the caller ---
 
     def begin(self, response: str) -> None:

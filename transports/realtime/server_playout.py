@@ -41,9 +41,6 @@ class SentAudio:
     def __init__(self) -> None:
         self._parts: dict[str, SentPart] = {}
 
-    def __contains__(self, item: object) -> bool:
-        return item in self._parts
-
     def begin(self, item: str, response: str, bytes_per_ms: float) -> SentPart:
         """A spoken item opens: where its audio is counted."""
         part = self._parts[item] = SentPart(response=response, bytes_per_ms=bytes_per_ms)
