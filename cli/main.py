@@ -32,6 +32,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "provider": ("provider", "Serve offline speech as a Realtime WebSocket service.", "local"),
     "rederive": ("rederive", "Decide a session's turns anew from its messages, and compare.", ""),
     "replay": ("replay", "Run today's handler on a recorded session, offline.", ""),
+    "says": ("says", "How the handlers' words fared: played, heard, interrupted.", ""),
     "search": ("search", "Find what was said, in all sessions of a store.", ""),
     "serve": ("serve", "Serve an app's sessions to Realtime clients.", "server"),
     "sessions": ("sessions", "List the sessions of a store, newest first.", ""),

@@ -3,6 +3,7 @@
 from .builds import catch_up, folder_of
 from .declare import Projection, ProjectionContext, projection
 from .runner import Projections
+from .says import Said, said, says
 from .session_index import session_index
 from .status import ProjectionStatus, status_of
 from .transcripts import Found, search, transcripts
@@ -15,9 +16,12 @@ __all__ = [
     "ProjectionContext",
     "ProjectionStatus",
     "Projections",
+    "Said",
     "catch_up",
     "folder_of",
     "projection",
+    "said",
+    "says",
     "search",
     "session_index",
     "status_of",
@@ -25,5 +29,5 @@ __all__ = [
     "usage",
 ]
 
-BUILT_IN_PROJECTIONS = (session_index, transcripts, usage)
-"""The projections that come with turnlog, as `turnlog search` and `turnlog projections` know them."""
+BUILT_IN_PROJECTIONS = (session_index, transcripts, usage, says)
+"""The projections that come with turnlog, as `turnlog search`, `turnlog says` and `turnlog projections` know them."""

@@ -71,10 +71,19 @@ def test_nothing_found_is_said(called) -> None:  # type: ignore[no-untyped-def]
 
 def test_a_store_that_is_not_there_is_named(turnlog_in) -> None:  # type: ignore[no-untyped-def]
     """Both commands say which file, and make none."""
-    for words in (["search", "x"], ["projections"], ["projections", "rebuild", "usage"]):
+    for words in (["search", "x"], ["says"], ["projections"], ["projections", "rebuild", "usage"]):
         done = turnlog_in.run(*words)
         assert done.returncode == 1 and "TL404" in done.stderr and "turnlog.db" in done.stderr
     assert list(turnlog_in.folder.iterdir()) == []
+
+
+def test_what_became_of_says_is_counted(called) -> None:  # type: ignore[no-untyped-def]
+    """A row a session, target or day; JSON has a whole object a line."""
+    title, row = called.run("says").stdout.splitlines()
+    assert title.split()[:2] == ["session", "says"] and row.startswith("sess_")
+    [one] = map(json.loads, called.run("says", "--by", "target", "--json").stdout.splitlines())
+    assert one["says"] == one["played"] + one["interrupted"] + one["cancelled"] + one["failed"] > 0
+    assert one["target"] == "hotel.frontdesk" and "session" not in one
 
 
 def test_status_and_rebuild(called) -> None:  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ from turnlog import BUILT_IN_PROJECTIONS, ProjectionFolder, catch_up
 from turnlog.core import events as e
 from turnlog.core.commands import Call, Say, Site
 from turnlog.core.ports import Draft
-from turnlog.engine.projections import search
+from turnlog.engine.projections import said, search
 from turnlog.store import open_store
 
 __all__: list[str] = []
@@ -170,6 +170,33 @@ async def test_usage_is_counted_by_session_and_day(writer: Writer) -> None:
     ]
 
 
+async def test_says_are_counted_by_what_became_of_them(writer: Writer) -> None:
+    """Outcomes, the share heard (never more than was made), and how alike the words were; by session, target or day."""
+    await writer.write(
+        "a",
+        started("a"),
+        e.SaySpoken(say="say_1", requested="One two", spoken="one two", similarity=1.0),
+        e.SaySettled(say="say_1", status="played", generated_ms=1000, heard_ms=1000),
+        e.SaySpoken(say="say_2", requested="Hi", spoken="Hello", similarity=0.0),
+        e.SaySpoken(say="say_2", requested="Hi there", spoken="Hi dear", similarity=0.8),
+        e.SaySettled(say="say_2", status="interrupted", generated_ms=2000, heard_ms=500),
+        e.SaySettled(say="say_3", status="cancelled"),
+    )
+    writer.now_ns += 3600 * SECOND_NS
+    await writer.write("a", e.SaySettled(say="say_4", status="failed", code="no_output"))
+    await writer.write("b", started("b"), e.SaySettled(say="say_1", status="played", generated_ms=1000, heard_ms=1200))
+    folder = build(writer)
+    assert said(folder) == [
+        ("a", "hotel.desk", 4, 1, 1, 1, 1, 0.5, 3, 1, pytest.approx(0.6)),
+        ("b", "hotel.desk", 1, 1, 0, 0, 0, 1.0, 0, 0, None),
+    ]
+    assert [(one.group, one.says, one.heard_share) for one in said(folder, by="target")] == [("hotel.desk", 5, 0.625)]
+    by_day = [(one.group, one.says, one.heard_share) for one in said(folder, by="day", limit=2)]
+    assert by_day == [("1970-01-03", 2, 1.0), ("1970-01-02", 3, 0.5)]
+    with pytest.raises(ValueError, match="none of session, target, day"):
+        said(folder, by="1; DROP TABLE says")
+
+
 async def test_a_log_whose_beginning_is_not_known_is_taken(writer: Writer) -> None:
     """Where SessionStarted was erased or is of a newer turnlog, words and usage are kept all the same."""
     await writer.drafts("a", [Draft("SessionStarted", 99, 5, -1, bytes(20))])
@@ -179,4 +206,4 @@ async def test_a_log_whose_beginning_is_not_known_is_taken(writer: Writer) -> No
     assert folder.query("transcripts", "SELECT ms, text FROM words") == [(0, "hello"), (0, "hi")]
     assert folder.query("usage", "SELECT session, target, responses FROM usage") == [("a", "", 1)]
     assert folder.query("session_index", "SELECT * FROM session_index") == []
-    assert [build.checkpoint.status for build in folder.builds() if build.checkpoint] == ["live"] * 3
+    assert [build.checkpoint.status for build in folder.builds() if build.checkpoint] == ["live"] * 4
