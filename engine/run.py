@@ -27,7 +27,10 @@ from .nonces import Nonces
 from .speaking import Speaking
 from .step import Behind, Step
 
-__all__ = ["SessionRun"]
+__all__ = ["PACED", "SessionRun"]
+
+PACED = False
+"""Whether a handler's audio is held back to `lead_ms`. Callers would be told of a response's end while its audio still waits."""
 
 _RUNS_HANDLER = frozenset({*DELIVERED, e.SessionStarted})
 _NONCES = Nonces()
@@ -59,7 +62,8 @@ class SessionRun:
         effects.taken = handler.journal.taken
         self.inbox = Inbox()
         self.lines: dict[str, Line] = {}
-        self.mouth = Mouth(core.state.life.definition.lead_ms, paced=False)
+        definition = core.state.life.definition
+        self.mouth = Mouth(definition.lead_ms, paced=PACED and definition.answers == "handler")
         self.ears = Ears(core.state, lambda link, ms: self.inbox.put(Overheard(link, ms)))
         self.media = MediaRouter(core.state, self.lines, self.mouth, self.ears)
         self.decider = Decider(core, handler, effects, self.lines, self.media)
@@ -69,10 +73,13 @@ class SessionRun:
 
     async def run(self) -> None:
         """Drive the session to its end. Raises StoreError when the log cannot be written: then nothing more may happen."""
-        while not self.core.ended:
-            for inputs in rounds(await self.inbox.take(0 if self.inbox.awake else self._delay_s())):
-                if not self.core.ended:  # what came with the last message of a session came after its end
-                    await self.round(inputs)
+        try:
+            while not self.core.ended:
+                for inputs in rounds(await self.inbox.take(0 if self.inbox.awake else self._delay_s())):
+                    if not self.core.ended:  # what came with the last message of a session came after its end
+                        await self.round(inputs)
+        finally:
+            self.speaking.stop()
 
     async def round(self, inputs: list[Input]) -> None:
         """Decide, append, act, once."""

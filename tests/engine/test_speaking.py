@@ -1,0 +1,137 @@
+"""Pacing through a live session, on virtual time: when audio leaves, what it waits for, and that nothing is left behind."""
+
+import asyncio
+import base64
+import os
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.engine.living import Living, Speaker, assert_rebuilt, living
+from turnlog.core import events as e
+from turnlog.core import signals as s
+from turnlog.engine import run
+from turnlog.engine.session import RealtimeSession
+from turnlog.engine.sources import Sources
+from turnlog.testing import VirtualClock, virtual_time
+from turnlog.transports.realtime.say_form import recognise
+
+
+@pytest.fixture(autouse=True)
+def paced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pacing is on."""
+    monkeypatch.setattr(run, "PACED", True)
+
+
+class Fast(Speaker):
+    """A provider that makes `ms` of audio at once and says only later, when `finish` is called, that this was all."""
+
+    response = ""
+
+    def answer(self, asked: s.AnswerRequested) -> None:
+        """Speak, in deltas of 200 ms."""
+        self.spoken.append(recognise(asked.request))
+        self.response = self.server.start_response(asked)
+        for at in range(0, self.ms, 200):
+            self.server.output_audio(self.response, base64.b64encode(os.urandom(48 * min(200, self.ms - at))))
+        self.server.output_transcript(self.response, "Spoken")
+        self.answered.set()
+
+    def finish(self) -> None:
+        """That was all."""
+        self.server.finish_response(self.response)
+        self.flush()
+
+
+async def desk(session: RealtimeSession) -> None:
+    """Say something and wait until it was heard."""
+    await (await session.say("A long say")).settled()
+
+
+def virtual() -> dict[str, Any]:
+    """The engine's clock on the loop's virtual time."""
+    return {"sources": Sources(clock=VirtualClock)}
+
+
+def got_ms(alive: Living) -> float:
+    """How much audio the caller has."""
+    return sum(len(one["delta"]) * 3 / 4 / 48 for one in alive.caller.events("response.output_audio.delta"))
+
+
+def audio_of(events: list[dict[str, Any]]) -> bytes:
+    """The bytes of all audio in these deltas."""
+    return b"".join(base64.b64decode(one["delta"]) for one in events)
+
+
+@virtual_time
+async def test_audio_leaves_as_it_is_played() -> None:
+    """5 s that come at once take 5 s to leave: the caller always has audio to play, never more than 400 ms; all is recorded."""
+    provider = Fast(ms=5000)
+    async with living(desk, provider=provider, engine=virtual()) as alive:
+        await alive.caller.until("response.output_audio.delta")
+        began_s = time_s()
+        while (had_ms := got_ms(alive)) < 5000:
+            passed_ms = (time_s() - began_s) * 1000
+            assert passed_ms < had_ms <= passed_ms + 400 + 1e-6
+            await asyncio.sleep(0.02)
+        assert 4600 <= (time_s() - began_s) * 1000 <= 5000
+        provider.finish()
+        await alive.ended()
+    sent = [msgspec.json.decode(raw) for raw in provider.sent if b"response.output_audio.delta" in raw]
+    assert audio_of(alive.caller.events("response.output_audio.delta")) == audio_of(sent)
+    assert_rebuilt(alive.store, alive.session.id, "p1.in", provider.sent)
+    assert_rebuilt(alive.store, alive.session.id, "c1.out", alive.caller.received)
+    assert alive.of(e.SaySettled)[0].status == "played"
+
+
+@virtual_time
+async def test_what_is_due_overtakes_no_message() -> None:
+    """While messages wait for their append nothing leaves; then what is due does, behind them: the wire is as the log has it."""
+    provider = Fast(ms=3000)
+    async with living(desk, provider=provider, engine=virtual()) as alive:
+        await alive.caller.until("response.output_audio.delta")
+        await asyncio.sleep(0.5)
+        alive.store.may_append.clear()
+        alive.caller.send({"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief"}})
+        await alive.store.until_held()
+        had_ms = got_ms(alive)
+        await asyncio.sleep(0.5)
+        assert got_ms(alive) == had_ms
+        alive.store.may_append.set()
+        await alive.caller.until("session.updated")
+        await asyncio.sleep(0.1)
+        assert got_ms(alive) >= had_ms + 300
+        await asyncio.sleep(4)
+        assert got_ms(alive) == 3000
+        provider.finish()
+        await alive.ended()
+    assert_rebuilt(alive.store, alive.session.id, "c1.out", alive.caller.received)
+
+
+@virtual_time
+async def test_a_session_that_ends_leaves_nothing_behind() -> None:
+    """Ended while audio waits, it sends no more of it, and no timer stays."""
+    async with living(desk, provider=Fast(ms=5000), engine=virtual()) as alive:
+        await alive.caller.until("response.output_audio.delta")
+        alive.session.end("enough", drain=False)
+        await alive.ended()
+        await alive.caller.until_closed()
+        assert got_ms(alive) == 400
+        assert alive.session._run.speaking._timer is None
+
+
+@virtual_time
+async def test_a_model_that_answers_is_not_held_back() -> None:
+    """With answers="model" all that it makes is the caller's at once."""
+    provider = Fast(ms=5000)
+    async with living(desk, provider=provider, engine=virtual(), answers="model") as alive:
+        await alive.caller.until("response.output_audio.delta", 25)
+        assert time_s() < 1
+        provider.finish()
+        await alive.ended()
+
+
+def time_s() -> float:
+    """The time that has passed."""
+    return asyncio.get_running_loop().time()
