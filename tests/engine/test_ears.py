@@ -160,6 +160,20 @@ def test_audio_in_large_frames_or_late_is_measured_too() -> None:
     assert len(room.told) == 1
 
 
+def test_an_echo_after_a_gap_in_the_network_is_still_one() -> None:
+    """Frames that were lost on their way move what comes behind them to its own time."""
+    room = Room()
+    out = speech("1-room") + speech("3-pool")
+    room.plays(out)
+    heard = frames(bytes(48 * 100) + at_gain(out, 0.5))
+    for n, payload in enumerate(heard):
+        if 20 <= n < 55:
+            room.now_ms += 20
+        else:
+            room.hears(payload)
+    assert room.told == []
+
+
 def test_nothing_is_computed_while_nothing_sounds() -> None:
     """Before, and after what was played has ended or was cut, audio is not even decoded; nor ever for client_aec."""
     broken = s.AudioAppended(audio=b"no base64", ms=20)

@@ -115,6 +115,14 @@ def test_silence_costs_no_doubt() -> None:
     assert max(lasted([0] * 400)) == 0
 
 
+def test_a_room_holds_on_to_what_it_hears() -> None:
+    """Behind a loud frame the bounds fall bit by bit, for each delay from its own moment on."""
+    out = Played()
+    out.add(0, [1000])
+    by_delay = dict(zip(range(20, -3, -1), out.bounds(6, 1.0), strict=True))
+    assert [round(by_delay[delay]) for delay in (7, 6, 5, 4, 3, 2)] == [0, 1000, 1000, 700, 490, 343]
+
+
 def test_what_was_not_played_is_forgotten() -> None:
     """Levels outside of the kept slots are gone."""
     out = Played()
