@@ -33,7 +33,8 @@ class FakeEars:
         self._settings: dict[str, Any] = {}
         self._voice = FakeVoiceActivity()
         self._endpointer: Endpointer | None = None
-        self._pcm16 = bytearray()  # all input, from the beginning on
+        self._pcm16 = bytearray()  # the input that may still belong to a turn
+        self._forgotten_ms = 0  # what came before it
         self._start_ms = 0
         self._committed_ms = 0
 
@@ -42,6 +43,10 @@ class FakeEars:
         settings = session["audio"]["input"]
         if settings == self._settings:
             return
+        heard_ms = self.now_ms
+        if self._settings and format_from_wire(settings["format"]).rate != self._rate:
+            self._pcm16.clear()  # what came at another rate cannot be joined to what comes now
+            self._forgotten_ms = self._committed_ms = heard_ms
         self._settings = settings
         self._voice = FakeVoiceActivity(self._rate)
         detection = settings["turn_detection"]
@@ -57,7 +62,7 @@ class FakeEars:
     @property
     def now_ms(self) -> int:
         """How much audio has come."""
-        return len(self._pcm16) * 1000 // (2 * self._rate)
+        return self._forgotten_ms + len(self._pcm16) * 1000 // (2 * self._rate)
 
     def hear(self, payload: bytes) -> list[SpeechStarted | HeardTurn]:
         """Take the next payload; what it brings, in order."""
@@ -93,9 +98,8 @@ class FakeEars:
 
     def _turn(self, start_ms: int, end_ms: int) -> HeardTurn:
         self._committed_ms = end_ms
-        per_ms = 2 * self._rate // 1000
-        return HeardTurn(
-            text=listen(bytes(self._pcm16[start_ms * per_ms : end_ms * per_ms]), rate=self._rate),
-            start_ms=start_ms,
-            end_ms=end_ms,
-        )
+        per_ms, before = 2 * self._rate // 1000, self._forgotten_ms
+        pcm16 = bytes(self._pcm16[(start_ms - before) * per_ms : (end_ms - before) * per_ms])
+        del self._pcm16[: (end_ms - before) * per_ms]
+        self._forgotten_ms = end_ms
+        return HeardTurn(text=listen(pcm16, rate=self._rate), start_ms=start_ms, end_ms=end_ms)

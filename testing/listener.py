@@ -40,6 +40,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.received: list[Received] = []
+        self._by_type: dict[str, list[dict[str, Any]]] = {}
         self.flushes: list[tuple[float, float]] = []
         self.playout = Playout()
         self.closed: LinkClosed | None = None
@@ -96,7 +97,7 @@ class Listener:
 
     def events(self, type_: str) -> list[dict[str, Any]]:
         """What it got of one type."""
-        return [received.event for received in self.received if received.event["type"] == type_]
+        return list(self._by_type.get(type_, ()))
 
     def audible_ms(self, after_ms: float, until_ms: float | None = None, *, response: str | None = None) -> float:
         """How many ms of audio it played after an instant (until another, or until now), of one response or of all."""
@@ -121,6 +122,7 @@ class Listener:
     def take(self, event: dict[str, Any]) -> None:
         """Take a message that has come."""
         self.received.append(Received(self.now_ms, event))
+        self._by_type.setdefault(event["type"], []).append(event)
         match event["type"]:
             case "session.created" | "session.updated":
                 for side in self.formats:

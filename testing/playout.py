@@ -70,6 +70,7 @@ class Playout:
 
     def __init__(self) -> None:
         self.sounds: list[Sound] = []
+        self._of: dict[str, list[Sound]] = {}  # response -> its sounds
         self._began_ns = 0  # of the stretch without gap under way
         self._samples = 0  # in it
         self._read: dict[str, tuple[int, list[SpokenWord]]] = {}  # response -> samples that were read, words found
@@ -85,7 +86,9 @@ class Playout:
         if not self.sounds or now_ns > end_ns or self.sounds[-1].rate != rate:
             self._began_ns, self._samples = max(now_ns, self.end_ns), 0
             end_ns = self._began_ns
-        self.sounds.append(Sound(response, item, now_ns, end_ns, pcm16, rate, len(pcm16) // 2))
+        sound = Sound(response, item, now_ns, end_ns, pcm16, rate, len(pcm16) // 2)
+        self.sounds.append(sound)
+        self._of.setdefault(response, []).append(sound)
         self._samples += len(pcm16) // 2
 
     def flush(self, now_ns: int) -> Sound | None:
@@ -106,20 +109,20 @@ class Playout:
 
     def audible_ms(self, from_ns: int, until_ns: int, response: str | None = None) -> float:
         """Milliseconds of audio that sound in [from_ns, until_ns), of one response or of all."""
-        wanted = (one for one in self.sounds if response in (None, one.response))
+        wanted = self._after(from_ns) if response is None else self._of.get(response, [])
         return sum(one.played_between(from_ns, until_ns) * 1000 / one.rate for one in wanted)
 
     def sounding(self, now_ns: int) -> Sound | None:
         """What sounds at this moment."""
-        return next((one for one in reversed(self.sounds) if one.start_ns <= now_ns < one.end_ns), None)
+        return next((one for one in self._after(now_ns) if one.start_ns <= now_ns < one.end_ns), None)
 
     def started_ns(self, response: str) -> int | None:
         """When a response began to sound."""
-        return next((one.start_ns for one in self.sounds if one.response == response and one.played), None)
+        return next((one.start_ns for one in self._of.get(response, []) if one.played), None)
 
     def utterance(self, response: str, now_ns: int, *, transcript: str, text: str) -> Utterance:
         """A response as far as it was heard until now."""
-        sounds = [one for one in self.sounds if one.response == response]
+        sounds = self._of.get(response, [])
         heard_ms = sum(one.played_between(0, now_ns) * 1000 / one.rate for one in sounds)
         received_ms = sum(one.samples * 1000 / one.rate for one in sounds)
         words = self._words(response, sounds) or _estimated(transcript, received_ms)
@@ -136,15 +139,20 @@ class Playout:
 
     def next_word_ns(self, now_ns: int) -> int | None:
         """When the word that sounds now, or a later one that is queued, will have been heard; None in silence."""
-        for sound in self.sounds:
-            if sound.end_ns <= now_ns:
-                continue
-            sounds = [one for one in self.sounds if one.response == sound.response]
-            for word in self._words(sound.response, sounds):
+        for response in dict.fromkeys(sound.response for sound in self._after(now_ns)):
+            sounds = self._of[response]
+            for word in self._words(response, sounds):
                 at_ns = _when_ns(sounds, word.end_ms - TAIL_MS)
                 if word.whole and at_ns is not None and at_ns > now_ns:
                     return at_ns
         return self.end_ns if self.end_ns > now_ns else None
+
+    def _after(self, at_ns: int) -> list[Sound]:
+        """The sounds that are not over at an instant, in order."""
+        first = len(self.sounds)
+        while first and self.sounds[first - 1].end_ns > at_ns:
+            first -= 1
+        return self.sounds[first:]
 
     def _words(self, response: str, sounds: list[Sound]) -> list[SpokenWord]:
         """The words of all that plays of a response, by now or later; found once for so many samples."""
