@@ -5,8 +5,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.core.driving import Drive, anatomy, replayed
+from tests.core.driving import MS, Drive, anatomy, replayed
 from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core import signals as s
@@ -545,3 +547,106 @@ def test_the_state_is_what_the_log_folds_to() -> None:
     drive.fact(answered("a"))
     drive.begin("r2", None)
     assert anatomy(replayed(drive.log)) == anatomy(drive.core.state)
+
+
+OFTEN = ["begin", "call", "finish", "answer", "answer last"] * 3
+STEPS = st.lists(st.sampled_from([*OFTEN, "speak", "commit", "ask", "refuse", "say", "wait"]), min_size=12, max_size=40)
+
+
+class Conversation:
+    """A provider that behaves: one response of the model's own at a time, which answers a request if there is one."""
+
+    def __init__(self, drive: Drive) -> None:
+        self.drive = drive
+        self.response = ""
+        self.calls: list[str] = []
+        self.n = 0
+
+    def take(self, step: str) -> None:
+        """One thing that happens, if it can."""
+        drive = self.drive
+        self.n += 1
+        match step:
+            case "begin" if not self.response:
+                self.response = f"r{self.n}"
+                drive.begin(self.response, None)
+            case "call" if self.response:
+                self.calls.append(f"c{self.n}")
+                drive.signal("p1", called(f"c{self.n}", response=self.response, index=self.n))
+            case "finish" if self.response:
+                drive.finish(self.response)
+                self.response = ""
+            case "answer" | "answer last" if self.calls:
+                drive.fact(answered(self.calls.pop(0 if step == "answer" else -1)))
+            case "speak":
+                drive.signal("p1", s.SpeechBegan(item=f"u{self.n}", audio_start_ms=0))
+            case "commit":
+                drive.signal("p1", s.AudioCommitted(item=f"u{self.n}", previous_item=None))
+            case "ask":
+                drive.signal("c1", s.AnswerRequested(event_id=None, request={}, out_of_band=False, response="x"))
+            case "refuse" if self.response and (asked := drive.core.state.tools.follow_up.asked):
+                event_id = f"answer_{next(iter(asked))}"
+                drive.signal("p1", s.ResponseRefused(say=None, attempt=0, code=BUSY, message="busy", event_id=event_id))
+            case "say":
+                drive.spoken("Hm", ms=50)
+            case "wait":
+                drive.wait(800)
+
+    def rest(self) -> None:
+        """Everything comes to its end; each request that is left is answered."""
+        for step in ("finish", *["answer"] * len(self.calls), "commit"):
+            self.take(step)
+        for _ in range(20):
+            self.drive.wait(15_000)
+            if not self.drive.core.state.tools.follow_up.asked:
+                return
+            self.take("begin")
+            self.take("finish")
+        raise AssertionError("the model is asked again and again")
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS)
+def test_whatever_happens_each_output_goes_once_and_the_model_is_asked_for_it(steps: list[str]) -> None:
+    """Behind its response, in order, followed by an answer; no request of ours without an output or a refusal before it."""
+    drive = ready()
+    conversation = Conversation(drive)
+    for step in steps:
+        conversation.take(step)
+    conversation.rest()
+    log = [staged.event for staged in drive.log]
+    outputs = [event.call_id for event in log if isinstance(event, e.ToolOutputDispatched)]
+    requested = [event for event in log if isinstance(event, e.ToolRequested)]
+    assert sorted(outputs) == sorted(event.call_id for event in requested)
+    for event in requested:
+        ended = next(n for n, one in enumerate(log) if isinstance(one, e.ResponseEnded) and one.response == event.response)
+        assert ended < next(
+            n for n, one in enumerate(log) if isinstance(one, e.ToolOutputDispatched) and one.call_id == event.call_id
+        )
+        siblings = [one.call_id for one in requested if one.response == event.response]
+        assert [call for call in outputs if call in siblings] == siblings
+    grounds, running, speaking = False, "", False
+    for n, staged in enumerate(drive.log):
+        match staged.event:
+            case e.ResponseStarted(say=None):
+                running = staged.event.response
+            case e.ResponseEnded() if staged.event.response == running:
+                running = ""
+            case e.SpeechStarted() | e.InputCommitted():
+                speaking = isinstance(staged.event, e.SpeechStarted)
+            case e.ToolOutputDispatched():
+                assert not running
+                grounds = True
+            case e.AnswerRefused():
+                grounds = True
+            case e.AnswerDispatched() if isinstance(drive.log[staged.cause - 1].event, e.ToolOutputDispatched):
+                lost = staged.at_ns - max(
+                    (one.at_ns for one in drive.log[:n] if isinstance(one.event, e.AnswerDispatched)), default=0
+                )
+                assert grounds or lost >= 10_000 * MS
+                assert not running and not speaking
+                grounds = False
+    assert not drive.core.state.tools.follow_up.owed
+    if outputs:
+        last = max(n for n, one in enumerate(log) if isinstance(one, e.ToolOutputDispatched))
+        assert any(isinstance(one, e.ResponseStarted) and one.say is None for one in log[last:])
