@@ -36,10 +36,6 @@ class Meter:
         size //= 2
         return [_mean(samples[at : at + size : step]) for at in range(0, len(samples), size)]
 
-    def forget(self) -> None:
-        """What waited belongs to nothing that comes."""
-        self._rest = b""
-
 
 def _mean(samples: "array[int]") -> int:
     return sum(map(abs, samples)) // len(samples)

@@ -234,6 +234,7 @@ async def test_half_duplex_keeps_what_came() -> None:
         await alive.until(e.AudioStarted)
         alive.caller.send({"type": "input_audio_buffer.append", "audio": loud})
         await alive.provider.until("input_audio_buffer.append")
+        await alive.caller.until("response.done")  # until then its response.create would be refused
         alive.caller.type("thanks")
         await alive.ended()
     appended = [json.loads(raw) for raw in alive.provider.received if b"input_audio_buffer.append" in raw]

@@ -1,5 +1,6 @@
 """Levels: the mean magnitude of each 20 ms, whatever the format and however the audio is cut."""
 
+import sys
 from array import array
 
 import pytest
@@ -34,3 +35,11 @@ def test_cuts_do_not_show() -> None:
     cut = [level for at in range(0, len(pcm), 700) for level in meter.read(pcm[at : at + 700], PCM16)]
     assert cut == Meter().read(pcm, PCM16)
     assert len(cut) == 5
+
+
+def test_samples_are_little_endian_on_any_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where arrays are big-endian the samples' bytes are swapped first."""
+    swapped = array("h", tone(1000, 480))
+    swapped.byteswap()
+    monkeypatch.setattr(sys, "byteorder", "big")
+    assert Meter().read(swapped.tobytes(), PCM16) == [1000]
