@@ -30,7 +30,7 @@ def side_of(event: AnyEvent) -> Side | None:
     if isinstance(event, _OF_HANDLER) or hasattr(event, "index"):
         return "handler"
     if isinstance(event, e.LinkOpened | e.LinkFailed):
-        return event.side
+        return "provider" if event.side == "voice" else event.side
     link = getattr(event, "link", None) or getattr(event, "track", "")
     if link:
         return "caller" if link.startswith("c") else "provider"

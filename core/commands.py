@@ -70,7 +70,8 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="sa
     on_mismatch: Literal["log", "retry", "fail"] = "log"
     on_stale: Literal["hold", "drop", "speak"] = "hold"
     turn: int = 0
-    stream: int = 0  # the index of a stream command whose items are the words; `text` is empty then
+    stream: int = 0  # the index of a stream command whose items are the words, behind `text`
+    after: int = 0  # the number of the last item of it that the handler had been given
     clip: Clip | None = None
 
 
@@ -126,6 +127,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
     instructions: str | None = None
     tools: list[str] | None = None
     voice: str | None = None
+    answers: Literal["handler", "model"] | None = None
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True, tag="patch"):

@@ -11,7 +11,10 @@ from . import commands as c
 from . import events as e
 from . import signals as s
 from .decide import begin_ending, decide, decide_command, decide_link_closed, decide_signal
-from .due import closing, next_deadline, sends_due, timeouts
+from .due import Looked, closing, next_deadline, sends_due, timeouts
+from .heads import ClockPlayheads
+from .playing import Heads
+from .ports import Playheads
 from .state import State
 from .states import SessionState
 
@@ -28,14 +31,19 @@ class Staged(NamedTuple):
 
 
 class SessionCore:
-    """Decides, applies and says what is due. `seq` is the last assigned one."""
+    """Decides, applies and says what is due. `seq` is the last assigned one.
 
-    __slots__ = ("seq", "staged", "state")
+    `playheads` is asked where a playout stands when something is decided on it: by the log alone, unless audio is delivered.
+    """
+
+    __slots__ = ("_looked", "playheads", "seq", "staged", "state")
 
     def __init__(self) -> None:
         self.state = State()
         self.seq = 0
         self.staged: list[Staged] = []
+        self.playheads: Playheads = ClockPlayheads(self.state)
+        self._looked: Looked = {}
 
     # --- facts from the log ---
 
@@ -58,12 +66,12 @@ class SessionCore:
     def decide(self, link: str, signal: s.Signal, cause: int, now_ns: int) -> None:
         """Decide what a message means. cause: the seq of its TransportReceived."""
         if not self.ended:
-            self._record_all(decide(self.state, link, signal), cause, now_ns)
+            self._record_all(decide(self.state, self._heads(now_ns), link, signal, now_ns), cause, now_ns)
 
     def command(self, index: int, command: c.Command, site: c.Site, cause: int, now_ns: int) -> None:
         """Enter what the handler asked for. cause: the seq of the event that woke it."""
         if not self.ended:
-            self._record_all(decide_command(self.state, index, command, site), cause, now_ns, chained=True)
+            self._record_all(decide_command(self.state, self._heads(now_ns), index, command, site), cause, now_ns, chained=True)
 
     def signal(self, received: e.SignalReceived, now_ns: int) -> None:
         """Enter a signal from outside, once for each key."""
@@ -89,7 +97,7 @@ class SessionCore:
 
     def time_passed(self, now_ns: int) -> None:
         """Decide what the clock brings."""
-        for fact in timeouts(self.state, now_ns):
+        for fact in timeouts(self.state, self._heads(now_ns), now_ns, self._looked):
             self._record_all(fact, e.Root.TIMER, now_ns)
 
     def sends_due(self, now_ns: int) -> None:
@@ -102,7 +110,7 @@ class SessionCore:
 
         Only when the handler has seen every event; called again once it has seen what this decided.
         """
-        self._record_all(closing(self.state, now_ns), self.state.life.ending_seq, now_ns)
+        self._record_all(closing(self.state, self._heads(now_ns)), self.state.life.ending_seq, now_ns)
 
     # --- data out ---
 
@@ -117,12 +125,15 @@ class SessionCore:
 
     def next_deadline(self) -> int | None:
         """When time_passed next has something to decide (ns), or None."""
-        return next_deadline(self.state)
+        return next_deadline(self.state, self._looked)
 
     @property
     def ended(self) -> bool:
         """True after SessionEnded."""
         return self.state.life.phase is SessionState.ENDED
+
+    def _heads(self, now_ns: int) -> Heads:
+        return lambda response: self.playheads.sample(response, now_ns)
 
     def _record_all(self, events: Iterable[e.Event], cause: int, now_ns: int, *, chained: bool = False) -> None:
         # Strategy: what a wire message means is caused by the message; else the first fact causes the ones behind it.

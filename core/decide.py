@@ -7,44 +7,53 @@ the state that includes it.
 from collections.abc import Iterator
 from typing import Any
 
+from . import barging
 from . import commands as c
 from . import events as e
 from . import signals as s
+from .playing import Heads, acknowledged, cut, delivered
+from .saying import end_playout, refused, request, spoken, take_back
 from .state import State
 from .states import SayState
 from .tool_calls import answer_refused, called
-from .words import heard_words
 
 __all__ = [
     "CONFIGURATION",
-    "MAX_ATTEMPTS",
     "begin_ending",
     "decide",
     "decide_command",
     "decide_link_closed",
     "decide_signal",
     "end_turns",
-    "heard_words",
-    "refused",
 ]
 
-MAX_ATTEMPTS = 5
 CONFIGURATION = "configuration_"  # event_id of our session.updates: this and the seq of their dispatch
 
 
-def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
+def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int) -> Iterator[e.Event]:
     """What a message of `link` means for the session."""
     match signal:
+        case s.SpeechBegan():
+            yield from barging.began(state, heads, signal, now_ns)
+        case s.SpeechLasted():
+            yield e.SpeechSustained(link=link, ms=signal.ms)
+            yield from barging.interrupt(state, heads, now_ns)
+        case s.TranscriptCompleted() if signal.item not in state.turns.closed:
+            yield e.InputTranscribed(item=signal.item, transcript=signal.transcript)
+            yield from barging.transcribed(state, heads, signal.item, signal.transcript)
+            yield from end_turns(state)
         case s.ProviderConfigured() if not state.links.provider_ready:
             yield e.LinkReady(link=link, session=signal.session)
             yield from _updates_applied(state)
         case s.ProviderConfigured() if state.links.unconfirmed:
             yield e.ConfigurationConfirmed(link=link)
             yield from _updates_applied(state)
-        case s.SpeechBegan() | s.SpeechCeased() | s.AudioCommitted() | s.TranscriptCompleted() | s.TranscriptFailed():
+        case s.SpeechCeased() | s.DigitDialled() | s.AudioCommitted() | s.TranscriptCompleted() | s.TranscriptFailed():
             yield from _user_spoke(state, signal)
-        case s.ResponseBegan() | s.ResponseFinished() | s.ResponseRefused():
-            yield from _provider_answered(state, link, signal)
+        case s.ResponseBegan() | s.ResponseFinished() | s.ResponseRefused() | s.ProviderTruncated():
+            yield from _provider_answered(state, heads, link, signal, now_ns)
+        case s.CancelRequested() | s.OutputCleared() | s.PlayoutReported():
+            yield from _caller_hears(state, heads, link, signal)
         case s.FunctionCalled() if signal.call_id not in state.tools.model_calls:
             yield from called(state, signal)
         case s.ProviderError():
@@ -62,8 +71,12 @@ def decide(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
 
 def _user_spoke(state: State, signal: s.Signal) -> Iterator[e.Event]:
     match signal:
-        case s.SpeechBegan():
-            yield e.SpeechStarted(item=signal.item, audio_start_ms=signal.audio_start_ms)
+        case s.DigitDialled():
+            yield e.DigitPressed(digit=signal.digit)
+            turn = state.turns.count + 1
+            yield e.TurnEnded(
+                turn=turn, item=f"dtmf_{turn}", text=signal.digit, channel="dtmf", transcript_status="none"
+            )
         case s.SpeechCeased():
             yield e.SpeechStopped(item=signal.item, audio_end_ms=signal.audio_end_ms)
         case s.AudioCommitted() if _is_new(state, signal.item):
@@ -72,11 +85,7 @@ def _user_spoke(state: State, signal: s.Signal) -> Iterator[e.Event]:
                 yield e.InputTranscribed(item=signal.item, transcript="", status="none")
             yield from end_turns(state)
         case s.TranscriptCompleted():
-            if signal.item in state.turns.closed:
-                yield e.TranscriptArrivedLate(item=signal.item, transcript=signal.transcript)
-            else:
-                yield e.InputTranscribed(item=signal.item, transcript=signal.transcript)
-                yield from end_turns(state)
+            yield e.TranscriptArrivedLate(item=signal.item, transcript=signal.transcript)
         case s.TranscriptFailed() if signal.item not in state.turns.closed:
             yield e.InputTranscribed(item=signal.item, transcript="", status="failed")
             yield from end_turns(state)
@@ -92,8 +101,11 @@ def end_turns(state: State) -> Iterator[e.Event]:
     for head in state.turns.heads():
         if head.status is None:
             return
-        if head.status == "completed" and not head.transcript.strip():
-            yield e.TurnDiscarded(item=head.item, reason="the transcript is blank")
+        speech = state.floor.speech.get(head.item)
+        interrupted = speech.cut if speech else []
+        if reason := barging.no_turn(state, head):
+            yield e.TurnDiscarded(item=head.item, reason=reason)
+            yield from barging.settle_false_starts(state, head.item, was_speech=False)
             continue
         yield e.TurnEnded(
             turn=state.turns.count + 1,
@@ -103,17 +115,39 @@ def end_turns(state: State) -> Iterator[e.Event]:
             start_ms=head.start_ms,
             end_ms=head.end_ms,
             transcript_status=head.status,
+            interrupted=interrupted,
         )
+        yield from barging.settle_false_starts(state, head.item, was_speech=True)
 
 
-def _provider_answered(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
+def _caller_hears(state: State, heads: Heads, link: str, signal: s.Signal) -> Iterator[e.Event]:
+    """What a caller says about its own ear: that it wants no more, or how much it has played."""
     match signal:
-        case s.ResponseBegan() if signal.response not in state.playout.responses:
-            say = state.delivery.says.get(signal.say or "")
-            ours = say is not None and say.state is SayState.DISPATCHED and say.attempt == signal.attempt
-            yield e.ResponseStarted(
-                response=signal.response, say=signal.say if ours else None, attempt=signal.attempt if ours else 0
+        case s.CancelRequested() | s.OutputCleared():
+            which = signal.response if isinstance(signal, s.CancelRequested) else ""
+            yield e.CallerCancelled(link=link, response=which)
+            for response in state.playout.sounding():
+                if which in ("", response):
+                    yield from cut(state, heads, response, "caller")
+        case s.PlayoutReported() if signal.response in state.playout.responses or state.model_answers:
+            ack = e.PlayoutAcknowledged(
+                link=link,
+                response=signal.response,
+                item=signal.item,
+                content_index=signal.content_index,
+                played_ms=signal.played_ms,
+                source=signal.source,
             )
+            yield from acknowledged(state, heads, ack, final=signal.final)
+            known = state.playout.responses.get(signal.response)
+            if known and known.cut and known.cut.reason in ("speech", "caller"):
+                yield from end_playout(state, heads, signal.response)
+
+
+def _provider_answered(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int) -> Iterator[e.Event]:
+    match signal:
+        case s.ResponseBegan() if not _is_known(state, signal.response):
+            yield _begun(state, signal)
         case s.ResponseFinished() if _is_running(state, signal.response):
             yield e.ResponseEnded(
                 response=signal.response,
@@ -123,27 +157,52 @@ def _provider_answered(state: State, link: str, signal: s.Signal) -> Iterator[e.
                 generated_ms=signal.generated_ms,
                 transcript=signal.transcript,
                 usage=signal.usage,
+                parts=signal.parts,
             )
+            yield from spoken(state, heads, signal.response)
+            yield from _delivered(state, heads, signal.response, now_ns)
         case s.ResponseRefused() if signal.say in state.delivery.says:
             say = state.delivery.says[signal.say]
             if say.state is SayState.DISPATCHED and say.attempt == signal.attempt:
-                yield from refused(signal.say, signal.attempt, signal.code, signal.message)
+                yield from refused(state, say, signal.code, signal.message)
         case s.ResponseRefused(say=None):
             yield answer_refused(link, signal)
         case s.ResponseRefused():
             yield e.PeerFaulted(link=link, code=signal.code, message=signal.message)
+        case s.ProviderTruncated():
+            yield e.ItemTruncated(
+                link=link, item=signal.item, content_index=signal.content_index, audio_end_ms=signal.audio_end_ms
+            )
 
 
-def refused(say: str, attempt: int, code: str, message: str) -> Iterator[e.Event]:
-    """Nothing will come of an attempt: the say stays owed, or has failed if this was the last one."""
-    yield e.SayRefused(say=say, attempt=attempt, code=code, message=message)
-    if attempt >= MAX_ATTEMPTS:
-        yield e.SaySettled(say=say, status="failed", code=code)
+def _is_known(state: State, response: str) -> bool:
+    return response in state.playout.responses or response in state.playout.unheard
+
+
+def _begun(state: State, signal: s.ResponseBegan) -> e.ResponseStarted:
+    """A response begins. One for a say that does not wait for it any more is dead: it is cancelled on arrival."""
+    say = state.delivery.says.get(signal.say or "")
+    ours = say is not None and say.state is SayState.DISPATCHED and say.attempt == signal.attempt
+    return e.ResponseStarted(
+        response=signal.response,
+        say=signal.say if ours else None,
+        attempt=signal.attempt if ours else 0,
+        in_band=signal.in_band,
+        dead=signal.say is not None and not ours,
+    )
+
+
+def _delivered(state: State, heads: Heads, response: str, now_ns: int) -> Iterator[e.Event]:
+    one = state.playout.responses.get(response)
+    if one is not None and one.cut is None:
+        head = heads(response)
+        if not head.waiting:
+            yield delivered(response, head, now_ns)
 
 
 def _is_running(state: State, response: str) -> bool:
     sounding = state.playout.responses.get(response)
-    return sounding is not None and sounding.ended is None
+    return response in state.playout.unheard or (sounding is not None and sounding.ended is None)
 
 
 def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
@@ -182,13 +241,19 @@ def _applicable(changes: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def decide_command(state: State, index: int, command: c.Command, site: c.Site) -> Iterator[e.Event]:
+def decide_command(state: State, heads: Heads, index: int, command: c.Command, site: c.Site) -> Iterator[e.Event]:
     """What the handler asked for. Says and calls take their ids from the index: the same on every attempt."""
     match command:
         case c.Input():
             yield e.InputRequested(index=index, command=command, site=site)
+        case c.Say() if command.key and command.key in state.delivery.keys:
+            yield e.SayRepeated(index=index, say=state.delivery.keys[command.key], command=command, site=site)
         case c.Say():
-            yield e.SayRequested(index=index, say=f"say_{index}", command=command, site=site)
+            asked = e.SayRequested(index=index, say=f"say_{index}", command=command, site=site)
+            yield from request(state, heads, asked)
+        case c.CancelSay():
+            yield e.SayCancelRequested(index=index, command=command, site=site)
+            yield from take_back(state, heads, command.say, "cancelled")
         case c.Call():
             yield e.CallRequested(index=index, call=f"call_{index}", command=command, site=site)
         case c.Step():
@@ -232,6 +297,8 @@ def _updates_applied(state: State) -> Iterator[e.Event]:
     if state.links.unconfirmed == 0 and state.links.configuration_owed is None:
         for index in list(state.links.updates):
             yield e.UpdateApplied(index=index)
+        if state.links.switch:
+            yield e.AnswersSwitched(answers=state.links.switch)
 
 
 def decide_signal(state: State, received: e.SignalReceived) -> Iterator[e.Event]:

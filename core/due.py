@@ -4,11 +4,13 @@ A dispatch is a fact like any other: it is recorded, its append commits, and onl
 """
 
 from collections.abc import Iterator
-from typing import Literal
 
+from . import barging
 from . import events as e
-from .decide import end_turns, heard_words, refused
+from .decide import end_turns
 from .folds.delivery import OpenSay
+from .playing import STALL_S, Heads, cut, delivered, ends_ns
+from .saying import HOLD_S, dispatches, end_playout, next_say, refused, settle_all
 from .state import State
 from .states import SayState, SessionState
 from .tool_sends import follow_up_due, tool_deadline, tool_facts, tool_outputs_due
@@ -17,7 +19,9 @@ __all__ = [
     "ANSWER_TIMEOUT_S",
     "DISPATCH_TIMEOUT_S",
     "HANDLER_GRACE_S",
+    "REFUSED_PAUSE_S",
     "TRANSCRIPT_TIMEOUT_S",
+    "Looked",
     "closing",
     "next_deadline",
     "sends_due",
@@ -32,18 +36,24 @@ HANDLER_GRACE_S = 10
 _S = 1_000_000_000
 
 Caused = tuple[e.Event, int]  # an event and the seq of its cause
+Looked = dict[str, int]
+"""Response -> when media of it had last come, the last time somebody looked: the folds never see media."""
 
 
 def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
     """Dispatches that the state calls for, in order; each changes the state before the next is looked for."""
     provider = state.links.provider
-    if state.life.phase is SessionState.ENDED or _is_hard_ending(state):
+    if state.life.phase is SessionState.ENDED:
         return
-    yield from tool_facts(state, now_ns)
+    if not _is_hard_ending(state):
+        yield from tool_facts(state, now_ns)
     if provider is None or not _owes_provider(state):
         return
-    if (owed_since := state.links.configuration_owed) is not None:
-        yield e.ConfigurationDispatched(link=provider, settings=state.links.settings), owed_since
+    yield from _reducing(state, provider)
+    if _is_hard_ending(state):
+        return
+    if (owed_since := _configuration_owed(state)) is not None:
+        yield _configuration(state, provider), owed_since
     if not state.links.provider_ready:
         return
     yield from tool_outputs_due(state, provider, now_ns)
@@ -51,16 +61,53 @@ def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
         owed = state.relay.owed[0]
         yield _relayed(provider, owed.event), owed.seq
     yield from follow_up_due(state, provider, now_ns)
-    head = _next_say(state)
-    if head and now_ns >= _pause_end_ns(state):
-        text = head.requested.command.text
-        yield e.SayDispatched(say=head.requested.say, attempt=head.attempt + 1, link=provider, text=text), head.seq
+    if now_ns >= _pause_end_ns(state) and _mouth_is_ours(state):
+        yield from dispatches(state, provider, now_ns)
 
 
 def _owes_provider(state: State) -> bool:
-    """Whether there is anything that could be dispatched."""
-    owed = state.relay.owed or state.tools.model_calls or state.tools.follow_up.owed or state.delivery.says
-    return bool(owed) or state.links.configuration_owed is not None
+    """Whether there may be something to send. Most rounds of a session at rest have nothing."""
+    playout, tools = state.playout, state.tools
+    owed = state.relay.owed or tools.model_calls or tools.follow_up.owed or state.delivery.says
+    stops = playout.responses or playout.unheard or playout.repairs
+    return bool(owed or stops) or state.links.configuration_owed is not None or state.links.answer_held
+
+
+def _reducing(state: State, provider: str) -> Iterator[Caused]:
+    """Stops, and what the provider's history must not say any more."""
+    for response, seq in state.playout.cancels():
+        yield e.CancelDispatched(link=provider, response=response), seq
+    while state.playout.repairs:
+        one = state.playout.repairs[0]
+        if one.heard_ms:
+            truncated = e.TruncateDispatched(
+                link=provider, item=one.item, content_index=one.content_index, audio_end_ms=one.heard_ms
+            )
+            yield truncated, one.seq
+        else:
+            yield e.ItemDeleteDispatched(link=provider, item=one.item), one.seq
+
+
+def _configuration_owed(state: State) -> int | None:
+    """What calls for a session.update. While a say is open the model must not answer by itself."""
+    links = state.links
+    if links.configuration_owed is not None:
+        return links.configuration_owed
+    if links.provider_ready and state.model_answers and links.answer_held is not bool(state.delivery.says):
+        return next(iter(state.delivery.says.values())).seq if state.delivery.says else links.answer_held_seq
+    return None
+
+
+def _configuration(state: State, provider: str) -> e.ConfigurationDispatched:
+    links = state.links
+    answers = links.switch or links.answers
+    held = answers == "model" and bool(state.delivery.says)
+    return e.ConfigurationDispatched(link=provider, settings=links.settings, answers=answers, answer_held=held)
+
+
+def _mouth_is_ours(state: State) -> bool:
+    """Where the model answers, a say waits until the provider has confirmed that it will not answer meanwhile."""
+    return not state.model_answers or (state.links.answer_held and state.links.unconfirmed == 0)
 
 
 def _relayed(provider: str, owed: e.Event) -> e.Event:
@@ -76,11 +123,6 @@ def _relayed(provider: str, owed: e.Event) -> e.Event:
     raise ValueError(f"{type(owed).__name__} is not relayed")
 
 
-def _next_say(state: State) -> OpenSay | None:
-    """One mouth: the oldest say, if it is not asked for yet, nothing sounds and somebody listens."""
-    head = next(iter(state.delivery.says.values()), None)
-    free = bool(state.links.callers) and not state.playout.responses and not _is_hard_ending(state)
-    return head if head and head.state is SayState.PENDING and free else None
 
 
 def _is_hard_ending(state: State) -> bool:
@@ -88,36 +130,61 @@ def _is_hard_ending(state: State) -> bool:
 
 
 def _pause_end_ns(state: State) -> int:
+    """Until when a refused say waits: for the end of the response in the conversation that blocks it, else a second."""
     refused_ns = state.delivery.refused_ns
-    return 0 if refused_ns is None else refused_ns + REFUSED_PAUSE_S * _S
+    if refused_ns is None:
+        return 0
+    blocked = any(one.in_band for one in state.playout.unheard.values())
+    return refused_ns + (STALL_S if blocked else REFUSED_PAUSE_S) * _S
 
 
-def timeouts(state: State, now_ns: int) -> Iterator[Iterator[e.Event]]:
+def timeouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterator[Iterator[e.Event]]:
     """What has come to pass because time went by: a group of events for each fact. Each changes the state before the next."""
     if _at_rest(state):
         return
     for head in state.turns.heads():
         if head.status is None and head.committed_ns is not None and now_ns >= head.committed_ns + TRANSCRIPT_TIMEOUT_S * _S:
             yield _late(state, head.item)
-    for response, until_ns in list(state.playout.until_ns.items()):
-        if now_ns >= until_ns:
-            yield _played(state, response)
+    yield from _playouts(state, heads, now_ns, looked)
+    if (due_ns := barging.due_ns(state)) is not None and now_ns >= due_ns:
+        yield barging.interrupt(state, heads, now_ns)
+    yield barging.confirm_heard_out(state)
     if (lost := _dispatched(state)) and now_ns >= lost.dispatched_ns + DISPATCH_TIMEOUT_S * _S:
-        yield refused(lost.requested.say, lost.attempt, "no_answer", f"no response within {DISPATCH_TIMEOUT_S} s")
+        yield _unanswered_say(state, lost)
     for link, asked_ns in list(_unanswered(state).items()):
         if now_ns >= asked_ns + ANSWER_TIMEOUT_S * _S:
             yield iter([e.AnswerTimedOut(link=link)])
     gone_ns = state.links.gone_ns
     if gone_ns is not None:
-        yield _settle_all(state, "failed", "caller_gone", now_ns)
+        yield settle_all(state, heads, "caller_gone")
         if state.life.ending is None and now_ns >= gone_ns + HANDLER_GRACE_S * _S:
             yield iter([e.SessionEnding(reason="caller_gone")])
+
+
+def _playouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterator[Iterator[e.Event]]:
+    for response, one in list(state.playout.responses.items()):
+        if one.ended and not (one.delivered or one.cut):
+            head = heads(response)
+            if not head.waiting:
+                yield iter([delivered(response, head, now_ns)])
+        elif one.ended is None and one.cut is None and now_ns >= looked.get(response, one.began_ns) + STALL_S * _S:
+            looked[response] = max(one.began_ns, heads(response).arrived_ns)
+            if now_ns >= looked[response] + STALL_S * _S:
+                yield cut(state, heads, response, "stalled")
+        over_ns = ends_ns(one)
+        if over_ns is not None and now_ns >= over_ns:
+            looked.pop(response, None)
+            yield end_playout(state, heads, response)
+
+
+def _unanswered_say(state: State, say: OpenSay) -> Iterator[e.Event]:
+    yield from refused(state, say, "no_answer", f"no response within {DISPATCH_TIMEOUT_S} s")
 
 
 def _at_rest(state: State) -> bool:
     """Whether the clock can bring nothing: no turn is on its way, nothing is owed or sounds, nobody has gone or asked."""
     turns = state.turns
-    idle = not (turns.open or turns.asks or state.delivery.says or state.playout.until_ns)
+    idle = not (turns.open or turns.asks or state.delivery.says or state.playout.responses or state.floor.speech)
     return (idle and state.links.gone_ns is None) or state.life.phase is SessionState.ENDED
 
 
@@ -136,62 +203,7 @@ def _late(state: State, item: str) -> Iterator[e.Event]:
     yield from end_turns(state)
 
 
-def _played(state: State, response: str) -> Iterator[e.Event]:
-    say = state.delivery.by_response(response)
-    sounding = state.playout.responses[response]
-    yield e.PlayoutEnded(response=response)
-    if say is None or sounding.ended is None:
-        return
-    ended = sounding.ended
-    heard_ms = 0 if sounding.started_ns is None else ended.generated_ms
-    status, code = _outcome(ended, heard_ms)
-    # Words that came as text were delivered as they are; words of audio only with the audio.
-    words = ended.transcript if heard_ms or not ended.generated_ms else ""
-    yield e.SaySettled(
-        say=say.requested.say,
-        status=status,
-        code=code,
-        generated_ms=ended.generated_ms,
-        heard_ms=heard_ms,
-        source="clock" if heard_ms else "none",
-        heard_text=words or (say.requested.command.text if heard_ms and status == "played" else ""),
-    )
-
-
-def _outcome(ended: e.ResponseEnded, heard_ms: int) -> tuple[Literal["played", "interrupted", "failed"], str]:
-    match ended.status:
-        case "completed" if ended.generated_ms and not heard_ms:
-            return "failed", "not_delivered"
-        case "completed" if not ended.generated_ms and not ended.transcript:
-            return "failed", "no_output"
-        case "completed":
-            return "played", ended.code
-        case "failed":
-            return "failed", ended.code or "failed"
-    return "interrupted", ended.code or ended.status
-
-
-def _settle_all(state: State, status: Literal["failed", "cancelled"], code: str, now_ns: int) -> Iterator[e.Event]:
-    """Settle every open say: what sounded was heard so far, what waited was not heard."""
-    for say in list(state.delivery.says.values()):
-        sounding = state.playout.responses.get(say.response or "")
-        heard_ms = sounding.heard_ms(now_ns) if sounding else 0
-        if sounding and say.response:
-            yield e.PlayoutEnded(response=say.response)
-        generated = sounding.ended.generated_ms if sounding and sounding.ended else heard_ms
-        words = sounding.ended.transcript if sounding and sounding.ended else ""
-        yield e.SaySettled(
-            say=say.requested.say,
-            status="interrupted" if heard_ms else status,
-            code=code,
-            generated_ms=generated,
-            heard_ms=heard_ms,
-            source="clock" if heard_ms else "none",
-            heard_text=heard_words(words, heard_ms, generated) if generated else "",
-        )
-
-
-def closing(state: State, now_ns: int) -> Iterator[e.Event]:
+def closing(state: State, heads: Heads) -> Iterator[e.Event]:
     """The end of a session that is ending: first what will not be spoken is settled, then, in another call, it ends.
 
     Two calls, because the handler sees how its says ended, and what it does then must not come after SessionEnded.
@@ -201,12 +213,14 @@ def closing(state: State, now_ns: int) -> Iterator[e.Event]:
         return
     if state.delivery.says:
         if not ending.drain or not state.links.callers:
-            yield from _settle_all(state, "cancelled", ending.reason, now_ns)
+            yield from settle_all(state, heads, ending.reason)
+    elif ending.drain and state.playout.sounding() and state.links.callers and state.links.provider:
+        return  # the model's own words are heard to their end
     else:
         yield e.SessionEnded(reason=ending.reason, code=ending.code, detail=ending.detail)
 
 
-def next_deadline(state: State) -> int | None:
+def next_deadline(state: State, looked: Looked) -> int | None:
     """When `timeouts` or `sends_due` next has something to say because of the clock (ns), or None."""
     tools_ns = None if state.life.phase is SessionState.ENDED else tool_deadline(state)
     if _at_rest(state):
@@ -215,15 +229,30 @@ def next_deadline(state: State) -> int | None:
     due = [
         *([] if tools_ns is None else [tools_ns]),
         *(committed_ns + TRANSCRIPT_TIMEOUT_S * _S for committed_ns in waiting),
-        *state.playout.until_ns.values(),
         *(asked_ns + ANSWER_TIMEOUT_S * _S for asked_ns in _unanswered(state).values()),
     ]
+    for response, one in state.playout.responses.items():
+        if (over_ns := ends_ns(one)) is not None:
+            due.append(over_ns)
+        elif one.ended is None:
+            due.append(looked.get(response, one.began_ns) + STALL_S * _S)
+    if (due_ns := barging.due_ns(state)) is not None:
+        due.append(due_ns)
     if lost := _dispatched(state):
         due.append(lost.dispatched_ns + DISPATCH_TIMEOUT_S * _S)
     # Strategy: only what can happen then is a deadline. A pause that ends while the say waits for something else is none,
     # or the live loop would find it in the past and never rest.
-    if state.delivery.refused_ns is not None and state.links.provider_ready and _next_say(state):
-        due.append(_pause_end_ns(state))
+    if state.links.provider_ready and not _is_hard_ending(state) and _mouth_is_ours(state) and next_say(state):
+        due += _holds_end(state)
     if state.links.gone_ns is not None and state.life.ending is None:
         due.append(state.links.gone_ns + HANDLER_GRACE_S * _S)
     return min(due, default=None)
+
+
+def _holds_end(state: State) -> list[int]:
+    """When the clock lets a say go that is ready: after a refusal, and when speech has gone on for too long."""
+    ends = [] if state.delivery.refused_ns is None else [_pause_end_ns(state)]
+    say = next_say(state)
+    if say and say.command.on_stale == "hold" and state.floor.speech:
+        ends.append(max(one.began_ns for one in state.floor.speech.values()) + HOLD_S * _S)
+    return [max(ends)] if ends else []

@@ -3,6 +3,7 @@
 from . import events as e
 from .folds.conversation import Conversation
 from .folds.delivery import Delivery
+from .folds.floor import Floor
 from .folds.lifecycle import Lifecycle, Links
 from .folds.playout import Playout
 from .folds.relay import Relay
@@ -17,16 +18,17 @@ __all__ = ["State"]
 _NOT_FOLDED = frozenset(
     {
         *(e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted, e.Unknown, e.Erased),
-        *(e.InputRequested, e.AttemptFailed, e.StreamRequested, e.StreamItem, e.StreamEnded, e.CommandAbandoned),
+        *(e.InputRequested, e.AttemptFailed, e.StreamRequested, e.CommandAbandoned, e.SaySpoken),
     }
 )
 _FOLDED_BY_TOOLS = frozenset({e.CallRequested, e.StepRequested, e.CallCompleted, e.CallFailed})
+_FOLDED_BY_DELIVERY = frozenset({e.StreamItem, e.StreamEnded})
 
 
 class State:
-    """Nine folds; each owns one concept and sees every event that it names."""
+    """Ten folds; each owns one concept and sees every event that it names."""
 
-    __slots__ = ("_folds", "conversation", "delivery", "life", "links", "playout", "relay", "signals", "tools", "turns")
+    __slots__ = ("_folds", "conversation", "delivery", "floor", "life", "links", "playout", "relay", "signals", "tools", "turns")
 
     def __init__(self) -> None:
         self.life = Lifecycle()
@@ -34,6 +36,7 @@ class State:
         self.turns = Turns()
         self.delivery = Delivery()
         self.playout = Playout()
+        self.floor = Floor()
         self.tools = Tools()
         self.relay = Relay()
         self.signals = Signals()
@@ -44,17 +47,25 @@ class State:
             self.turns.apply,
             self.delivery.apply,
             self.playout.apply,
+            self.floor.apply,
             self.tools.apply,
             self.relay.apply,
             self.signals.apply,
             self.conversation.apply,
         )
 
+    @property
+    def model_answers(self) -> bool:
+        """Whether the model answers the user now; else the handler does."""
+        return self.links.answers == "model"
+
     def apply(self, seq: int, at_ns: int, event: e.Event | e.Unknown | e.Erased) -> None:
         """Fold one event. Wire records, unknown types and erased payloads leave the state as it is."""
         kind = type(event)
         if kind in _FOLDED_BY_TOOLS:
             self.tools.apply(seq, at_ns, event)  # type: ignore[arg-type] # no Unknown or Erased
+        elif kind in _FOLDED_BY_DELIVERY:
+            self.delivery.apply(seq, at_ns, event)  # type: ignore[arg-type] # no Unknown or Erased
         elif kind not in _NOT_FOLDED:
             for fold in self._folds:
                 fold(seq, at_ns, event)  # type: ignore[arg-type] # no Unknown or Erased

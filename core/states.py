@@ -16,12 +16,13 @@ S = TypeVar("S", bound=Enum)
 
 
 class SayState(Enum):
-    """Where a say stands between request and outcome."""
+    """Where a say stands between request and outcome; of a say in several pieces, where the piece in question does."""
 
-    PENDING = "pending"  # owed, nothing asked of the provider
+    PENDING = "pending"  # owed: nothing is asked of the provider
     DISPATCHED = "dispatched"  # response.create committed and sent
     SOUNDING = "sounding"  # the provider answers; audio may be on its way
-    PLAYING = "playing"  # the provider is done; the caller still hears
+    PLAYING = "playing"  # the provider is done; the callers still get it, or hear it
+    CUT = "cut"  # nothing more of it is delivered; how much was heard is being found out
     SETTLED = "settled"
 
 
@@ -36,13 +37,26 @@ class SessionState(Enum):
 
 SAY: dict[tuple[SayState, type[e.Event]], SayState] = {
     (SayState.PENDING, e.SayDispatched): SayState.DISPATCHED,
+    (SayState.PENDING, e.PlayoutCut): SayState.CUT,  # between two pieces
     (SayState.PENDING, e.SaySettled): SayState.SETTLED,
     (SayState.DISPATCHED, e.SayRefused): SayState.PENDING,
     (SayState.DISPATCHED, e.ResponseStarted): SayState.SOUNDING,
+    (SayState.DISPATCHED, e.PlayoutCut): SayState.CUT,  # the piece before it still sounded
     (SayState.DISPATCHED, e.SaySettled): SayState.SETTLED,
     (SayState.SOUNDING, e.ResponseEnded): SayState.PLAYING,
+    (SayState.SOUNDING, e.PlayoutCut): SayState.CUT,
+    (SayState.SOUNDING, e.PlayoutEnded): SayState.PENDING,  # its provider was lost
     (SayState.SOUNDING, e.SaySettled): SayState.SETTLED,
+    (SayState.PLAYING, e.SayDispatched): SayState.DISPATCHED,  # the next piece, when the one before is delivered
+    (SayState.PLAYING, e.PlayoutCut): SayState.CUT,
+    (SayState.PLAYING, e.PlayoutEnded): SayState.PENDING,  # the next piece, or the outcome
     (SayState.PLAYING, e.SaySettled): SayState.SETTLED,
+    (SayState.CUT, e.PlayoutCut): SayState.CUT,  # two pieces of it sounded
+    (SayState.CUT, e.SayRefused): SayState.CUT,
+    (SayState.CUT, e.ResponseEnded): SayState.CUT,
+    (SayState.CUT, e.PlayoutEnded): SayState.CUT,
+    (SayState.CUT, e.SayResumed): SayState.PENDING,  # it was no speech that cut it
+    (SayState.CUT, e.SaySettled): SayState.SETTLED,
 }
 
 SESSION: dict[tuple[SessionState, type[e.Event]], SessionState] = {

@@ -14,7 +14,7 @@ ANSWER = "answer_"  # event_id of our requests for an answer of the model's own:
 
 def offered(state: State) -> list[str]:
     """The tools that the model may call: those declared, or of the last session.update; none while a handler answers."""
-    if state.life.definition.answers != "model":
+    if not state.model_answers:
         return []
     return list(state.links.settings.get("tools", state.life.definition.tools))
 

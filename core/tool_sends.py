@@ -84,13 +84,13 @@ def _lost_ns(state: State) -> int:
 
 def _follow_up_ns(state: State) -> int | None:
     """From when on the follow-up may be asked for; None while it waits for more than the clock."""
-    follow_up, floor, life = state.tools.follow_up, state.tools.floor, state.life
-    if not follow_up.owed or follow_up.refusals >= MAX_FOLLOW_UPS or life.definition.answers != "model" or life.ending:
+    follow_up, lull, life = state.tools.follow_up, state.tools.lull, state.life
+    if not follow_up.owed or follow_up.refusals >= MAX_FOLLOW_UPS or not state.model_answers or life.ending:
         return None
-    if follow_up.answering or floor.speaking or not _can_send(state) or _is_saying(state):
+    if follow_up.answering or lull.speaking or not _can_send(state) or _is_saying(state):
         return None
     paused_ns = 0 if follow_up.refused_ns is None else follow_up.refused_ns + REFUSED_PAUSE_S * _S
-    return max(floor.answer_by_ns, paused_ns, _lost_ns(state))
+    return max(lull.answer_by_ns, paused_ns, _lost_ns(state))
 
 
 def _can_send(state: State) -> bool:
@@ -100,8 +100,9 @@ def _can_send(state: State) -> bool:
 
 
 def _is_saying(state: State) -> bool:
-    """One mouth: a say that was asked for is heard to its end first."""
-    return any(say.state is not SayState.PENDING for say in state.delivery.says.values())
+    """One mouth: a say that was asked for, or for which the model was told to be silent, is heard to its end first."""
+    says = state.delivery.says.values()
+    return any(say.state is not SayState.PENDING or state.links.answer_held for say in says)
 
 
 def _slowest(state: State) -> Running | None:
@@ -112,12 +113,12 @@ def _slowest(state: State) -> Running | None:
     waiting = [call for call in tools.running.calls.values() if call.rules.filler and not call.filled and not call.interrupted]
     if not waiting or state.life.ending or not (state.links.callers and _can_send(state)):
         return None
-    if state.playout.responses or state.delivery.says or tools.floor.speaking:
+    if state.playout.sounding() or state.delivery.says or tools.lull.speaking:
         return None
     return min(waiting, key=lambda call: (_filler_ns(state, call), call.seq))
 
 
 def _filler_ns(state: State, call: Running) -> int:
     """It is spoken when the tool has run for as long as declared, and the line been silent for as long."""
-    floor = state.tools.floor
-    return max(max(call.at_ns, floor.quiet_ns) + call.rules.after_ms * _MS, floor.answer_by_ns, _lost_ns(state))
+    lull = state.tools.lull
+    return max(max(call.at_ns, lull.quiet_ns) + call.rules.after_ms * _MS, lull.answer_by_ns, _lost_ns(state))

@@ -177,8 +177,9 @@ class Rest:
         """Says that the record does not know count as played, after the time that their words take."""
         for say in list(self.core.state.delivery.says.values()):
             text, length_ms = say.requested.command.text, say_words_ms(say.requested.command.text)
-            if say.response in self.core.state.playout.responses:
-                self.core.record(e.PlayoutEnded(response=say.response or ""), say.seq, self._now_ns)
+            for response, one in list(self.core.state.playout.responses.items()):
+                if one.say == say.requested.say:
+                    self.core.record(e.PlayoutEnded(response=response), say.seq, self._now_ns)
             played = e.SaySettled(
                 say=say.requested.say,
                 status="played",

@@ -27,7 +27,16 @@ __all__ = ["OBSERVED", "ItemStream", "Journal", "SayHandle", "SayOutcome"]
 
 T = TypeVar("T")
 OBSERVED = frozenset(
-    {e.SessionStarted, e.TurnEnded, e.ItemSeeded, e.SayRequested, e.SaySettled, e.ResponseStarted, e.ResponseEnded}
+    {
+        e.SessionStarted,
+        e.TurnEnded,
+        e.ItemSeeded,
+        e.SayRequested,
+        e.SaySettled,
+        e.ResponseStarted,
+        e.PlayoutEnded,
+        e.AnswersSwitched,
+    }
 )
 """What `observe` looks at: the conversation's events, and those of the outbox."""
 

@@ -75,11 +75,9 @@ class MediaRouter:
             self._to_provider(self._early.popleft(), at_ns, None)
 
     def _audible(self, response: str) -> bool:
-        """A say always; the model's own words only where the model answers."""
-        sounding = response in self._state.playout.responses
-        return sounding and (
-            self._state.life.definition.answers == "model" or self._state.delivery.by_response(response) is not None
-        )
+        """What is in the mouth and was not cut: says, and the model's own words only where the model answers."""
+        one = self._state.playout.responses.get(response)
+        return one is not None and one.cut is None
 
     def _to_provider(self, signal: s.Signal, at_ns: int, kept: Kept | None) -> None:
         provider = self._lines.get(self._state.links.provider or "")

@@ -18,7 +18,8 @@ from ..core.core import Staged
 from ..core.decide import decide
 from ..core.due import timeouts
 from ..core.errors import StoreError, TurnlogError
-from ..core.ports import Recorded
+from ..core.heads import ClockPlayheads
+from ..core.ports import Playhead, Recorded
 from ..core.state import State
 from ..store.messages import scan_messages
 from ..store.port import Store
@@ -136,10 +137,8 @@ class _Rederivation:
 
     def pass_round(self, at_ns: int | None) -> None:
         """What the clock decided at the end of the round before: words that did not come in time."""
-        for group in list(timeouts(self.state, self._round_ns)) if self.state.life.started else ():
+        for group in list(timeouts(self.state, self._heads, self._round_ns, {})) if self.state.life.started else ():
             for event in group:
-                if not isinstance(event, _DERIVED):
-                    break
                 self._decided(event, self._seq, self._round_ns)
         self._round_ns = at_ns or self._round_ns
 
@@ -152,8 +151,11 @@ class _Rederivation:
             self._signals(leg, raw)
         for signal in self._signals(leg, received.data):
             if isinstance(signal, _SIGNALS) and self.state.life.phase.value != "ended":
-                for event in decide(self.state, received.link, signal):
+                for event in decide(self.state, self._heads, received.link, signal, recorded.at_ns):
                     self._decided(event, recorded.seq, recorded.at_ns)
+
+    def _heads(self, response: str) -> Playhead:
+        return ClockPlayheads(self.state).sample(response, self._round_ns)
 
     def _signals(self, leg: Leg, raw: bytes) -> list[s.Signal]:
         try:
@@ -164,6 +166,8 @@ class _Rederivation:
             leg.owed()
 
     def _decided(self, event: e.Event, seq: int, at_ns: int) -> None:
+        if not isinstance(event, _DERIVED):
+            return  # what speech does to the playout is taken as it is recorded
         self.today += _facts(seq, event)
         self._apply(Staged(seq, at_ns, seq, event))
 

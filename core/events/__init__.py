@@ -84,6 +84,7 @@ from .provider import (
 )
 from .user import (
     AnswerAsked,
+    AnswersSwitched,
     AnswerTimedOut,
     CallerCancelled,
     DigitPressed,
@@ -113,6 +114,7 @@ __all__ = [
     "AnswerDispatched",
     "AnswerRefused",
     "AnswerTimedOut",
+    "AnswersSwitched",
     "AttemptFailed",
     "AudioStarted",
     "CallCompleted",

@@ -69,10 +69,10 @@ class SessionEnded(Event, frozen=True, kw_only=True):
 
 
 class LinkOpened(Event, frozen=True, kw_only=True):
-    """A connection stands. side: provider or caller."""
+    """A connection stands. side: provider, caller, or voice: what speaks with this machine's own voice."""
 
     link: str
-    side: Literal["provider", "caller"]
+    side: Literal["provider", "caller", "voice"]
     transport: str
     peer: str = ""
 
@@ -95,7 +95,7 @@ class LinkClosed(Event, frozen=True, kw_only=True):
 class LinkFailed(Event, frozen=True, kw_only=True):
     """A connection could not be opened."""
 
-    side: Literal["provider", "caller"]
+    side: Literal["provider", "caller", "voice"]
     code: str
     message: str
 

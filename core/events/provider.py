@@ -33,6 +33,8 @@ class ConfigurationDispatched(Event, frozen=True, kw_only=True):
 
     link: str
     settings: dict[str, Any] = {}
+    answers: str = ""  # who answers by it: "handler" or "model"; "" in logs that do not say: as the session was declared
+    answer_held: bool = False  # the model answers, but not by itself while a say is open
 
 
 class ConfigurationConfirmed(Event, frozen=True, kw_only=True):

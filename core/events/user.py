@@ -7,6 +7,7 @@ from .base import Event
 __all__ = [
     "AnswerAsked",
     "AnswerTimedOut",
+    "AnswersSwitched",
     "CallerCancelled",
     "DigitPressed",
     "InputClearAsked",
@@ -138,3 +139,9 @@ class DigitPressed(Event, frozen=True, kw_only=True):
     """A key of the caller's telephone (DTMF)."""
 
     digit: str
+
+
+class AnswersSwitched(Event, frozen=True, kw_only=True):
+    """From here on the handler, or the model, answers: the provider has confirmed the change."""
+
+    answers: Literal["handler", "model"]

@@ -22,7 +22,7 @@ def user_first(moment: Moment) -> Case | None:
     if (waits.work or waits.turns.lying) and not waits.turns.waiting:
         return None
     heads = state.turns.heads() or list(state.turns.open.values())
-    if heads and not (state.life.definition.answers == "model" and state.tools.answering):
+    if heads and not (state.model_answers and state.tools.answering):
         return _contribution(moment, heads[0])
     return None
 
@@ -106,7 +106,7 @@ def _idle(moment: Moment) -> Case:
 def _model(moment: Moment) -> Case | None:
     """Where the model answers: a tool that it called, or the answer that it owes."""
     state = moment.state
-    if state.life.definition.answers != "model":
+    if not state.model_answers:
         return None
     for call_id, call in state.tools.model_calls.items():
         if call.answered is None:

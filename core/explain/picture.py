@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from .. import events as e
+from ..heads import ClockPlayheads
 from ..state import State
 from .moment import Moment
 from .silent import why_silent
@@ -28,7 +29,7 @@ def picture(trail: Trail, *, seq: int | None = None) -> dict[str, Any]:
         "session": {
             "id": started.session if started else "",
             "target": started.target if started else "",
-            "answers": state.life.definition.answers,
+            "answers": state.links.answers,
             "phase": state.life.phase.value,
             "ending": msgspec.to_builtins(state.life.ending),
             "handler_done": state.life.handler_done,
@@ -74,12 +75,14 @@ def _says(state: State) -> list[dict[str, Any]]:
 
 
 def _sounding(state: State, now_ns: int) -> list[dict[str, Any]]:
+    heads = ClockPlayheads(state)
     return [
         {
             "response": response,
             "audible": one.started_ns is not None,
-            "heard_ms": one.heard_ms(now_ns),
+            "heard_ms": sum(part.played_ms for part in heads.sample(response, now_ns).parts),
             "done": one.ended is not None,
+            "cut": one.cut.reason if one.cut else "",
         }
         for response, one in state.playout.responses.items()
     ]

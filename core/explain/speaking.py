@@ -3,6 +3,8 @@
 from .. import events as e
 from ..due import DISPATCH_TIMEOUT_S, REFUSED_PAUSE_S
 from ..folds.delivery import OpenSay
+from ..playing import STALL_S, ends_ns
+from ..saying import HOLD_S, is_held
 from ..states import SayState
 from .moment import Moment
 from .waiter import MS, Case, S, brief
@@ -17,7 +19,7 @@ def sounding(moment: Moment) -> Case | None:
     state = moment.state
     for response, sounding in state.playout.responses.items() if state.links.callers else ():
         say = state.delivery.by_response(response)
-        if sounding.started_ns is None or not (say or state.life.definition.answers == "model"):
+        if sounding.started_ns is None or not (say or state.model_answers):
             continue
         site = say.requested.site if say else None
         started = moment.latest(e.AudioStarted, lambda one, response=response: one.response == response)  # type: ignore[misc] # B023's remedy
@@ -25,7 +27,7 @@ def sounding(moment: Moment) -> Case | None:
             what = f"the provider began to speak ({response}) and its audio stopped coming before the response ended"
             return Case("generation", "provider", what, started, site=site)
         whose = f'"{brief(say.requested.command.text)}"' if say else "the model's answer"
-        return Case("playout", "caller", f"{whose} is being heard", started, state.playout.until_ns.get(response), site)
+        return Case("playout", "caller", f"{whose} is being heard", started, ends_ns(sounding), site)
     return None
 
 
@@ -52,7 +54,11 @@ def say_waits(moment: Moment, head: OpenSay) -> Case:
         case SayState.PLAYING:
             since = moment.latest(e.ResponseEnded, lambda one: one.response == head.response)
             what = f"the response for {words} ended without audio; its outcome is due"
-            return Case("settling", "engine", what, since, moment.state.playout.until_ns.get(head.response or ""), site)
+            return Case("settling", "engine", what, since, site=site)
+        case SayState.CUT:
+            since = moment.latest(e.PlayoutCut, lambda one: one.say == say)
+            what = f"{words} was cut; how much of it was heard is being found out"
+            return Case("settling", "engine", what, since, site=site)
         case SayState.PENDING:
             return _pending(moment, head, words)
     raise ValueError(f"an open say cannot be {head.state.value}")
@@ -67,12 +73,21 @@ def _pending(moment: Moment, head: OpenSay, words: str) -> Case:
             what = f"{words} waits for another response ({response}) of the provider to end"
             return Case("other_response", "provider", what, since, site=site)
         what = f"{words} waits for the playout of another response ({response})"
-        return Case("other_response", "engine", what, since, state.playout.until_ns.get(response), site)
+        return Case("other_response", "engine", what, since, ends_ns(sounding), site)
     if state.delivery.refused_ns is not None:
         since = moment.latest(e.SayRefused)
+        blocking = next((key for key, one in state.playout.unheard.items() if one.in_band), None)
+        if blocking is not None:
+            what = f"{words} waits for another response ({blocking}) of the provider to end"
+            return Case("other_response", "provider", what, since, state.delivery.refused_ns + STALL_S * S, site)
         until_ns = state.delivery.refused_ns + REFUSED_PAUSE_S * S
         if moment.now_ns < until_ns:
             what = f"the provider refused {words} ({head.attempt} times so far); it is tried again after a pause"
             return Case("refusal_pause", "engine", what, since, until_ns, site)
     since = moment.latest(e.SayRequested, lambda one: one.say == head.requested.say)
+    if head.stream is not None and head.piece >= len(head.pieces):
+        return Case("words", "handler", "the stream that is being spoken has no further sentence yet", since, site=site)
+    if head.command.on_stale == "hold" and is_held(state, moment.now_ns):
+        began = moment.latest(e.SpeechStarted)
+        return Case("user_speaks", "user", f"{words} is held while the user speaks", began, began.at_ns + HOLD_S * S, site)
     return Case("dispatch", "engine", f"{words} is due to be asked for", since, site=site)

@@ -136,9 +136,17 @@ class Trail:
         """The event that set the deadline by which this one came."""
         before = entry.seq - 1
         match entry.event:
+            case e.PlayoutCut(reason="caller_gone"):
+                return self.latest(before, e.CallersGone)
+            case e.PlayoutCut(reason="stalled", response=response):
+                return self.latest(before, e.ResponseStarted, lambda one: one.response == response)
+            case e.PlayoutCut(reason="speech", item=item) | e.SpeechConfirmed(item=item):
+                return self.latest(before, e.SpeechStarted, lambda one: one.item == item)
             case e.PlayoutEnded(response=response):
-                ended = self.latest(before, e.ResponseEnded, lambda one: one.response == response)
-                return self._gone(entry) or ended
+                cut = self.latest(before, e.PlayoutCut, lambda one: one.response == response)
+                return cut or self.latest(before, e.ResponseDelivered, lambda one: one.response == response)
+            case e.ResponseDelivered(response=response):
+                return self.latest(before, e.ResponseEnded, lambda one: one.response == response)
             case e.SaySettled(code="caller_gone") | e.SessionEnding(reason="caller_gone"):
                 return self.latest(before, e.CallersGone)
             case e.InputTranscribed(status="late", item=item):
@@ -148,11 +156,6 @@ class Trail:
             case e.AnswerTimedOut(link=link):
                 return self.latest(before, e.AnswerAsked, lambda one: one.link == link)
         return None
-
-    def _gone(self, entry: Entry[AnyEvent]) -> Entry[e.CallersGone] | None:
-        """The loss of the callers, if this playout was cut short by it: it caused the say's outcome, not the clock."""
-        cut = any(isinstance(one.event, e.SaySettled) and one.event.code == "caller_gone" for one in self.effects(entry.seq))
-        return self.latest(entry.seq, e.CallersGone) if cut else None
 
     # --- state ---
 

@@ -23,7 +23,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self.lines: deque[Line] = deque(maxlen=200)
-        self._model: set[str] = set()  # the model's own responses that are not done
+        self._model: set[str] = set()  # the model's own responses whose playout has not ended
         self._model_answers = False  # else nobody hears the model's own words
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
@@ -31,6 +31,8 @@ class Conversation:
         match event:
             case e.SessionStarted():
                 self._model_answers = event.definition.answers == "model"
+            case e.AnswersSwitched():
+                self._model_answers = event.answers == "model"
             case e.TurnEnded() if event.text:
                 self.lines.append(Line(seq, "user", event.text))
             case e.ItemSeeded(role="assistant"):
@@ -39,7 +41,7 @@ class Conversation:
                 self.lines.append(Line(seq, "assistant", event.heard_text))
             case e.ResponseStarted(say=None) if self._model_answers:
                 self._model.add(event.response)
-            case e.ResponseEnded() if event.response in self._model:
+            case e.PlayoutEnded() if event.response in self._model:
                 self._model.discard(event.response)
-                if event.transcript:
-                    self.lines.append(Line(seq, "assistant", event.transcript))
+                if text := " ".join(part.heard_text for part in event.heard if part.heard_text):
+                    self.lines.append(Line(seq, "assistant", text))

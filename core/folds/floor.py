@@ -1,52 +1,74 @@
-"""The floor: whether the user is speaking, whether the provider is about to answer by itself, since when it is quiet."""
-
-from typing import Any
+"""Who has the floor: the user's speech under way, and which says it cut or would cut."""
 
 from .. import events as e
 
-__all__ = ["VAD_ANSWER_S", "Floor"]
+__all__ = ["Floor", "Speech"]
 
-VAD_ANSWER_S = 3  # a provider that answers by itself begins right after the commit: then it does not
-_S = 1_000_000_000
+
+class Speech:
+    """Speech of the user, from its first sound until its turn has ended or was discarded."""
+
+    __slots__ = ("began_ns", "cut", "held", "over_sound", "start_ms", "stopped_ns")
+
+    def __init__(self, started: e.SpeechStarted, at_ns: int, over_sound: bool) -> None:
+        self.began_ns = at_ns
+        self.start_ms = started.audio_start_ms
+        self.held = started.held  # the callers do not know of it
+        self.stopped_ns: int | None = None
+        self.over_sound = over_sound  # it began while something sounded, or right after
+        self.cut: list[str] = []  # says, or responses of the model, that it cut short
 
 
 class Floor:
-    """Who is to be heard now. Times are ns."""
+    """Speech by item, and the engine's own measurement that it is no echo."""
 
-    __slots__ = ("_detection", "_model_answers", "answer_by_ns", "quiet_ns", "speaking")
+    __slots__ = ("_sounding", "_until_ns", "caller_transports", "last_began_ns", "speech", "sustained")
 
     def __init__(self) -> None:
-        self.speaking = False
-        self.answer_by_ns = 0  # until then the provider may begin an answer of its own to what the user said
-        self.quiet_ns = 0  # since when nothing of a say or a response has sounded, and the user has said nothing
-        self._detection: dict[str, Any] | None = None
-        self._model_answers = False
+        self.speech: dict[str, Speech] = {}
+        self.sustained = False  # loud enough for long enough, since what sounds began to sound
+        self.last_began_ns = 0
+        self.caller_transports: dict[str, str] = {}
+        self._sounding: set[str] = set()
+        self._until_ns = 0  # until when what has sounded last may still echo
+
+    def talking(self) -> list[tuple[str, Speech]]:
+        """Speech that has not stopped."""
+        return [(item, one) for item, one in self.speech.items() if one.stopped_ns is None]
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         match event:
-            case e.SessionStarted():
-                self._model_answers = event.definition.answers == "model"
-                self._detection = event.definition.turn_detection
-            case e.SettingsAsked() if "turn_detection" in event.settings:
-                self._detection = event.settings["turn_detection"]
-            case e.SpeechStarted():
-                self.speaking = True
-            case e.SpeechStopped():
-                self.speaking, self.quiet_ns = False, at_ns
-                self.answer_by_ns = self._answer_by_ns(at_ns)
-            case e.InputCommitted():
-                self.speaking, self.quiet_ns = False, at_ns
-                self.answer_by_ns = self._answer_by_ns(at_ns)
-            case e.InputClearDispatched():
-                self.speaking, self.answer_by_ns = False, 0
-            case e.ResponseStarted(say=None):
-                self.answer_by_ns = 0
-            case e.PlayoutEnded() | e.SaySettled():
-                self.quiet_ns = at_ns
+            case e.LinkOpened(side="caller"):
+                self.caller_transports[event.link] = event.transport
+            case e.LinkClosed():
+                self.caller_transports.pop(event.link, None)
+            case e.AudioStarted():
+                if not self._sounding:
+                    self.sustained = False
+                self._sounding.add(event.response)
+            case e.PlayoutCut() | e.PlayoutEnded():
+                if isinstance(event, e.PlayoutCut) and event.item in self.speech:
+                    self.speech[event.item].cut.append(event.say or event.response)
+                self._sounding.discard(event.response)
+                self._until_ns = at_ns + _ECHO_NS
+            case _:
+                self._apply_speech(at_ns, event)
 
-    def _answer_by_ns(self, at_ns: int) -> int:
-        """Strategy: what is declared decides; a caller that commits by itself asks for its answers itself, too."""
-        detection = self._detection
-        by_itself = self._model_answers and detection is not None and detection.get("create_response", True)
-        return at_ns + VAD_ANSWER_S * _S if by_itself else 0
+    def _apply_speech(self, at_ns: int, event: e.Event) -> None:
+        match event:
+            case e.SpeechStarted():
+                self.last_began_ns = at_ns
+                self.speech[event.item] = Speech(event, at_ns, bool(self._sounding) or at_ns < self._until_ns)
+            case e.SpeechSustained():
+                self.sustained = True
+            case e.SpeechConfirmed() if event.item in self.speech:
+                self.speech[event.item].held = False
+            case e.SpeechStopped() | e.InputCommitted() if event.item in self.speech:
+                known = self.speech[event.item]
+                known.stopped_ns = known.stopped_ns or at_ns
+            case e.TurnEnded() | e.TurnDiscarded():
+                self.speech.pop(event.item, None)
+
+
+_ECHO_NS = 1_000_000_000

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .. import events as e
-from ..definition import SessionDefinition
+from ..definition import Answers, SessionDefinition
 from ..states import SESSION, SessionState, step
 
 __all__ = ["Lifecycle", "Links"]
@@ -48,6 +48,9 @@ class Links:
     """Which connections stand, and what the callers asked of the session."""
 
     __slots__ = (
+        "answer_held",
+        "answer_held_seq",
+        "answers",
         "callers",
         "configuration_owed",
         "gone_ns",
@@ -55,11 +58,18 @@ class Links:
         "provider",
         "provider_ready",
         "settings",
+        "switch",
         "unconfirmed",
         "updates",
+        "voice",
     )
 
     def __init__(self) -> None:
+        self.answers: Answers = "handler"
+        self.answer_held = False  # the provider is told not to answer by itself, because a say is open
+        self.answer_held_seq = 0
+        self.switch: Answers | None = None  # who is to answer once the provider has confirmed it
+        self.voice: str | None = None  # the line to this machine's own voice
         self.provider: str | None = None
         self.configuration_owed: int | None = None  # seq of what calls for a session.update that is not on its way yet
         self.provider_ready = False
@@ -73,6 +83,12 @@ class Links:
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         match event:
+            case e.SessionStarted():
+                self.answers = event.definition.answers
+            case e.AnswersSwitched():
+                self.answers, self.switch = event.answers, None
+            case e.LinkOpened(side="voice"):
+                self.voice = event.link
             case e.LinkOpened(side="provider"):
                 self.provider, self.configuration_owed, self.provider_ready, self.unconfirmed = event.link, seq, False, 0
             case e.LinkOpened():
@@ -80,6 +96,7 @@ class Links:
                 self.had_caller, self.gone_ns = True, None
             case e.ConfigurationDispatched():
                 self.configuration_owed = None
+                self.answer_held, self.answer_held_seq = event.answer_held, seq
                 self.unconfirmed += 1
             case e.LinkReady():
                 self.provider_ready = True
@@ -88,11 +105,14 @@ class Links:
                 self.unconfirmed -= 1
             case e.UpdateRequested():
                 self.updates.append(event.index)
+                self.switch = event.command.answers or self.switch
             case e.UpdateApplied() | e.UpdateRefused():
                 self.updates.remove(event.index)
             case e.SettingsAsked():
                 self.settings = {**self.settings, **event.settings}
                 self.configuration_owed = seq
+            case e.LinkClosed() if event.link == self.voice:
+                self.voice = None
             case e.LinkClosed() if event.link == self.provider:
                 self.provider, self.configuration_owed, self.provider_ready = None, None, False
             case e.CallersGone():

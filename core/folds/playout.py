@@ -1,66 +1,151 @@
-"""The mouth: which responses are audible, and until when by the clock.
+"""The mouth: what the callers hear, from the first word of a response to the end of its playout, and what must be made good.
 
-generated is what the provider sent, heard what the caller's ear has had: from the first delivered sample on, one
-millisecond of audio takes one millisecond to hear.
+Three facts of each audible response: generated (ResponseEnded), delivered (ResponseDelivered), heard (PlayoutEnded). A cut
+one is dead: it does not occupy the mouth, and only waits for the callers to say how much of it they played.
 """
+
+from collections import deque
+from typing import NamedTuple
 
 from .. import events as e
 
-__all__ = ["Playout", "Sounding"]
+__all__ = ["Ack", "Playout", "Repair", "Sounding", "Unheard"]
+
+
+class Ack(NamedTuple):
+    """What a caller said about a part: so much was played at that time."""
+
+    played_ms: int
+    source: e.PlayoutSource
+    at_ns: int
 
 
 class Sounding:
-    """A response from its start to the end of its playout."""
+    """An audible response, from its start to the end of its playout."""
 
-    __slots__ = ("ended", "started_ns")
+    __slots__ = (
+        *("acks", "began_ns", "cancelled", "cut", "cut_ns", "cut_seq"),
+        *("delivered", "ended", "in_band", "say", "started_ns"),
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, began: e.ResponseStarted, at_ns: int) -> None:
+        self.say = began.say
+        self.in_band = began.in_band
+        self.began_ns = at_ns
         self.started_ns: int | None = None  # when its first audio was delivered
         self.ended: e.ResponseEnded | None = None
+        self.delivered: e.ResponseDelivered | None = None
+        self.cut: e.PlayoutCut | None = None
+        self.cut_ns = 0
+        self.cut_seq = 0
+        self.cancelled = False  # response.cancel is on its way
+        self.acks: dict[tuple[str, int], Ack] = {}
 
-    def end_ns(self, at_ns: int) -> int:
-        """When the playout ends, for a response that ended at `at_ns`."""
-        if self.started_ns is None or self.ended is None:
-            return at_ns
-        return max(at_ns, self.started_ns + self.ended.generated_ms * 1_000_000)
 
-    def heard_ms(self, now_ns: int) -> int:
-        """Milliseconds heard until now, by the clock."""
-        if self.started_ns is None:
-            return 0
-        heard = max(0, (now_ns - self.started_ns) // 1_000_000)
-        return min(heard, self.ended.generated_ms) if self.ended else heard
+class Unheard:
+    """A response that nobody hears and the provider has not finished. cancel_seq: what calls for its cancel, if anything."""
+
+    __slots__ = ("cancel_seq", "in_band")
+
+    def __init__(self, in_band: bool, cancel_seq: int | None) -> None:
+        self.in_band = in_band
+        self.cancel_seq = cancel_seq
+
+
+class Repair(NamedTuple):
+    """A part of the provider's history that says more than was heard. seq: the event that shows it."""
+
+    seq: int
+    item: str
+    content_index: int
+    heard_ms: int  # 0: the item is to be deleted
 
 
 class Playout:
     """Responses that are being generated or heard."""
 
-    __slots__ = ("responses", "until_ns", "voice_heard")
+    __slots__ = ("_model_answers", "repairs", "responses", "unheard", "voice_heard")
 
     def __init__(self) -> None:
         self.responses: dict[str, Sounding] = {}
-        self.until_ns: dict[str, int] = {}  # response -> end of playout, once the response has ended
+        self.unheard: dict[str, Unheard] = {}
+        self.repairs: deque[Repair] = deque()
         self.voice_heard = False  # from then on the provider will not change its voice
+        self._model_answers = False
+
+    def sounding(self) -> dict[str, Sounding]:
+        """What occupies the mouth: audible, and not cut."""
+        return {key: one for key, one in self.responses.items() if one.cut is None}
+
+    def cancels(self) -> list[tuple[str, int]]:
+        """Responses that the provider is to stop, each with the seq of what calls for it."""
+        cut = [(key, one.cut_seq) for key, one in self.responses.items() if one.cut and not (one.ended or one.cancelled)]
+        return cut + [(key, one.cancel_seq) for key, one in self.unheard.items() if one.cancel_seq is not None]
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         match event:
+            case e.SessionStarted():
+                self._model_answers = event.definition.answers == "model"
+            case e.AnswersSwitched():
+                self._model_answers = event.answers == "model"
+            case e.ResponseStarted() if event.dead or not (event.say or self._model_answers):
+                self.unheard[event.response] = Unheard(event.in_band, seq if event.dead else None)
             case e.ResponseStarted():
-                self.responses[event.response] = Sounding()
-            case e.AudioStarted() if event.response in self.responses:
-                sounding = self.responses[event.response]
-                sounding.started_ns = at_ns
-                self.voice_heard = True
-                if sounding.ended:
-                    self.until_ns[event.response] = sounding.end_ns(at_ns)
-            case e.ResponseEnded() if event.response in self.responses:
-                sounding = self.responses[event.response]
-                sounding.ended = event
-                self.until_ns[event.response] = sounding.end_ns(at_ns)
-            case e.PlayoutEnded():
-                self.responses.pop(event.response, None)
-                self.until_ns.pop(event.response, None)
+                self.responses[event.response] = Sounding(event, at_ns)
+            case e.ItemTruncated():
+                self.repairs = deque(one for one in self.repairs if one.item != event.item)
+            case e.TruncateDispatched() | e.ItemDeleteDispatched() if self.repairs:
+                self.repairs.popleft()
             case e.LinkClosed() if event.link.startswith("p"):
-                # What was sounding was heard so far: it stays until that is written down.
-                self.responses = {key: one for key, one in self.responses.items() if one.started_ns is not None}
-                self.until_ns = {key: until for key, until in self.until_ns.items() if key in self.responses}
+                self._provider_lost()
+            case _:
+                self._apply_response(seq, at_ns, event)
+
+    def _apply_response(self, seq: int, at_ns: int, event: e.Event) -> None:
+        response: str | None = getattr(event, "response", None)
+        one = self.responses.get(response or "")
+        match event:
+            case e.AudioStarted() if one:
+                one.started_ns = at_ns
+                self.voice_heard = True
+            case e.ResponseEnded():
+                self.unheard.pop(event.response, None)
+                if one:
+                    one.ended = event
+            case e.ResponseDelivered() if one:
+                one.delivered = event
+            case e.PlayoutAcknowledged() if one:
+                one.acks[event.item, event.content_index] = Ack(event.played_ms, event.source, at_ns)
+            case e.PlayoutAcknowledged():  # of a response whose playout had ended: its history is to say what was heard
+                self.repairs.append(Repair(seq, event.item, event.content_index, event.played_ms))
+            case e.PlayoutCut() if one:
+                one.cut, one.cut_ns, one.cut_seq = event, at_ns, seq
+            case e.CancelDispatched():
+                if one:
+                    one.cancelled = True
+                if event.response in self.unheard:
+                    self.unheard[event.response].cancel_seq = None
+            case e.PlayoutEnded() if one:
+                self._end(seq, event, self.responses.pop(event.response))
+
+    def _end(self, seq: int, event: e.PlayoutEnded, one: Sounding) -> None:
+        if one.cut is None:
+            return
+        if one.ended is None:
+            self.unheard[event.response] = Unheard(one.in_band, None if one.cancelled else one.cut_seq)
+        if one.in_band:
+            heard = {part.item for part in event.heard if part.heard_ms}
+            deleted: set[str] = set()
+            for part in event.heard:
+                if part.item in heard and part.heard_ms < part.generated_ms:
+                    self.repairs.append(Repair(seq, part.item, part.content_index, part.heard_ms))
+                elif part.item and part.item not in heard | deleted:
+                    deleted.add(part.item)
+                    self.repairs.append(Repair(seq, part.item, part.content_index, 0))
+
+    def _provider_lost(self) -> None:
+        # What was sounding was heard so far: it stays until that is written down.
+        self.responses = {key: one for key, one in self.responses.items() if one.started_ns is not None}
+        self.unheard.clear()
+        self.repairs.clear()

@@ -29,6 +29,8 @@ class Relay:
         match event:
             case e.SessionStarted():
                 self._model_answers = event.definition.answers == "model"
+            case e.AnswersSwitched():
+                self._model_answers = event.answers == "model"
             case e.InputCommitAsked() | e.InputClearAsked():
                 self.owed.append(Owed(seq, event))
             case e.ItemSeeded() | e.AnswerAsked() if self._model_answers:

@@ -1,8 +1,8 @@
 """Tools: calls the handler waits for, and calls the model made that owe it an output."""
 
 from .. import events as e
-from .floor import Floor
 from .follow_up import FollowUp
+from .lull import Lull
 from .running import RunningTools
 
 __all__ = ["ModelCall", "Tools"]
@@ -22,7 +22,7 @@ class ModelCall:
 class Tools:
     """Open calls of both kinds, and what follows from them."""
 
-    __slots__ = ("calls", "floor", "follow_up", "model_calls", "responses", "running")
+    __slots__ = ("calls", "follow_up", "lull", "model_calls", "responses", "running")
 
     def __init__(self) -> None:
         self.calls: dict[int, e.CallRequested | e.StepRequested] = {}  # the handler's, by command index
@@ -30,7 +30,7 @@ class Tools:
         self.responses: set[str] = set()  # those that have begun and not ended: they may call more
         self.running = RunningTools()
         self.follow_up = FollowUp()
-        self.floor = Floor()
+        self.lull = Lull()
 
     @property
     def answering(self) -> set[str]:
@@ -51,7 +51,7 @@ class Tools:
         return due
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
-        """Fold one event. Calls and steps of the handler concern neither the follow-up nor the floor."""
+        """Fold one event. Calls and steps of the handler concern neither the follow-up nor the lull."""
         match event:
             case e.CallRequested() | e.StepRequested():
                 self.calls[event.index] = event
@@ -63,7 +63,7 @@ class Tools:
                 self._apply_model(seq, event)
                 self.running.apply(seq, at_ns, event)
                 self.follow_up.apply(seq, at_ns, event)
-                self.floor.apply(seq, at_ns, event)
+                self.lull.apply(seq, at_ns, event)
 
     def _apply_model(self, seq: int, event: e.Event) -> None:
         match event:

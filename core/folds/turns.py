@@ -45,6 +45,8 @@ class Turns:
         match event:
             case e.SessionStarted():
                 self._model_answers = event.definition.answers == "model"
+            case e.AnswersSwitched():
+                self._model_answers = event.answers == "model"
             case e.SpeechStarted():
                 self._input(event.item).start_ms = event.audio_start_ms
             case e.SpeechStopped():

@@ -42,6 +42,7 @@ class Drive:
         self.now_ns = START_NS
         self.log: list[Staged] = []
         self.index = 0
+        self.confirms = False  # whether the provider confirms each change of its configuration at once
         definition = SessionDefinition(
             name="desk",
             provider="scripted",
@@ -69,9 +70,17 @@ class Drive:
     def settle(self) -> list[e.Event]:
         """Rounds until one brings nothing."""
         events: list[e.Event] = []
-        while new := self.round():
+        while new := self.round() or self._confirmed():
             events += new
         return events
+
+    def _confirmed(self) -> list[e.Event]:
+        links = self.core.state.links
+        if self.core.ended or not (self.confirms and links.provider_ready and links.unconfirmed):
+            return []
+        seq = self.core.record(e.TransportReceived(link="p1", n=len(self.log), data=b"{}"), e.Root.WIRE, self.now_ns)
+        self.core.decide("p1", s.ProviderConfigured(session={}), seq, self.now_ns)
+        return self.round()
 
     def wait(self, ms: float) -> list[e.Event]:
         """Let time go by, waking at each deadline as the live loop does."""
@@ -80,7 +89,7 @@ class Drive:
         while (due := self.core.next_deadline()) is not None and due <= until:
             self.now_ns = max(self.now_ns, due)
             new = self.settle()
-            assert new, f"the deadline {due} brought nothing: the live loop would spin"
+            assert new or self.core.next_deadline() != due, f"the deadline {due} brought nothing: the live loop would spin"
             events += new
         self.now_ns = until
         return events + self.settle()
@@ -100,9 +109,9 @@ class Drive:
         self.core.command(self.index, command, SITE, self.core.seq, self.now_ns)
         return self.settle()
 
-    def say(self, text: str) -> str:
+    def say(self, text: str, **options: Any) -> str:
         """The handler's say; returns its id."""
-        self.command(c.Say(text=text))
+        self.command(c.Say(text=text, **options))
         return f"say_{self.index}"
 
     def fact(self, event: e.Event, cause: int = e.Root.HOST) -> list[e.Event]:
@@ -131,16 +140,23 @@ class Drive:
         self.core.ending(e.SessionEnding(reason="enough", drain=drain), self.now_ns)
         return self.settle()
 
-    def begin(self, response: str, say: str | None, attempt: int = 1) -> list[e.Event]:
+    def begin(self, response: str, say: str | None, attempt: int = 1, *, in_band: bool | None = None) -> list[e.Event]:
         """response.created."""
-        return self.signal("p1", s.ResponseBegan(response=response, say=say, attempt=attempt if say else 0, in_band=say is None))
+        in_band = say is None if in_band is None else in_band
+        return self.signal("p1", s.ResponseBegan(response=response, say=say, attempt=attempt if say else 0, in_band=in_band))
 
     def sound(self, response: str) -> list[e.Event]:
         """The response's first audio is delivered."""
         return self.fact(e.AudioStarted(response=response), e.Root.WIRE)
 
     def finish(
-        self, response: str, ms: int = 0, transcript: str = "", status: str = "completed", code: str = ""
+        self,
+        response: str,
+        ms: int = 0,
+        transcript: str = "",
+        status: str = "completed",
+        code: str = "",
+        parts: Sequence[e.PartGenerated] = (),
     ) -> list[e.Event]:
         """response.done."""
         return self.signal(
@@ -153,6 +169,7 @@ class Drive:
                 generated_ms=ms,
                 transcript=transcript,
                 usage=None,
+                parts=list(parts),
             ),
         )
 

@@ -157,6 +157,8 @@ def provider_signals() -> st.SearchStrategy[s.Signal]:
             name=st.just("find"),
             arguments=st.just("{}"),
         ),
+        st.builds(s.ProviderTruncated, item=st.just("o0"), content_index=st.just(0), audio_end_ms=st.just(300)),
+        st.builds(s.DigitDialled, digit=st.sampled_from("0#")),
         st.builds(
             s.ProviderError,
             code=st.just("invalid_value"),
@@ -181,14 +183,35 @@ def caller_signals() -> st.SearchStrategy[s.Signal]:
         st.just(ASK),
         st.builds(s.CommitRequested, item=st.just("x")),
         st.just(s.AudioCleared()),
+        st.builds(s.CancelRequested, event_id=st.none(), response=st.sampled_from(["", *RESPONSES])),
+        st.just(s.OutputCleared()),
+        st.just(s.SpeechLasted(ms=200)),
+        st.builds(
+            s.PlayoutReported,
+            response=st.sampled_from(["", *RESPONSES]),
+            item=st.sampled_from(["", "o0"]),
+            content_index=st.just(0),
+            played_ms=st.sampled_from([0, 300, 100_000]),
+            final=st.booleans(),
+        ),
         st.builds(s.CallerConfigured, changes=st.sampled_from([{}, {"output_modalities": ["text"]}]), session=st.just({})),
     )
 
 
+SAID = st.sampled_from(["Hi", "Hello big world", f"{'One sentence. ' * 30}And another one."])
 COMMANDS = st.one_of(
     st.just(c.Input()),
-    st.builds(c.Say, text=st.sampled_from(["Hi", "Hello big world"])),
-    st.builds(c.Say, text=st.sampled_from(["Hi", "Hello big world"])),
+    st.builds(c.Say, text=SAID),
+    st.builds(
+        c.Say,
+        text=SAID,
+        when=st.sampled_from(["queue", "queue", "interrupt", "drop"]),
+        interruptible=st.booleans(),
+        key=st.sampled_from(["", "", "k"]),
+        on_mismatch=st.sampled_from(["log", "retry", "fail"]),
+        on_stale=st.sampled_from(["hold", "drop", "speak"]),
+    ),
+    st.builds(c.CancelSay, say=st.sampled_from(SAYS)),
     st.just(c.Call(target="find")),
     st.just(c.Abandon(command=1)),
 )
@@ -213,6 +236,17 @@ ENDINGS = st.one_of(
     st.tuples(st.just("command"), st.sampled_from([c.Return(), c.Fail(type_name="E", message="m")])),
 )
 INPUTS = st.integers(0, 39).flatmap(lambda n: ORDERLY if n > 19 else DISORDERLY if n else ENDINGS)
+
+
+DEFINED = st.fixed_dictionaries(
+    {},
+    optional={
+        "echo": st.sampled_from(["client_aec", "guard", "half_duplex"]),
+        "min_speech_ms": st.sampled_from([0, 200]),
+        "min_words": st.sampled_from([0, 2]),
+        "resume_after_false_start": st.booleans(),
+    },
+)
 
 
 def play(drive: Drive, kind: str, what: Any) -> None:
@@ -246,6 +280,8 @@ def play(drive: Drive, kind: str, what: Any) -> None:
 
 def step(drive: Drive, what: str) -> None:
     """A provider that does the next thing with what it was asked for."""
+    if drive.core.state.links.unconfirmed:
+        drive.signal("p1", s.ProviderConfigured(session={}))
     for say in list(drive.core.state.delivery.says.values()):
         response = f"own_{say.requested.say}_{say.attempt}"
         match what, say.state:
@@ -254,13 +290,13 @@ def step(drive: Drive, what: str) -> None:
             case "speak", SayState.DISPATCHED:
                 drive.begin(response, say.requested.say, say.attempt)
                 drive.sound(response)
-                drive.finish(response, 700, say.requested.command.text)
+                drive.finish(response, 700, say.pieces[say.piece])
             case "refuse", SayState.DISPATCHED:
                 drive.refuse(say.requested.say, say.attempt)
             case "sound", SayState.SOUNDING:
                 drive.sound(response)
             case "finish", SayState.SOUNDING:
-                drive.finish(response, 700, say.requested.command.text)
+                drive.finish(response, 700, say.pieces[say.piece])
 
 
 def check(drive: Drive) -> None:
@@ -279,28 +315,54 @@ def check(drive: Drive) -> None:
 
 
 def check_mouth(log: list[Staged]) -> None:
-    """No say is dispatched while another is on its way or sounds, nor while anything sounds."""
+    """No say is dispatched while another is on its way or anything else sounds; the dead are silent."""
     waiting: str | None = None
-    sounding: set[str] = set()
+    audible: dict[str, str | None] = {}  # what occupies the mouth, and the say that it speaks
+    delivered: set[str] = set()
+    model = False
     for staged in log:
         match staged.event:
+            case e.SessionStarted(definition=definition):
+                model = definition.answers == "model"
+            case e.AnswersSwitched(answers=answers):
+                model = answers == "model"
             case e.SayDispatched(say=say):
                 assert waiting is None
-                assert not sounding
+                assert all(spoken == say and response in delivered for response, spoken in audible.items())
                 waiting = say
-            case e.SayRefused() | e.SaySettled() if staged.event.say == waiting:
+            case e.SayRefused() | e.SaySettled() | e.ResponseStarted(say=str()) if staged.event.say == waiting:
                 waiting = None
-            case e.ResponseStarted(response=response):
-                sounding.add(response)
+        match staged.event:
+            case e.ResponseStarted(dead=False) as started if started.say or model:
+                audible[started.response] = started.say
+            case e.ResponseDelivered(response=response):
+                assert response in audible
+                delivered.add(response)
+            case e.PlayoutCut(response=response, reason="speech", say=str(say)):
+                assert interruptible(log, say)
+                del audible[response]
+            case e.PlayoutCut(response=response):
+                del audible[response]  # and only once
             case e.PlayoutEnded(response=response):
-                sounding.discard(response)
+                audible.pop(response, None)
+            case e.AudioStarted(response=response):
+                pass
+            case e.LinkClosed(link="p1"):
+                waiting = None
+                audible = {key: say for key, say in audible.items() if key in audible}
+
+
+def interruptible(log: list[Staged], say: str) -> bool:
+    """Whether the user may cut this say."""
+    (requested,) = [one.event for one in log if isinstance(one.event, e.SayRequested) and one.event.say == say]
+    return requested.command.interruptible
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(["handler", "model"]), st.lists(INPUTS, max_size=60))
-def test_any_interleaving_keeps_the_promises(answers: str, inputs: list[tuple[str, Any]]) -> None:
+@given(st.sampled_from(["handler", "model"]), DEFINED, st.lists(INPUTS, max_size=60))
+def test_any_interleaving_keeps_the_promises(answers: str, defined: dict[str, Any], inputs: list[tuple[str, Any]]) -> None:
     """Places without gaps, causes before effects, one outcome a say, one mouth, no spin; an end that settles everything."""
-    drive = Drive(answers=answers).open_provider().open_caller()
+    drive = Drive(answers=answers, **defined).open_provider().open_caller()
     for kind, what in inputs:
         play(drive, kind, what)
         drive.wait(10)

@@ -33,7 +33,7 @@ def test_a_code_that_is_not_declared_is_refused() -> None:
 def test_codes_have_one_form_and_each_a_sentence() -> None:
     """TL and three digits; a meaning that ends with a full stop."""
     for code, meaning in CODES.items():
-        assert re.fullmatch(r"TL[1-6]\d\d", code)
+        assert re.fullmatch(r"TL[1-7]\d\d", code)
         assert meaning.endswith(".")
     assert len(set(CODES.values())) == len(CODES)
 

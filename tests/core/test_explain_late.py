@@ -23,9 +23,9 @@ def stretches(late: Late) -> list[tuple[str, int]]:
     return [(one.name, one.ms) for one in late.stretches]
 
 
-def answer(drive: Drive, text: str, *, respond_ms: float = 100, audio_ms: float = 200) -> str:
+def answer(drive: Drive, text: str, *, respond_ms: float = 100, audio_ms: float = 200, **options: Any) -> str:
     """A say and its first audio."""
-    say = drive.say(text)
+    say = drive.say(text, **options)
     drive.wait(respond_ms)
     drive.begin(f"r_{say}", say)
     drive.wait(audio_ms)
@@ -131,7 +131,7 @@ def test_a_refused_say() -> None:
 def test_one_mouth() -> None:
     """The answer waited for words that were sounding, asked for before the turn."""
     drive = listening()
-    early = answer(drive, "A long notice")
+    early = answer(drive, "A long notice", interruptible=False)
     drive.finish(f"r_{early}", 5_000, "A long notice")
     spoke(drive, "hello")
     answer(drive, "Yes?", respond_ms=4_000)

@@ -24,7 +24,7 @@ def test_the_picture_of_a_call_in_full_swing() -> None:
     seen = picture(trail(drive))
     assert seen["links"]["callers"] == ["c1"] and seen["links"]["provider_ready"]
     assert seen["says"] == [{"say": say, "state": "sounding", "attempt": 1, "response": "r1", "text": "One moment"}]
-    assert seen["sounding"] == [{"response": "r1", "audible": True, "heard_ms": 0, "done": False}]
+    assert seen["sounding"] == [{"response": "r1", "audible": True, "heard_ms": 0, "done": False, "cut": ""}]
     assert seen["handler"]["runs"] == {drive.index: "find_guest"}
     assert [line["text"] for line in seen["conversation"]] == ["is Ms Ito in?"]
     assert seen["waiting_for"]["name"] == "playout"

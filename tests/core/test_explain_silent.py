@@ -148,10 +148,11 @@ def test_a_provider_that_refuses_twice() -> None:
 
 
 def test_a_say_behind_another_response() -> None:
-    """One mouth: a response that nobody asked for holds it, and the provider must end it."""
+    """It was refused for a response that nobody asked for: the provider must end that one."""
     drive = ready()
     drive.begin("r_model", None)
-    drive.say("Hi")
+    say = drive.say("Hi")
+    drive.refuse(say)
     drive.wait(800)
     waiter = now(drive)
     assert told(waiter) == ("other_response", "provider", 800)

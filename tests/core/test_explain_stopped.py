@@ -34,7 +34,7 @@ def test_a_say_that_was_heard_whole() -> None:
     say = drive.spoken(TEXT, 900)
     found, chain = stopped(drive, say)
     assert (found.status, found.heard_text, found.unheard_text, found.estimated) == ("played", TEXT, "", False)
-    assert chain == ["SaySettled", "PlayoutEnded", "ResponseEnded", "TransportReceived"]
+    assert chain == ["SaySettled", "PlayoutEnded", "ResponseDelivered", "TransportReceived"]
     assert [cause.inferred for cause in found.chain] == [False, False, True, False]
     assert (found.outside, found.attempts) == ("wire", 1)
 
@@ -48,7 +48,7 @@ def test_a_caller_who_hangs_up_in_the_middle() -> None:
     drive.wait(1)
     found, chain = stopped(drive, say)
     assert (found.status, found.code, found.outside) == ("interrupted", "caller_gone", "host")
-    assert chain == ["SaySettled", "PlayoutEnded", "CallersGone", "LinkClosed"]
+    assert chain == ["SaySettled", "PlayoutCut", "CallersGone", "LinkClosed"]
     assert found.heard_text and f"{found.heard_text} {found.unheard_text}" == TEXT
     assert found.estimated
     assert found.heard_ms == 2_000

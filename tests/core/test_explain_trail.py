@@ -53,7 +53,7 @@ def test_a_chain_goes_behind_the_playouts_clock() -> None:
     """The end of a playout is a deadline that the response's end set; that came by wire."""
     drive = ready()
     drive.spoken("Hi", 400)
-    assert types(drive, e.SaySettled) == ["SaySettled", "PlayoutEnded", "~ResponseEnded", "TransportReceived"]
+    assert types(drive, e.SaySettled) == ["SaySettled", "PlayoutEnded", "~ResponseDelivered", "TransportReceived"]
 
 
 def test_a_chain_goes_behind_the_time_limits() -> None:

@@ -20,7 +20,9 @@ BUSY = "conversation_already_has_active_response"
 def ready(**options: Any) -> Drive:
     """A session that its model answers, with both links and detection of turns by the provider."""
     given = {"answers": "model", "turn_detection": {"type": "server_vad", "create_response": True}, **options}
-    return Drive(**given).open_provider().open_caller()
+    drive = Drive(**given).open_provider().open_caller()
+    drive.confirms = True
+    return drive
 
 
 def called(call: str, *, response: str = "r1", index: int = 0, name: str = "find") -> s.FunctionCalled:

@@ -79,7 +79,7 @@ class CallerLeg:
         match event:
             case e.LinkOpened(link=self._link):
                 self._server.start(caller_session(definition))
-            case e.ResponseStarted(dead=False) if event.say or definition.answers == "model":
+            case e.ResponseStarted(dead=False) if event.say or state.model_answers:
                 self._output.begin(event.response)
             case e.ResponseEnded():
                 self._output.finish(event.response, _outcome(event))

@@ -45,7 +45,7 @@ class ProviderLeg:
         client = self._client
         match event:
             case e.ConfigurationDispatched():
-                session = provider_session(state.life.definition, event.settings, self._tools)
+                session = provider_session(state.life.definition, event, self._tools)
                 return [client.configure(session, event_id=f"{CONFIGURATION}{staged.seq}")]
             case e.SayDispatched():
                 return [self._speak(event, state)]

@@ -7,6 +7,7 @@ model would speak by itself.
 
 from typing import Any
 
+from ...core import events as e
 from ...core.definition import SessionDefinition
 
 __all__ = ["caller_session", "modalities", "provider_session"]
@@ -23,10 +24,10 @@ def modalities(definition: SessionDefinition, settings: dict[str, Any]) -> list[
 
 
 def provider_session(
-    definition: SessionDefinition, settings: dict[str, Any], tools: list[dict[str, Any]]
+    definition: SessionDefinition, asked: e.ConfigurationDispatched, tools: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What session.update asks of the provider."""
-    answers = definition.answers == "model"
+    settings, answers = asked.settings, (asked.answers or definition.answers) == "model"
     transcription = None
     if definition.transcription:
         language = {"language": definition.language} if definition.language else {}
@@ -34,7 +35,7 @@ def provider_session(
     input_ = {
         "format": settings.get("input_format", _PCM),
         "transcription": transcription,
-        "turn_detection": _turn_detection(definition, settings),
+        "turn_detection": _turn_detection(definition, settings, answers=answers, held=asked.answer_held),
     }
     output = {"format": settings.get("output_format", _PCM)}
     if voice := settings.get("voice") or definition.voice:
@@ -51,13 +52,17 @@ def provider_session(
     return session
 
 
-def _turn_detection(definition: SessionDefinition, settings: dict[str, Any]) -> dict[str, Any] | None:
+def _turn_detection(
+    definition: SessionDefinition, settings: dict[str, Any], *, answers: bool, held: bool
+) -> dict[str, Any] | None:
     declared = settings.get("turn_detection", definition.turn_detection)
     if declared is None:
         return None
     effective = {key: value for key, value in declared.items() if key != "idle_timeout_ms"}
-    if definition.answers == "handler":
+    if not answers:
         effective |= {"create_response": False, "interrupt_response": False}
+    elif held:  # while a say is owed or sounds the model answers nobody by itself
+        effective["create_response"] = False
     return effective
 
 

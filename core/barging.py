@@ -1,0 +1,159 @@
+"""Decisions on speech while something sounds: whether it cuts it short, and whether it was a turn at all. Live only.
+
+In the order that a cut needs: the callers' queue (by PlayoutCut), the provider's responses, and only then its history.
+While speech may still prove to be an echo, or must not interrupt, the callers are not told of it: standard clients stop
+playing when they are.
+"""
+
+from collections.abc import Iterator
+
+from . import events as e
+from . import signals as s
+from .definition import Echo
+from .folds.floor import Speech
+from .folds.turns import OpenInput
+from .playing import Heads, cut
+from .saying import conclude
+from .state import State
+from .states import SayState
+from .words import repeats
+
+__all__ = ["began", "confirm_heard_out", "due_ns", "echo_policy", "interrupt", "no_turn", "settle_false_starts", "transcribed"]
+
+_MS = 1_000_000
+
+
+def echo_policy(state: State) -> Echo:
+    """Who keeps what is played out of what is heard: as declared, else guard where a caller comes by WebSocket."""
+    declared = state.life.definition.echo
+    if declared is not None:
+        return declared
+    return "guard" if "websocket" in state.floor.caller_transports.values() else "client_aec"
+
+
+def began(state: State, heads: Heads, signal: s.SpeechBegan, now_ns: int) -> Iterator[e.Event]:
+    """The user begins to speak."""
+    held = bool(state.playout.sounding()) and not _at_once(state)
+    yield e.SpeechStarted(item=signal.item, audio_start_ms=signal.audio_start_ms, held=held)
+    if held:
+        yield from interrupt(state, heads, now_ns)
+        return
+    for response in state.playout.sounding():
+        yield from cut(state, heads, response, "speech", signal.item)
+    yield from _unsay(state)
+
+
+def _unsay(state: State) -> Iterator[e.Event]:
+    """A say that was asked for and has not begun is owed again: it is held, dropped or spoken as its on_stale says."""
+    for say in list(state.delivery.says.values()):
+        if say.state is SayState.DISPATCHED and say.command.interruptible and say.command.on_stale != "speak":
+            yield e.SayRefused(say=say.requested.say, attempt=say.attempt, code="speech", message="the user began to speak")
+
+
+def _at_once(state: State) -> bool:
+    """Whether speech cuts what sounds without further proof."""
+    definition = state.life.definition
+    patient = definition.min_words or definition.min_speech_ms or echo_policy(state) != "client_aec"
+    return not patient and _may_be_cut(state)
+
+
+def _may_be_cut(state: State) -> bool:
+    says = (state.delivery.by_response(response) for response in state.playout.sounding())
+    return all(say is None or say.command.interruptible for say in says)
+
+
+def interrupt(state: State, heads: Heads, now_ns: int) -> Iterator[e.Event]:
+    """Cut what sounds if the speech over it has proved to be an interruption; tell the callers."""
+    for item, speech in state.floor.talking():
+        if speech.held and not state.life.definition.min_words and _has_proved(state, speech, now_ns):
+            yield from _interrupted(state, heads, item, speech)
+
+
+def transcribed(state: State, heads: Heads, item: str, words: str) -> Iterator[e.Event]:
+    """The words of speech are known: enough of them interrupt, where a number was declared."""
+    speech = state.floor.speech.get(item)
+    least = state.life.definition.min_words
+    if speech and speech.held and least and len(words.split()) >= least and _has_proved(state, speech, None):
+        if state.playout.sounding() and not repeats(words, _being_said(state)):
+            yield from _interrupted(state, heads, item, speech)
+
+
+def _has_proved(state: State, speech: Speech, now_ns: int | None) -> bool:
+    policy = echo_policy(state)
+    if policy == "half_duplex" or not _may_be_cut(state):
+        return False
+    long_enough = now_ns is None or now_ns >= speech.began_ns + state.life.definition.min_speech_ms * _MS
+    return long_enough and (policy != "guard" or state.floor.sustained)
+
+
+def _interrupted(state: State, heads: Heads, item: str, speech: Speech) -> Iterator[e.Event]:
+    yield e.SpeechConfirmed(item=item, audio_start_ms=speech.start_ms)
+    for response in state.playout.sounding():
+        yield from cut(state, heads, response, "speech", item)
+    yield from _unsay(state)
+
+
+def confirm_heard_out(state: State) -> Iterator[e.Event]:
+    """Speech that was held while something sounded goes on though nothing sounds any more: the callers may know of it."""
+    if not state.playout.sounding():
+        for item, speech in state.floor.talking():
+            if speech.held:
+                yield e.SpeechConfirmed(item=item, audio_start_ms=speech.start_ms)
+
+
+def due_ns(state: State) -> int | None:
+    """When speech that is held back may have lasted long enough."""
+    least = state.life.definition.min_speech_ms
+    held = [one.began_ns for _, one in state.floor.talking() if one.held]
+    waits = least and held and not state.life.definition.min_words and state.playout.sounding() and _may_be_cut(state)
+    if not waits or (echo_policy(state) == "guard" and not state.floor.sustained) or echo_policy(state) == "half_duplex":
+        return None
+    return min(held) + least * _MS
+
+
+def no_turn(state: State, heard: OpenInput) -> str:
+    """Why committed audio is no contribution of the user; "" if it is."""
+    words = heard.transcript.strip()
+    if heard.status == "completed" and not words:
+        return "the transcript is blank"
+    speech, definition = state.floor.speech.get(heard.item), state.life.definition
+    if speech is None or not speech.over_sound or heard.status != "completed":
+        return ""
+    if echo_policy(state) != "client_aec" and repeats(words, _being_said(state)):
+        return "suspected echo"
+    if speech.cut:
+        return ""
+    if definition.min_words and len(words.split()) < definition.min_words:
+        return "backchannel"
+    lasted_ms = (heard.end_ms or 0) - (heard.start_ms or 0)
+    if definition.min_speech_ms and 0 < lasted_ms < definition.min_speech_ms:
+        return "backchannel"
+    return ""
+
+
+def _being_said(state: State) -> str:
+    says = [state.delivery.by_response(response) for response in state.playout.responses]
+    texts = [say.command.text or "".join(say.pieces) for say in says if say is not None]
+    return " ".join([state.delivery.last_said, *texts])
+
+
+def settle_false_starts(state: State, item: str, *, was_speech: bool) -> Iterator[e.Event]:
+    """What speech had cut is settled if it was a turn; else the rest of it is owed again, where that was declared."""
+    for say in list(state.delivery.says.values()):
+        if say.state is not SayState.CUT or say.cut is None or say.cut.item != item or say.cut.reason != "speech":
+            continue
+        playing = any(one.say == say.requested.say for one in state.playout.responses.values())
+        rest = "" if was_speech or playing else _unheard(say.rest, say.cut)
+        if rest:
+            yield e.SayResumed(say=say.requested.say, text=rest)
+        else:
+            yield from conclude(state, say)
+
+
+def _unheard(rest: str, was_cut: e.PlayoutCut) -> str:
+    """The text from the word on at which it was cut, by the share of its audio that was heard."""
+    heard_ms = sum(part.heard_ms for part in was_cut.heard)
+    generated_ms = sum(part.generated_ms for part in was_cut.heard)
+    chars = len(rest) * heard_ms // generated_ms if generated_ms else 0
+    begin = rest.rfind(" ", 0, chars + 1) + 1
+    return rest[begin:].strip()

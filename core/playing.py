@@ -1,0 +1,170 @@
+"""Decisions on the playout of a response: delivered, cut, ended. Live only.
+
+What was heard is a measurement: by the play clock, or by what a caller says it played. What is decided carries the figures.
+"""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from . import events as e
+from .folds.playout import Sounding
+from .ports import PartHead, Playhead
+from .state import State
+from .words import heard_words
+
+__all__ = ["ACK_WAIT_MS", "STALL_S", "Heads", "acknowledged", "cut", "delivered", "ended", "ends_ns"]
+
+Heads = Callable[[str], Playhead]
+"""Where the playout of a response stands at the moment of the decision."""
+
+ACK_WAIT_MS = 250  # how long a caller whose playout was cut may take to say what it played
+STALL_S = 15  # a response of which nothing comes for so long has come to nothing
+_ACK_GRACE_MS = 1000  # by so much a caller that reports its playout may lag behind our clock
+_ACK_ERROR_MS = 50
+_MS = 1_000_000
+
+
+def delivered(response: str, head: Playhead, now_ns: int) -> e.ResponseDelivered:
+    """The fact that all of a finished response is with the callers."""
+    total_ms = sum(part.delivered_ms for part in head.parts)
+    until_ns = max(head.ends_ns, now_ns) if total_ms else now_ns
+    return e.ResponseDelivered(response=response, delivered_ms=total_ms, ends_ns=until_ns)
+
+
+def cut(state: State, heads: Heads, response: str, reason: str, item: str = "") -> Iterator[e.Event]:
+    """Stop a response that is being generated, delivered or heard; a second time does nothing."""
+    one = state.playout.responses.get(response)
+    if one is None or one.cut is not None:
+        return
+    head = heads(response)
+    heard = _heard(state, response, one, head)
+    yield e.PlayoutCut(
+        response=response,
+        reason=reason,
+        say=one.say,
+        item=item,
+        heard=heard,
+        source=head.source if heard else "none",
+        error_ms=head.error_ms if heard else 0,
+    )
+
+
+def acknowledged(state: State, heads: Heads, ack: e.PlayoutAcknowledged, *, final: bool) -> Iterator[e.Event]:
+    """A caller says what it has played. A final word means that it plays no more of it."""
+    one = state.playout.responses.get(ack.response)
+    if one is None:
+        if final and ack.item:
+            yield ack
+        return
+    yield ack
+    if final:
+        yield from cut(state, heads, ack.response, "caller")
+
+
+def ends_ns(one: Sounding) -> int | None:
+    """When the playout of a response is over, as far as that is known."""
+    if one.cut is not None:
+        waits = one.cut.reason in ("speech", "caller") and bool(one.cut.heard) and not _told_since(one)
+        return one.cut_ns + (ACK_WAIT_MS * _MS if waits else 0)
+    if one.delivered is None:
+        return None
+    if one.acks and sum(ack.played_ms for ack in one.acks.values()) < one.delivered.delivered_ms:
+        return one.delivered.ends_ns + _ACK_GRACE_MS * _MS
+    return one.delivered.ends_ns if not one.acks else max(ack.at_ns for ack in one.acks.values())
+
+
+def _told_since(one: Sounding) -> bool:
+    return any(ack.at_ns >= one.cut_ns for ack in one.acks.values())
+
+
+def ended(state: State, heads: Heads, response: str) -> e.PlayoutEnded:
+    """The end of a response's playout: what was heard of each part."""
+    one = state.playout.responses[response]
+    if one.cut is None:
+        head = heads(response)
+        heard = _heard(state, response, one, head)
+        if one.acks:
+            return e.PlayoutEnded(response=response, heard=heard, source="ack", error_ms=_ACK_ERROR_MS)
+        if not sum(part.delivered_ms for part in heard):
+            return e.PlayoutEnded(response=response, heard=heard)
+        whole = [_whole(part) for part in heard]  # the clock has run to the end of what was delivered
+        return e.PlayoutEnded(response=response, heard=whole, source=head.source, error_ms=head.error_ms)
+    heard, told = [], False
+    for part in one.cut.heard:
+        ack = one.acks.get((part.item, part.content_index))
+        if ack is None or ack.at_ns < one.cut_ns:
+            heard.append(part)
+            continue
+        told = True
+        heard_ms = min(ack.played_ms, part.delivered_ms)
+        heard.append(_shortened(part, _words_of(one, part) or part.heard_text, heard_ms))
+    return e.PlayoutEnded(
+        response=response,
+        heard=heard,
+        source="ack" if told else one.cut.source,
+        error_ms=_ACK_ERROR_MS if told else one.cut.error_ms,
+    )
+
+
+def _whole(part: e.HeardPart) -> e.HeardPart:
+    if part.heard_ms >= part.delivered_ms:
+        return part
+    return msgspec.structs.replace(part, heard_ms=part.delivered_ms)
+
+
+def _shortened(part: e.HeardPart, words: str, heard_ms: int) -> e.HeardPart:
+    text = heard_words(words, heard_ms, part.generated_ms) if part.generated_ms else ""
+    return msgspec.structs.replace(part, heard_ms=heard_ms, heard_text=text)
+
+
+def _words_of(one: Sounding, part: e.HeardPart) -> str:
+    made = one.ended.parts if one.ended else []
+    return next((known.transcript for known in made if (known.item, known.content_index) == (part.item, part.content_index)), "")
+
+
+def _heard(state: State, response: str, one: Sounding, head: Playhead) -> list[e.HeardPart]:
+    """What was heard of each part by now. Parts of text alone, which take no time, were heard as they came."""
+    made = {(part.item, part.content_index): part for part in one.ended.parts} if one.ended else {}
+    known = {(part.item, part.content_index): part for part in head.parts}
+    if one.ended and not one.ended.parts and not known and one.ended.transcript:
+        made[("", 0)] = e.PartGenerated(item="", generated_ms=one.ended.generated_ms, transcript=one.ended.transcript)
+    asked = _asked_words(state, response) if len(known | made) == 1 else ""
+    return [
+        _part(key, made.get(key), known.get(key), one, asked)
+        for key in [*known, *(key for key in made if key not in known)]
+    ]
+
+
+def _part(
+    key: tuple[str, int], made: e.PartGenerated | None, head: PartHead | None, one: Sounding, asked: str
+) -> e.HeardPart:
+    generated_ms = made.generated_ms if made else head.received_ms if head else 0
+    delivered_ms = head.delivered_ms if head else 0
+    words = (made.transcript if made else head.words if head else "") or asked
+    heard_ms = min(_played(key, head, one), delivered_ms)
+    if generated_ms:
+        text = heard_words(words, heard_ms, generated_ms) if heard_ms else ""
+    else:
+        text = words
+    return e.HeardPart(
+        item=key[0],
+        content_index=key[1],
+        generated_ms=generated_ms,
+        delivered_ms=delivered_ms,
+        heard_ms=heard_ms,
+        heard_text=text,
+    )
+
+
+def _played(key: tuple[str, int], head: PartHead | None, one: Sounding) -> int:
+    ack = one.acks.get(key)
+    return ack.played_ms if ack else head.played_ms if head else 0
+
+
+def _asked_words(state: State, response: str) -> str:
+    """The words that a response was to speak, for a provider that does not tell what it spoke."""
+    say = state.delivery.by_response(response)
+    if say is None or say.response != response or say.piece >= len(say.pieces):
+        return ""
+    return str(say.pieces[say.piece]).strip()

@@ -1,0 +1,233 @@
+"""Decisions on says: asked for, dispatched piece by piece, taken back, settled. Live only."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from . import events as e
+from .folds.delivery import OpenSay
+from .playing import Heads, cut, ended
+from .state import State
+from .states import SayState
+from .words import similarity
+
+__all__ = [
+    "HOLD_S",
+    "MAX_ATTEMPTS",
+    "MISMATCH",
+    "conclude",
+    "dispatches",
+    "end_playout",
+    "is_held",
+    "next_say",
+    "refused",
+    "request",
+    "settle_all",
+    "spoken",
+    "take_back",
+]
+
+MAX_ATTEMPTS = 5
+MISMATCH = 0.8  # less similar words than this are other words
+HOLD_S = 30  # speech that goes on for longer holds no say back any more
+
+Status = Literal["played", "interrupted", "cancelled", "failed"]
+
+
+# --- asked for ---
+
+
+def request(state: State, heads: Heads, asked: e.SayRequested) -> Iterator[e.Event]:
+    """A new say, and what becomes of the others."""
+    busy = bool(state.delivery.says or state.playout.sounding())
+    yield asked
+    match asked.command.when:
+        case "drop" if busy:
+            yield e.SaySettled(say=asked.say, status="cancelled", code="busy")
+        case "interrupt":
+            for response in state.playout.sounding():
+                yield from cut(state, heads, response, "replaced")
+            for say in [say for say in state.delivery.says if say != asked.say]:
+                yield from take_back(state, heads, say, "replaced")
+            yield from _end_cut(state, heads)
+
+
+def take_back(state: State, heads: Heads, say: str, reason: str) -> Iterator[e.Event]:
+    """Want no more of a say: what sounds of it is cut, what waits is cancelled."""
+    open_ = state.delivery.says.get(say)
+    if open_ is None:
+        return
+    for response in [key for key, one in state.playout.sounding().items() if one.say == say]:
+        yield from cut(state, heads, response, reason)
+    if open_.state is SayState.CUT:
+        yield from _end_cut(state, heads)
+    else:
+        yield _settled(open_, "interrupted" if _heard_ms(open_) else "cancelled", reason)
+
+
+def _end_cut(state: State, heads: Heads) -> Iterator[e.Event]:
+    """End the playout of what was cut by us: no caller has to say what it played."""
+    for response, one in list(state.playout.responses.items()):
+        if one.cut is not None and one.cut.reason not in ("speech", "caller"):
+            yield from end_playout(state, heads, response)
+
+
+# --- dispatched ---
+
+
+def next_say(state: State) -> OpenSay | None:
+    """The say of which a piece may be asked for now: the oldest that is not cut, if nothing else sounds and somebody listens.
+
+    The next piece of a say goes out when the one before it is delivered: the callers still hear it for a moment.
+    """
+    say = next((one for one in state.delivery.says.values() if one.state is not SayState.CUT), None)
+    if say is None or say.piece >= len(say.pieces) or not state.links.callers:
+        return None
+    sounding = state.playout.sounding()
+    if say.state is SayState.PENDING:
+        free = not sounding
+    else:
+        latest = sounding.get(say.response or "")
+        free = say.state is SayState.PLAYING and latest is not None and latest.delivered is not None
+    return say if free else None
+
+
+def dispatches(state: State, provider: str, now_ns: int) -> Iterator[tuple[e.Event, int]]:
+    """Ask the provider for the next piece that is due; says that newer speech made stale are dropped or held."""
+    while (say := next_say(state)) and say.command.on_stale == "drop" and _is_stale(state, say):
+        yield _settled(say, "interrupted" if _heard_ms(say) else "cancelled", "stale"), say.seq
+    if say is None or (say.command.on_stale == "hold" and is_held(state, now_ns)):
+        return
+    text = say.pieces[say.piece]
+    yield e.SayDispatched(say=say.requested.say, attempt=say.attempt + 1, link=provider, text=text, part=say.piece), say.seq
+
+
+def _is_stale(state: State, say: OpenSay) -> bool:
+    return bool(state.floor.speech) or state.turns.count > say.command.turn
+
+
+def is_held(state: State, now_ns: int) -> bool:
+    """Whether the user speaks, or the words of what was said are on their way."""
+    return any(now_ns < one.began_ns + HOLD_S * 1_000_000_000 for one in state.floor.speech.values())
+
+
+def refused(state: State, say: OpenSay, code: str, message: str) -> Iterator[e.Event]:
+    """Nothing will come of an attempt: the say stays owed, or has failed if this was the last one."""
+    yield e.SayRefused(say=say.requested.say, attempt=say.attempt, code=code, message=message)
+    if say.tries >= MAX_ATTEMPTS and say.state is SayState.PENDING:
+        yield _settled(say, "failed", code)
+
+
+# --- spoken ---
+
+
+def spoken(state: State, heads: Heads, response: str) -> Iterator[e.Event]:
+    """Compare what a response said with what it was to say."""
+    say = state.delivery.by_response(response)
+    if say is None or say.response != response or say.ended is None or say.ended.status != "completed" or say.command.clip:
+        return
+    asked, words = say.pieces[say.piece].strip(), say.ended.transcript
+    if not words:
+        return
+    alike = round(similarity(asked, words), 3)
+    yield e.SaySpoken(say=say.requested.say, requested=asked, spoken=words, similarity=alike)
+    if alike < MISMATCH and say.command.on_mismatch != "log" and say.tries < 2:
+        yield from cut(state, heads, response, "mismatch")
+        yield from end_playout(state, heads, response)
+
+
+def end_playout(state: State, heads: Heads, response: str) -> Iterator[e.Event]:
+    """The callers hear nothing of a response any more; its say may be settled by that."""
+    say = state.delivery.by_response(response)
+    yield ended(state, heads, response)
+    if say is not None:
+        yield from conclude(state, say)
+
+
+def conclude(state: State, say: OpenSay) -> Iterator[e.Event]:
+    """Settle a say if nothing more can come of it."""
+    name = say.requested.say
+    if name not in state.delivery.says or any(one.say == name for one in state.playout.responses.values()):
+        return
+    if say.state is SayState.CUT and say.cut is not None:
+        match say.cut.reason:
+            case "speech" if state.life.definition.resume_after_false_start and say.cut.item in state.floor.speech:
+                return  # whether it was speech is not known yet
+            case "mismatch" if say.command.on_mismatch == "retry":
+                yield e.SayResumed(say=name, text=say.rest)
+            case _:
+                yield _settled(say, *_cut_outcome(say))
+    elif say.state is SayState.PENDING and (say.is_spoken or _has_failed(say)):
+        yield _settled(say, *_outcome(say))
+
+
+def _has_failed(say: OpenSay) -> bool:
+    return say.failed == "not_text" or (say.ended is not None and say.ended.status != "completed")
+
+
+def _cut_outcome(say: OpenSay) -> tuple[Status, str]:
+    reason = say.cut.reason if say.cut else ""
+    match reason:
+        case "speech" | "caller":
+            return "interrupted", reason
+        case "mismatch" | "stalled":
+            return "failed", reason
+        case "cancelled" | "replaced":
+            return ("interrupted" if _heard_ms(say) else "cancelled"), reason
+    return ("interrupted" if _heard_ms(say) else _lost(reason)), reason
+
+
+def _lost(reason: str) -> Status:
+    return "failed" if reason in ("caller_gone", "provider_lost", "engine_fault") else "cancelled"
+
+
+def _outcome(say: OpenSay) -> tuple[Status, str]:
+    done, heard_ms = say.ended, _heard_ms(say)
+    if say.failed:
+        return "failed", say.failed
+    match done:
+        case None:
+            return "failed", "no_words"  # a stream without any
+        case e.ResponseEnded(status="completed") if say.generated_ms and not heard_ms:
+            return "failed", "not_delivered"
+        case e.ResponseEnded(status="completed") if not say.generated_ms and not done.transcript:
+            return "failed", "no_output"
+        case e.ResponseEnded(status="completed"):
+            return "played", done.code
+        case e.ResponseEnded(status="failed"):
+            return "failed", done.code or "failed"
+    return "interrupted", done.code or done.status
+
+
+def settle_all(state: State, heads: Heads, reason: str) -> Iterator[e.Event]:
+    """Settle every open say: what sounded was heard so far, what waited was not heard."""
+    for response in list(state.playout.responses):
+        yield from cut(state, heads, response, reason)
+        if response in state.playout.responses:
+            yield from end_playout(state, heads, response)
+    for say in list(state.delivery.says.values()):
+        yield _settled(say, "interrupted" if _heard_ms(say) else _lost(reason), reason)
+
+
+def _heard_ms(say: OpenSay) -> int:
+    return sum(part.heard_ms for part in say.heard)
+
+
+def _settled(say: OpenSay, status: Status, code: str) -> e.SaySettled:
+    heard_ms = _heard_ms(say)
+    text = " ".join(part.heard_text.strip() for part in say.heard if part.heard_text.strip())
+    if not text and heard_ms and status == "played":
+        text = say.command.text
+    source, error_ms = say.source if heard_ms else ("none", 0)
+    return e.SaySettled(
+        say=say.requested.say,
+        status=status,
+        code=code,
+        requested_ms=say.command.clip.ms if say.command.clip else 0,
+        generated_ms=sum(part.generated_ms for part in say.heard),
+        heard_ms=heard_ms,
+        source=source,
+        error_ms=error_ms,
+        heard_text=text,
+    )
+
+
