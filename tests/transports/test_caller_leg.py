@@ -182,6 +182,30 @@ def test_what_is_dead_or_not_for_callers_is_not_shown() -> None:
     assert Caller(answers="model").types(e.ResponseStarted(response="r2")) == ["response.created"]
 
 
+def test_done_follows_what_was_delivered() -> None:
+    """The provider is done long before the caller has all of it: response.done comes behind the last of it, as it ended."""
+    caller = Caller()
+    caller.begins()
+    caller.hears()
+    incomplete = e.ResponseEnded(response="r1", status="incomplete", code="max_output_tokens", usage={"total_tokens": 3})
+    assert caller.tell(incomplete) == []
+    assert caller.hears()[-1]["type"] == "response.output_audio.delta"
+    done = caller.tell(e.ResponseDelivered(response="r1"))[-1]["response"]
+    assert (done["status"], done["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
+    assert done["usage"] == {"total_tokens": 3}
+
+
+def test_a_cut_before_all_is_delivered() -> None:
+    """Ended at the provider, cut at the caller: cancelled, with the usage that is known; its delivery is no news."""
+    caller = Caller()
+    caller.begins()
+    caller.hears()
+    caller.tell(e.ResponseEnded(response="r1", status="completed", usage={"total_tokens": 3}))
+    done = caller.tell(e.PlayoutCut(response="r1", reason="speech"))[-1]["response"]
+    assert (done["status"], done["usage"]) == ("cancelled", {"total_tokens": 3})
+    assert caller.tell(e.ResponseDelivered(response="r1")) == []
+
+
 # --- one at a time ---
 
 

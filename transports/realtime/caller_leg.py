@@ -82,7 +82,9 @@ class CallerLeg:
             case e.ResponseStarted(dead=False) if event.say or state.model_answers:
                 self._output.begin(event.response)
             case e.ResponseEnded():
-                self._output.finish(event.response, _outcome(event))
+                self._output.end(event.response, _outcome(event))
+            case e.ResponseDelivered():
+                self._output.finish(event.response)
             case e.PlayoutCut():
                 self._output.cut(event.response, "turn_detected" if event.reason == "speech" else "client_cancelled")
             case e.AnswerTimedOut(link=self._link):

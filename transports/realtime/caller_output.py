@@ -19,13 +19,15 @@ class _Shown(msgspec.Struct, kw_only=True):
     mine: str  # its id there
     in_text: bool
     parts: set[tuple[str, int]] = set()  # (item, content index) that have an item there
+    outcome: Outcome = Outcome()  # as the provider ended it
 
 
 class _Waiting(msgspec.Struct, kw_only=True):
     """A response that began while another is shown."""
 
-    signals: list[s.Signal] = []
-    outcome: Outcome | None = None  # once it is over
+    signals: list[s.OutputAudio | s.OutputText] = []
+    outcome: Outcome = Outcome()
+    over: bool = False  # all of it is among the signals
 
 
 class CallerOutput:
@@ -69,18 +71,26 @@ class CallerOutput:
             shown.parts.add(part)
             self._parts[server.output_item(shown.mine, part) or ""] = (signal.response, *part)
 
-    def finish(self, response: str, outcome: Outcome) -> None:
-        """All of it has been shown, or nothing more will be. Nothing for a response that the caller does not know."""
+    def end(self, response: str, outcome: Outcome) -> None:
+        """The provider made no more of it; some may still be on its way to the caller."""
+        one = self._shown.get(response) or self._waiting.get(response)
+        if one is not None:
+            one.outcome = outcome
+
+    def finish(self, response: str) -> None:
+        """All of it was sent. Nothing for a response that the caller does not know."""
         if (waiting := self._waiting.get(response)) is not None:
-            waiting.outcome = outcome
+            waiting.over = True
         elif (shown := self._shown.pop(response, None)) is not None:
-            self._server.finish_response(shown.mine, outcome)
+            self._server.finish_response(shown.mine, shown.outcome)
             self._show_next()
 
     def cut(self, response: str, reason: str) -> None:
-        """Nothing more of it is shown; one that still waits never is."""
-        if self._waiting.pop(response, None) is None:
-            self.finish(response, Outcome(status="cancelled", reason=reason))
+        """Nothing more of it is sent; one that still waits is never shown."""
+        self._waiting.pop(response, None)
+        if (shown := self._shown.pop(response, None)) is not None:
+            self._server.finish_response(shown.mine, Outcome(status="cancelled", reason=reason, usage=shown.outcome.usage))
+            self._show_next()
 
     def give_up(self) -> None:
         """Nobody answers what was asked: a completed, empty response."""
@@ -96,10 +106,10 @@ class CallerOutput:
         waiting = self._waiting.pop(response)
         self.begin(response)
         for signal in waiting.signals:
-            assert isinstance(signal, s.OutputAudio | s.OutputText)
             self.media(signal)
-        if waiting.outcome is not None:
-            self.finish(response, waiting.outcome)
+        self.end(response, waiting.outcome)
+        if waiting.over:
+            self.finish(response)
 
     # --- from the caller ---
 
