@@ -28,15 +28,15 @@ class Provider:
         defined = define_session("desk", provider="scripted", transport="in_process", **definition)
         self.apply(e.SessionStarted(session="s1", target="hotel.desk", definition=defined))
 
-    def apply(self, event: e.Event) -> Staged:
+    def apply(self, event: e.Event) -> None:
         """Fold an event."""
         self.seq += 1
         self.state.apply(self.seq, self.seq, event)
-        return Staged(self.seq, self.seq, self.seq - 1, event)
 
     def gets(self, event: e.Event) -> dict[str, Any]:
         """The one message that carries out this dispatch, valid by the official types."""
-        (raw,) = self.leg.present(self.apply(event), self.state)
+        self.seq += 1
+        (raw,) = self.leg.present(Staged(self.seq, self.seq, self.seq - 1, event), self.state)
         CLIENT_EVENT.validate_json(raw)
         message: dict[str, Any] = json.loads(raw)
         return message
@@ -79,7 +79,7 @@ def test_reducing_actions_name_their_seq() -> None:
 def test_another_links_dispatches_are_not_ours() -> None:
     """After a reconnect the old link is not written to."""
     provider = Provider()
-    assert provider.leg.present(provider.apply(e.CancelDispatched(link="p2", response="r1")), provider.state) == []
+    assert provider.leg.present(Staged(2, 2, 1, e.CancelDispatched(link="p2", response="r1")), provider.state) == []
 
 
 @pytest.mark.parametrize("answers", ["handler", "model"])
@@ -91,3 +91,19 @@ def test_the_engine_cuts_where_a_handler_answers(answers: str) -> None:
     message = provider.gets(e.ConfigurationDispatched(link="p1"))
     sent = message["session"]["audio"]["input"]["turn_detection"]
     assert (sent["create_response"], sent["interrupt_response"]) == (answers == "model", answers == "model")
+
+
+def test_who_answers_may_change() -> None:
+    """The dispatch says who answers by it: tools go with the model; while a say is open it does not answer by itself."""
+    provider = Provider(answers="model", tools=["look_up"])
+    provider.leg = ProviderLeg("p1", [{"type": "function", "name": "look_up", "parameters": {}}])
+    provider.apply(e.LinkOpened(link="p1", side="provider", transport="in_process"))
+
+    def told(answers: str, *, held: bool = False) -> tuple[list[str], bool, bool]:
+        session = provider.gets(e.ConfigurationDispatched(link="p1", answers=answers, answer_held=held))["session"]
+        detection = session["audio"]["input"]["turn_detection"]
+        return [tool["name"] for tool in session["tools"]], detection["create_response"], detection["interrupt_response"]
+
+    assert told("model") == told("") == (["look_up"], True, True)
+    assert told("model", held=True) == (["look_up"], False, True)
+    assert told("handler") == ([], False, False)

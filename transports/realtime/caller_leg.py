@@ -75,10 +75,10 @@ class CallerLeg:
 
     def present(self, staged: Staged, state: State) -> list[bytes]:
         """The messages by which the caller learns of an event."""
-        event, definition = staged.event, state.life.definition
+        event = staged.event
         match event:
             case e.LinkOpened(link=self._link):
-                self._server.start(caller_session(definition))
+                self._server.start(caller_session(state.life.definition))
             case e.ResponseStarted(dead=False) if event.say or state.model_answers:
                 self._output.begin(event.response)
             case e.ResponseEnded():

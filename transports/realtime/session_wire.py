@@ -49,6 +49,8 @@ def provider_session(
     named = settings.get("tools", definition.tools)
     if answers and (named or "tools" in settings):
         session |= {"tools": [tool for tool in tools if tool["name"] in named], "tool_choice": "auto"}
+    elif not answers and definition.answers == "model":
+        session["tools"] = []  # those it had while it answered
     return session
 
 
