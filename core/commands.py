@@ -29,6 +29,7 @@ __all__ = [
     "Step",
     "Stream",
     "Update",
+    "compared",
     "encode_command",
     "plain",
 ]
@@ -165,6 +166,18 @@ Command = Input | Say | CancelSay | Call | Step | Stream | AwaitSignal | Update 
 _AS_IT_IS = frozenset({type(None), bool, float, bytes})
 
 encode_command = msgspec.msgpack.Encoder(order="sorted").encode
+
+
+def compared(command: Command) -> bytes:
+    """The bytes by which two commands are the same. What follows from the log is no choice of the handler's.
+
+    Such are the turn that a say answers, the items of its stream that had come, and the samples of a recording: its file may
+    have gone since, its name tells which one is meant.
+    """
+    if isinstance(command, Say):
+        clip = command.clip and msgspec.structs.replace(command.clip, digest="", rate=0, ms=0)
+        command = msgspec.structs.replace(command, turn=0, after=0, clip=clip)
+    return encode_command(command)
 
 
 def plain(value: object, where: str) -> Any:

@@ -38,6 +38,7 @@ CODES: dict[str, str] = {
     "TL108": "The handler did not yield: it was stopped, because no other session could go on.",
     "TL109": "The session ran with replay=False: it was logged, and cannot be replayed.",
     "TL110": "The session's voice cannot change any more: the caller has heard it.",
+    "TL111": "The say cannot be: an option of it is none, or its key was used for other words.",
     "TL201": "A session definition is not valid.",
     "TL202": "This provider does not exist or cannot be reached by this transport.",
     "TL203": "The turn detection settings are not valid.",

@@ -85,11 +85,13 @@ def ended(state: State, heads: Heads, response: str) -> e.PlayoutEnded:
         head = heads(response)
         heard = _heard(state, response, one, head)
         if one.acks:
-            return e.PlayoutEnded(response=response, heard=heard, source="ack", error_ms=_ACK_ERROR_MS)
+            return e.PlayoutEnded(response=response, say=one.say, heard=heard, source="ack", error_ms=_ACK_ERROR_MS)
         if not sum(part.delivered_ms for part in heard):
-            return e.PlayoutEnded(response=response, heard=heard)
+            return e.PlayoutEnded(response=response, say=one.say, heard=heard)
         whole = [_whole(part) for part in heard]  # the clock has run to the end of what was delivered
-        return e.PlayoutEnded(response=response, heard=whole, source=head.source, error_ms=head.error_ms)
+        return e.PlayoutEnded(
+            response=response, say=one.say, heard=whole, source=head.source, error_ms=head.error_ms
+        )
     heard, told = [], False
     for part in one.cut.heard:
         ack = one.acks.get((part.item, part.content_index))
@@ -101,6 +103,8 @@ def ended(state: State, heads: Heads, response: str) -> e.PlayoutEnded:
         heard.append(_shortened(part, _words_of(one, part) or part.heard_text, heard_ms))
     return e.PlayoutEnded(
         response=response,
+        say=one.say,
+        interrupted=True,
         heard=heard,
         source="ack" if told else one.cut.source,
         error_ms=_ACK_ERROR_MS if told else one.cut.error_ms,

@@ -93,7 +93,7 @@ class Answers:
 
 
 def _key(command: c.Command) -> bytes:
-    return b"abandon" if isinstance(command, c.Abandon) else c.encode_command(command)
+    return b"abandon" if isinstance(command, c.Abandon) else c.compared(command)
 
 
 def readdress(answer: e.Event, index: int) -> e.Event:

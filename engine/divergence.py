@@ -11,6 +11,8 @@ __all__ = ["RECORDS_COMMAND", "brief", "command_of", "first_difference", "kind_o
 _WITH_COMMAND = (
     e.InputRequested,
     e.SayRequested,
+    e.SayRepeated,
+    e.SayCancelRequested,
     e.CallRequested,
     e.StepRequested,
     e.StreamRequested,
@@ -84,7 +86,7 @@ def first_difference(then: c.Command | None, now: c.Command | None) -> tuple[str
         case "kind":
             return "", "kind"
     assert then is not None and now is not None
-    for field in then.__struct_fields__:
+    for field in (name for name in then.__struct_fields__ if name not in ("turn", "after")):
         if found := _differs(getattr(then, field), getattr(now, field), field):
             path, old, new = found
             old_text, new_text = _apart(old, new)

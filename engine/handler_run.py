@@ -27,6 +27,9 @@ STRICT = 2  # the handler ran in strict mode: what that refused, it refuses in a
 
 DELIVERED = (
     e.SayRequested,
+    e.SayRepeated,
+    e.SayCancelRequested,
+    e.PlayoutEnded,
     e.CallCompleted,
     e.CallFailed,
     e.EndRequested,

@@ -8,10 +8,8 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
-
-import msgspec
 
 from ..core import commands as c
 from ..core import events as e
@@ -20,10 +18,11 @@ from ..core.errors import HandlerError, SessionEnded, StepError, VoiceLocked
 from ..core.folds.conversation import Conversation
 from ..core.turn import SessionTurn
 from .escapes import escape
+from .handles import ItemStream, SayHandle, SayOutcome, Utterance, Utterances
 from .issued import Issued, call_site
 from .settling import SettlingLoop
 
-__all__ = ["OBSERVED", "ItemStream", "Journal", "SayHandle", "SayOutcome"]
+__all__ = ["OBSERVED", "Journal"]
 
 T = TypeVar("T")
 OBSERVED = frozenset(
@@ -43,64 +42,6 @@ OBSERVED = frozenset(
 OUTBOX = 200  # says that `outbox` keeps; older ones are in the log
 
 
-class SayOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a say ended: played, interrupted, cancelled or failed; heard_ms and heard_text are what the caller had of it."""
-
-    status: Literal["played", "interrupted", "cancelled", "failed"]
-    heard_ms: int
-    heard_text: str
-    code: str
-
-
-class SayHandle:
-    """A say that is durable and owed to the caller."""
-
-    def __init__(self, journal: "Journal", say: str, text: str) -> None:
-        self._journal = journal
-        self.id = say
-        self.text = text
-
-    @property
-    def outcome(self) -> SayOutcome | None:
-        """How it ended, or None while it is owed or sounding."""
-        return self._journal.outcomes.get(self.id)
-
-    async def settled(self) -> SayOutcome:
-        """Wait until the caller has heard it, or will not."""
-        while (outcome := self.outcome) is None:
-            await self._journal.wait()
-        return outcome
-
-
-class ItemStream:
-    """What a function of the handler yields, as it comes back from the log: an asynchronous iterator."""
-
-    def __init__(self, journal: "Journal", index: int) -> None:
-        self._journal = journal
-        self._index = index
-        self.items: deque[Any] = deque()
-        self.taken = 0
-        self.end: BaseException | None = None  # StopAsyncIteration, StepError or SessionEnded
-
-    def __aiter__(self) -> "ItemStream":
-        return self
-
-    async def __anext__(self) -> Any:
-        while not self.items:
-            if self.end is not None:
-                raise self.end
-            await self._journal.wait()
-        self.taken += 1
-        return self.items.popleft()
-
-    async def aclose(self) -> None:
-        """Leave the stream: its function is stopped, what it has yielded since is ignored. Twice is as good as once."""
-        if self.end is None:
-            self.items.clear()
-            self.end = StopAsyncIteration()
-            self._journal.abandon(self._index)
-
-
 class Journal:
     """The handler's side of the log: commands out, completions in.
 
@@ -115,7 +56,9 @@ class Journal:
         self.conversation = Conversation()
         self.outbox: deque[dict[str, Any]] = deque(maxlen=OUTBOX)
         self.outcomes: dict[str, SayOutcome] = {}
+        self.keys: dict[str, c.Say] = {}  # what each key of a say was used for
         self.turns: deque[SessionTurn] = deque()
+        self.turn_taken = 0  # the number of the last turn that the handler was given
         self.signals: dict[str, deque[Any]] = {}
         self.over: SessionEnded | None = None  # set when nobody can be heard or spoken to any more
         self.ended = False  # what is asked for now is in no log
@@ -123,6 +66,7 @@ class Journal:
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._streams: dict[int, ItemStream] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._watching: WeakSet[Utterances] = WeakSet()
         self._lent: WeakSet[Coroutine[Any, Any, Any]] = WeakSet()
 
     # --- commands out ---
@@ -197,7 +141,14 @@ class Journal:
     async def turn(self, index: int) -> SessionTurn:
         """Take the next turn off the queue; it leaves the queue only when this task resumes."""
         turn: SessionTurn = await self._next(index, self.turns)
+        self.turn_taken = turn.metadata["turn"]
         return turn
+
+    def utterances(self) -> Utterances:
+        """What ends to be heard from here on."""
+        watching = Utterances(self, lambda: self.over)
+        self._watching.add(watching)
+        return watching
 
     async def signal(self, index: int, name: str) -> Any:
         """Take the next signal of this name off its queue; one that came before it was awaited is there."""
@@ -254,11 +205,17 @@ class Journal:
                 self._settle(event.index, error=VoiceLocked("TL110", event.message, hint))
             case e.UpdateRefused():
                 self._settle(event.index, error=StepError(event.code, event.message))
-            case e.EndRequested() | e.UpdateApplied():
+            case e.EndRequested() | e.UpdateApplied() | e.SayCancelRequested():
                 self._settle(event.index, None)
             case e.SaySettled():
                 self.outcomes[event.say] = SayOutcome(
-                    status=event.status, heard_ms=event.heard_ms, heard_text=event.heard_text, code=event.code
+                    status=event.status,
+                    heard_ms=event.heard_ms,
+                    heard_text=event.heard_text,
+                    code=event.code,
+                    generated_ms=event.generated_ms,
+                    source=event.source,
+                    error_ms=event.error_ms,
                 )
                 self._wake()
             case e.CallersGone():
@@ -273,10 +230,28 @@ class Journal:
                 for stream in self._streams.values():
                     stream.end = stream.end or self.over
 
+    def _utterance(self, event: e.PlayoutEnded) -> None:
+        if not self._watching:
+            return
+        one = Utterance(
+            response=event.response,
+            say=event.say,
+            heard_text=" ".join(part.heard_text for part in event.heard if part.heard_text),
+            generated_ms=sum(part.generated_ms for part in event.heard),
+            delivered_ms=sum(part.delivered_ms for part in event.heard),
+            heard_ms=sum(part.heard_ms for part in event.heard),
+            source=event.source,
+            error_ms=event.error_ms,
+            interrupted=event.interrupted,
+        )
+        for watching in list(self._watching):
+            watching.ended.append(one)
+        self._wake()
+
     def _deliver_to_stream(self, seq: int, event: e.StreamItem | e.StreamEnded) -> None:
         stream = self._streams.get(event.index)
         if stream is not None and isinstance(event, e.StreamItem):
-            stream.items.append(decode_value(event.item, f"the stream's item {event.n}"))
+            stream.take(event.n, decode_value(event.item, f"the stream's item {event.n}"))
         elif isinstance(event, e.StreamEnded):
             self.work.pop(event.index, None)
             self._streams.pop(event.index, None)
@@ -307,6 +282,8 @@ def _failure(seq: int, event: e.CallFailed | e.StreamEnded) -> StepError:
 
 def _turn(seq: int, event: e.TurnEnded) -> SessionTurn:
     metadata: dict[str, Any] = {"item": event.item, "turn": event.turn, "seq": seq}
+    if event.interrupted:
+        metadata["interrupted"] = list(event.interrupted)
     if event.channel == "audio":
         metadata |= {"start_ms": event.start_ms, "end_ms": event.end_ms, "transcript_status": event.transcript_status}
     return SessionTurn(text=event.text, transcript=event.transcript, channel=event.channel, metadata=metadata)

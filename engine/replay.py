@@ -143,7 +143,7 @@ class ReplayRun:
     def _compare(self, seq: int, event: e.Event) -> None:
         index, recorded = command_of(event)
         now = self.asked.popleft() if self.asked else None
-        if now is None or c.encode_command(now.issued.command) != c.encode_command(recorded):
+        if now is None or c.compared(now.issued.command) != c.compared(recorded):
             self._diverge(now, (index, recorded, site_of(event)), seq)
         self.commands += 1
         self.matched.append(f"#{index} {brief(recorded)}")

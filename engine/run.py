@@ -29,7 +29,7 @@ from .step import Behind, Step
 
 __all__ = ["PACED", "SessionRun"]
 
-PACED = False
+PACED = True
 """Whether a handler's audio is held back to `lead_ms`. Callers would be told of a response's end while its audio still waits."""
 
 _RUNS_HANDLER = frozenset({*DELIVERED, e.SessionStarted})
@@ -65,6 +65,7 @@ class SessionRun:
         definition = core.state.life.definition
         self.mouth = Mouth(definition.lead_ms, paced=PACED and definition.answers == "handler")
         self.ears = Ears(core.state, lambda link, ms: self.inbox.put(Overheard(link, ms)))
+        core.playheads = self.mouth
         self.media = MediaRouter(core.state, self.lines, self.mouth, self.ears)
         self.decider = Decider(core, handler, effects, self.lines, self.media)
         self.intake = Intake(self.inbox, self.lines, self.media, clock)

@@ -5,19 +5,21 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 from uuid import UUID
 
 import msgspec
 
 from ..core import commands as c
 from ..core import events as e
-from ..core.definition import SessionDefinition
+from ..core.definition import Answers, SessionDefinition
 from ..core.errors import HandlerError, SessionEnded, StepError
 from ..core.folds.conversation import Line
 from ..core.turn import SessionTurn
-from .journal import ItemStream, Journal, SayHandle
+from .handles import ItemStream, SayHandle, Utterances
+from .journal import Journal
 from .naming import function_name
+from .say_command import Spoken, say_command
 
 __all__ = ["RealtimeSession"]
 
@@ -62,19 +64,58 @@ class RealtimeSession:
         """The user's turns, until the caller has gone or the session ends."""
         return _Turns(self)
 
-    def say(self, text: str, *, metadata: dict[str, Any] | None = None) -> Coroutine[Any, Any, SayHandle]:
-        """Have words spoken to the caller, after those already asked for.
+    def say(
+        self,
+        spoken: Spoken,
+        *,
+        when: Literal["queue", "interrupt", "drop"] = "queue",
+        interruptible: bool = True,
+        key: str = "",
+        mode: Literal["", "out_of_band", "in_band", "tts"] = "",
+        on_mismatch: Literal["log", "retry", "fail"] = "log",
+        on_stale: Literal["hold", "drop", "speak"] = "hold",
+        metadata: dict[str, Any] | None = None,
+    ) -> Coroutine[Any, Any, SayHandle]:
+        """Have something spoken to the caller: words, a stream of words (`session.stream(…)`) as they come, or a `turnlog.clip`.
 
-        Returns a handle once the request is durable; `await handle.settled()` waits for the outcome. `metadata` is kept in
-        the log. Raises HandlerError TL105 for empty text or metadata that cannot be stored, SessionEnded after the end.
+        Returns a handle once the request is durable; `await handle.settled()` waits for the outcome.
+
+        when: after what was asked for before; or at once, cutting what sounds; or only if nothing sounds or waits.
+        interruptible: whether the user's speech cuts it. key: a second say with the same key is the first one.
+        mode: how it is spoken, else as the session is declared. on_mismatch: what to do where other words were spoken.
+        on_stale: what to do where the user has spoken since the turn that this answers: wait for the end of it, drop the say,
+        or speak all the same. metadata is kept in the log.
+
+        Raises HandlerError TL105 for nothing to say or metadata that cannot be stored, TL111 for an option that is none and a
+        key that was used for other words; MediaError TL602 for a recording that cannot be read; SessionEnded after the end.
         """
-        if type(text) is not str or not text.strip():
-            raise HandlerError("TL105", f"say({text!r}): there is nothing to say", "pass a string with at least one word")
         self._refuse_after_end()
-        if not isinstance(metadata, dict | None):
-            raise HandlerError("TL105", f"say(metadata={metadata!r}): it is no dict", "pass a dict with string keys")
-        kept = c.plain(metadata or {}, "say(metadata)")
-        return self._journal.completion(self._journal.issue(c.Say(text=text, metadata=kept)))
+        options = {
+            "when": when,
+            "interruptible": interruptible,
+            "key": key,
+            "mode": mode,
+            "on_mismatch": on_mismatch,
+            "on_stale": on_stale,
+            "metadata": metadata,
+        }
+        journal = self._journal
+        command = say_command(spoken, turn=journal.turn_taken, live=journal.patches is None, options=options)
+        if key:
+            self._check_key(command)
+        return journal.completion(journal.issue(command))
+
+    def _check_key(self, command: c.Say) -> None:
+        first = self._journal.keys.setdefault(command.key, command)
+        clips = [one.clip.name if one.clip else "" for one in (first, command)]
+        if not (first.stream or command.stream) and (first.text, clips[0]) != (command.text, clips[1]):
+            hint = "one key is one say: use another key for other words"
+            raise HandlerError("TL111", f"say(key={command.key!r}) was used for {first.text or clips[0]!r:.60}", hint)
+
+    def utterances(self) -> Utterances:
+        """What ends to be heard from here on, the model's own words and says: an asynchronous iterator, until the end."""
+        self._journal.check_inside("utterances()")
+        return self._journal.utterances()
 
     def call(self, target: str, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Invoke a tool by name and return its result as it comes back from the log (plain values).
@@ -149,9 +190,14 @@ class RealtimeSession:
         return self._journal.lend(self._journal.signal(self._journal.issue(c.AwaitSignal(name=name)), name))
 
     def update(
-        self, *, instructions: str | None = None, tools: list[str] | None = None, voice: str | None = None
+        self,
+        *,
+        instructions: str | None = None,
+        tools: list[str] | None = None,
+        voice: str | None = None,
+        answers: Answers | None = None,
     ) -> Coroutine[Any, Any, None]:
-        """Change what the model is told, may call, or sounds like; returns when the provider has confirmed it.
+        """Change what the model is told, may call, sounds like, or who answers; returns when the provider has confirmed it.
 
         Raises VoiceLocked for another voice after the caller has heard one, StepError if the provider refuses.
         """
@@ -161,8 +207,11 @@ class RealtimeSession:
                 _text(given, what)
         if tools is not None and (type(tools) not in (list, tuple) or any(type(name) is not str for name in tools)):
             raise HandlerError("TL105", f"update(tools={tools!r}): it is no list of names", "pass a list of strings")
+        if answers not in (None, *get_args(Answers)):
+            raise HandlerError("TL105", f"update(answers={answers!r}) is no choice", 'pass "handler" or "model"')
         tools = None if tools is None else list(tools)
-        return self._journal.completion(self._journal.issue(c.Update(instructions=instructions, tools=tools, voice=voice)))
+        command = c.Update(instructions=instructions, tools=tools, voice=voice, answers=answers)
+        return self._journal.completion(self._journal.issue(command))
 
     # --- what would differ from run to run, made the same ---
 

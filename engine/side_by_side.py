@@ -83,8 +83,8 @@ def _key(issue: Issue, side: dict[int, Issue]) -> bytes:
     command = issue.command
     if isinstance(command, c.Abandon):  # its index is another one as soon as one command more or less stands before it
         abandoned = side.get(command.command)
-        return b"abandon " + (c.encode_command(abandoned.command) if abandoned else b"")
-    return c.encode_command(command)
+        return b"abandon " + (c.compared(abandoned.command) if abandoned else b"")
+    return c.compared(command)
 
 
 def _changed(then: Issue, now: Issue) -> Row:

@@ -39,6 +39,7 @@ class Mouth:
 
     def __init__(self) -> None:
         self.gone = False
+        self.keys: dict[str, str] = {}  # the handler's key -> its say
         self._ends: dict[str, int] = {}  # ns; 0 where a record tells the end
 
     @property

@@ -122,13 +122,22 @@ class _Run:
         self.now.append(Issue(index, command, site))
         known = self.answers.claim(command)
         match command:
+            case c.Say() if command.key and command.key in self.mouth.keys:
+                say = self.mouth.keys[command.key]
+                self._deliver(at_ns, e.SayRepeated(index=index, say=say, command=command, site=site))
             case c.Say():
+                if command.key:
+                    self.mouth.keys[command.key] = f"say_{index}"
                 if known is None:
                     self.agenda.plan(*self.mouth.speak(f"say_{index}", command.text, at_ns))
                 else:
                     self.mouth.ask(f"say_{index}")
                     self._expect(known, index, at_ns)
                 self._deliver(at_ns, e.SayRequested(index=index, say=f"say_{index}", command=command, site=site))
+            case c.CancelSay():
+                self._deliver(at_ns, e.SayCancelRequested(index=index, command=command, site=site))
+                if command.say in self.mouth.open:
+                    self._settle(at_ns, e.SaySettled(say=command.say, status="cancelled", code="cancelled"))
             case c.Call() | c.Step() | c.Stream():
                 if known is None:
                     self._not_recorded(asked, at_ns)
@@ -203,8 +212,8 @@ class _Run:
         if not records_command(event):
             return False
         number, recorded = command_of(event)
-        command = c.encode_command(recorded)
-        asked = (c.encode_command(one.issued.command) for one in self.asked)
+        command = c.compared(recorded)
+        asked = (c.compared(one.issued.command) for one in self.asked)
         return number not in self.answers.claimed and command in asked
 
     def _do_next(self, until_ns: int, *, timers: bool = True) -> bool:

@@ -28,7 +28,7 @@ from .engine.app import App
 from .engine.clip import AudioClip, clip
 from .engine.engine import Engine
 from .engine.fork import Forked, fork
-from .engine.journal import SayHandle, SayOutcome
+from .engine.handles import ItemStream, SayHandle, SayOutcome, Utterance
 from .engine.live import LiveSession
 from .engine.projections import (
     BUILT_IN_PROJECTIONS,
@@ -64,6 +64,7 @@ __all__ = [
     "HandlerError",
     "HandlerLimits",
     "HandlerStuck",
+    "ItemStream",
     "LinkClosed",
     "LinkError",
     "LiveSession",
@@ -87,6 +88,7 @@ __all__ = [
     "StepError",
     "StoreError",
     "TurnlogError",
+    "Utterance",
     "VoiceLocked",
     "WhatIf",
     "WrongExpectedSeq",

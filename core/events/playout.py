@@ -87,9 +87,14 @@ class PlayoutCut(Event, frozen=True, kw_only=True):
 
 
 class PlayoutEnded(Event, frozen=True, kw_only=True):
-    """The caller hears nothing of a response any more; the mouth is free. heard: what it had of each part."""
+    """The caller hears nothing of a response any more; the mouth is free. heard: what it had of each part.
+
+    say: whose words they were, None for the model's own. interrupted: it was cut before its end.
+    """
 
     response: str
+    say: str | None = None
+    interrupted: bool = False
     heard: list[HeardPart] = []
     source: PlayoutSource = "none"
     error_ms: int = 0

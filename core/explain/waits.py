@@ -16,6 +16,9 @@ Work = e.CallRequested | e.StepRequested | e.StreamRequested
 DELIVERED: tuple[type[e.Event], ...] = (
     e.SessionStarted,
     e.SayRequested,
+    e.SayRepeated,
+    e.SayCancelRequested,
+    e.PlayoutEnded,
     e.CallCompleted,
     e.CallFailed,
     e.EndRequested,

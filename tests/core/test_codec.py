@@ -103,7 +103,7 @@ SAMPLES: list[e.Event] = [
         usage={"total_tokens": 1},
         parts=[e.PartGenerated(item="i", content_index=1, generated_ms=20, transcript="Hi")],
     ),
-    e.PlayoutEnded(response="r", heard=[HEARD], source="mark", error_ms=20),
+    e.PlayoutEnded(response="r", say="say_2", interrupted=True, heard=[HEARD], source="mark", error_ms=20),
     e.PlayoutCut(response="r", reason="speech", say="say_2", item="i", heard=[HEARD], source="clock", error_ms=300),
     e.PlayoutAcknowledged(link="c1", response="r", item="i", content_index=1, played_ms=640, source="ack"),
     e.ResponseDelivered(response="r", delivered_ms=900, ends_ns=2**62),

@@ -11,7 +11,7 @@ from tests.engine.living import Living, Speaker, living
 from turnlog.core import events as e
 from turnlog.core.errors import HandlerError, SessionEnded, StepError
 from turnlog.core.turn import SessionTurn
-from turnlog.engine.journal import SayOutcome
+from turnlog.engine.handles import SayOutcome
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
 

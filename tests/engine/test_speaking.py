@@ -132,6 +132,46 @@ async def test_a_model_that_answers_is_not_held_back() -> None:
         await alive.ended()
 
 
+@virtual_time
+async def test_the_end_follows_the_audio() -> None:
+    """All is there at once, its end too: the caller learns of it behind the last audio, and the say is heard when that is."""
+    async with living(desk, provider=Speaker(ms=5000), engine=virtual()) as alive:
+        await alive.caller.until("response.output_audio.delta")
+        began_s = time_s()
+        await alive.caller.until("response.done")
+        assert 4.6 <= time_s() - began_s < 5
+        assert got_ms(alive) == 5000
+        await alive.ended()
+        assert 5 <= time_s() - began_s < 5.1
+        types = alive.caller.types()
+        assert max(n for n, one in enumerate(types) if one == "response.output_audio.delta") < types.index("response.done")
+    assert alive.of(e.ResponseDelivered)[0].delivered_ms == 5000
+    settled = alive.of(e.SaySettled)[0]
+    assert (settled.status, settled.heard_ms, settled.source) == ("played", 5000, "clock")
+
+
+@virtual_time
+async def test_a_cut_leaves_the_lead_and_no_more() -> None:
+    """Interrupted after 2 s the caller has at most the lead and a piece more than was heard, and none of it comes later."""
+    provider = Speaker(ms=10_000)
+
+    async def listens(session: RealtimeSession) -> None:
+        await session.say("A very long say")
+        await session.input()
+
+    async with living(listens, provider=provider, engine=virtual()) as alive:
+        await alive.caller.until("response.output_audio.delta")
+        await asyncio.sleep(2)
+        provider.server.speech_started("item_user", 1900)
+        provider.flush()
+        cut = await alive.until(e.PlayoutCut)
+        had_ms = got_ms(alive)
+        await asyncio.sleep(3)
+        assert got_ms(alive) == had_ms
+        assert 2000 < had_ms <= 2400
+        assert [(part.heard_ms, part.delivered_ms, part.generated_ms) for part in cut.heard] == [(2000, had_ms, 10_000)]
+
+
 def time_s() -> float:
     """The time that has passed."""
     return asyncio.get_running_loop().time()

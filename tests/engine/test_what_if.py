@@ -13,7 +13,7 @@ from tests.engine.test_replay import PROGRAMS, _live
 from turnlog.core import events as e
 from turnlog.core.errors import StepError, StoreError
 from turnlog.core.ports import Recorded
-from turnlog.engine.journal import SayOutcome
+from turnlog.engine.handles import SayOutcome
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
 from turnlog.engine.what_if import what_if
