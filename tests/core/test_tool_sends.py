@@ -600,10 +600,12 @@ class Conversation:
             self.take(step)
         for _ in range(20):
             self.drive.wait(15_000)
-            if not self.drive.core.state.tools.follow_up.asked:
+            follow_up = self.drive.core.state.tools.follow_up
+            if not (follow_up.asked or follow_up.owed):
                 return
-            self.take("begin")
-            self.take("finish")
+            if follow_up.asked:  # else a say that nobody speaks is in the way: it fails in time
+                self.take("begin")
+                self.take("finish")
         raise AssertionError("the model is asked again and again")
 
 

@@ -52,7 +52,9 @@ async def test_a_say_is_heard_and_settles() -> None:
 
     async with living(desk, provider=Speaker(ms=40)) as alive:
         await alive.ended()
-    heard = SayOutcome(status="played", heard_ms=40, heard_text="Good evening", code="")
+    heard = SayOutcome(
+        status="played", heard_ms=40, heard_text="Good evening", code="", generated_ms=40, source="clock", error_ms=300
+    )
     assert outcomes == [("say_1", "Good evening", None), heard, heard]
     assert alive.of(e.SayRequested)[0].command.metadata == {"mood": "calm"}
     assert alive.provider.spoken == ["Good evening"]

@@ -128,23 +128,6 @@ async def test_a_spoken_question_is_answered_in_speech(tmp_path: Path, speech: S
     assert (words(turn.text), turn.channel, turn.transcript_status) == ("what time is breakfast", "audio", "completed")
 
 
-async def test_speech_during_a_say_is_the_next_turn_and_cuts_nothing(tmp_path: Path, speech: Speech) -> None:
-    """Who speaks into the greeting is answered after it; both says are played to their end."""
-    async with hosted(app, tmp_path, speech=speech) as server:
-        async with client_of(server).realtime.connect(model="hotel.desk") as connection:
-            seen: list[Any] = []
-            async with speaking(connection, question()):
-                greeting, _ = await response(connection, seen)
-                answer, _ = await response(connection, seen)
-            assert [event.type async for event in connection] == []
-        log = await server.events(await server.only_session())
-    assert await heard(speech, greeting) == "good morning and welcome to the grand hotel"
-    assert await heard(speech, answer) == "the kitchen opens at seven"
-    assert [one.status for one in log if isinstance(one, e.SaySettled)] == ["played", "played"]
-    kinds = [type(one) for one in log]
-    assert kinds.index(e.SpeechStarted) < kinds.index(e.SaySettled)
-
-
 async def test_a_caller_may_speak_and_hear_g711(tmp_path: Path, speech: Speech) -> None:
     """session.update sets the formats of both directions: the call goes on in 8 kHz mu-law."""
     microphone = Resampler(RATE, 8000)
