@@ -187,7 +187,7 @@ class Journal:
             case e.TurnEnded():
                 self.turns.append(_turn(seq, event))
                 self._wake()
-            case e.SayRequested():  # index 0, the engine's own, is nobody's
+            case e.SayRequested() | e.SayRepeated():  # index 0, the engine's own, is nobody's
                 self._settle(event.index, SayHandle(self, event.say, event.command.text))
             case e.CallCompleted():
                 self.work.pop(event.index, None)
@@ -218,6 +218,8 @@ class Journal:
                     error_ms=event.error_ms,
                 )
                 self._wake()
+            case e.PlayoutEnded():
+                self._utterance(event)
             case e.CallersGone():
                 self._hang_up("the caller has gone")
             case e.SessionEnding():
