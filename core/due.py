@@ -9,6 +9,7 @@ from . import barging
 from . import events as e
 from .decide import end_turns
 from .folds.delivery import OpenSay
+from .folds.relay import Owed
 from .playing import STALL_S, Heads, cut, delivered, ends_ns
 from .saying import HOLD_S, dispatches, end_playout, next_say, refused, settle_all
 from .state import State
@@ -59,7 +60,7 @@ def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
     yield from tool_outputs_due(state, provider, now_ns)
     while state.relay.owed:
         owed = state.relay.owed[0]
-        yield _relayed(provider, owed.event), owed.seq
+        yield _relayed(provider, owed), owed.seq
     yield from follow_up_due(state, provider, now_ns)
     if now_ns >= _pause_end_ns(state) and _mouth_is_ours(state):
         yield from dispatches(state, provider, now_ns)
@@ -110,19 +111,27 @@ def _mouth_is_ours(state: State) -> bool:
     return not state.model_answers or (state.links.answer_held and state.links.unconfirmed == 0)
 
 
-def _relayed(provider: str, owed: e.Event) -> e.Event:
-    match owed:
+def _relayed(provider: str, owed: Owed) -> e.Event:
+    event = owed.event
+    match event:
         case e.ItemSeeded():
-            return e.ItemForwarded(link=provider, item=owed.item, raw=owed.raw)
+            return e.ItemForwarded(link=provider, item=event.item, raw=event.raw, previous=owed.previous)
+        case e.SaySettled():
+            return _forwarded(provider, owed, "assistant", "output_text", event.heard_text)
+        case e.TurnEnded():
+            return _forwarded(provider, owed, "user", "input_text", event.text)
         case e.InputCommitAsked():
             return e.InputCommitDispatched(link=provider)
         case e.InputClearAsked():
             return e.InputClearDispatched(link=provider)
         case e.AnswerAsked():
-            return e.AnswerDispatched(link=provider, request=owed.request)
-    raise ValueError(f"{type(owed).__name__} is not relayed")
+            return e.AnswerDispatched(link=provider, request=event.request)
+    raise ValueError(f"{type(event).__name__} is not relayed")
 
 
+def _forwarded(provider: str, owed: Owed, role: str, kind: str, text: str) -> e.ItemForwarded:
+    raw = {"id": owed.item, "type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+    return e.ItemForwarded(link=provider, item=owed.item, raw=raw, previous=owed.previous)
 
 
 def _is_hard_ending(state: State) -> bool:

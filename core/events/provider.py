@@ -87,11 +87,15 @@ class SaySpoken(Event, frozen=True, kw_only=True):
 
 
 class ItemForwarded(Event, frozen=True, kw_only=True):
-    """A caller's item is on its way to the provider."""
+    """A contribution that the provider's conversation lacks is on its way there: a caller's item, or what was heard of a say.
+
+    previous: the item behind which it belongs; "" for the end.
+    """
 
     link: str
     item: str
     raw: dict[str, Any]
+    previous: str = ""
 
 
 class AnswerDispatched(Event, frozen=True, kw_only=True):

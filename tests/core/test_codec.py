@@ -85,7 +85,7 @@ SAMPLES: list[e.Event] = [
     e.ConfigurationDispatched(link="p1", settings=PLAIN, answers="model", answer_held=True),
     e.SayDispatched(say="say_2", attempt=2, link="p1", text="Hi", part=3),
     e.SayRefused(say="say_2", attempt=2, code="busy", message="m"),
-    e.ItemForwarded(link="p1", item="i", raw=PLAIN),
+    e.ItemForwarded(link="p1", item="i", raw=PLAIN, previous="h"),
     e.AnswerDispatched(link="p1", request=PLAIN),
     e.AnswerRefused(link="p1", code="c", message="m", answer=7),
     e.InputCommitDispatched(link="p1"),

@@ -50,7 +50,7 @@ class ProviderLeg:
             case e.SayDispatched():
                 return [self._speak(event, state)]
             case e.ItemForwarded():
-                return [client.create_item(event.raw)]
+                return [client.create_item(event.raw, previous=event.previous or None)]
             case e.AnswerDispatched():
                 return [client.create_response(event.request or None, f"{ANSWER}{staged.seq}")]
             case e.InputCommitDispatched():
