@@ -189,6 +189,10 @@ class Journal:
                 self._wake()
             case e.SayRequested() | e.SayRepeated():  # index 0, the engine's own, is nobody's
                 self._settle(event.index, SayHandle(self, event.say, event.command.text))
+            case e.SayRepeated():
+                self._settle(event.index, SayHandle(self, event.say, event.command.text))
+            case e.PlayoutEnded():
+                self._utterance(event)
             case e.CallCompleted():
                 self.work.pop(event.index, None)
                 self._settle(event.index, decode_value(event.result, f"the result in event {seq}"))

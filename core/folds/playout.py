@@ -11,6 +11,8 @@ from .. import events as e
 
 __all__ = ["Ack", "Playout", "Repair", "Sounding", "Unheard"]
 
+_KEPT_ITEMS = 16
+
 
 class Ack(NamedTuple):
     """What a caller said about a part: so much was played at that time."""
@@ -64,7 +66,7 @@ class Repair(NamedTuple):
 class Playout:
     """Responses that are being generated or heard."""
 
-    __slots__ = ("_model_answers", "repairs", "responses", "unheard", "voice_heard")
+    __slots__ = ("_model_answers", "_truncated", "repairs", "responses", "unheard", "voice_heard")
 
     def __init__(self) -> None:
         self.responses: dict[str, Sounding] = {}
@@ -72,6 +74,7 @@ class Playout:
         self.repairs: deque[Repair] = deque()
         self.voice_heard = False  # from then on the provider will not change its voice
         self._model_answers = False
+        self._truncated: deque[str] = deque(maxlen=_KEPT_ITEMS)  # the last items that the provider has cut
 
     def sounding(self) -> dict[str, Sounding]:
         """What occupies the mouth: audible, and not cut."""
@@ -94,6 +97,7 @@ class Playout:
             case e.ResponseStarted():
                 self.responses[event.response] = Sounding(event, at_ns)
             case e.ItemTruncated():
+                self._truncated.append(event.item)
                 self.repairs = deque(one for one in self.repairs if one.item != event.item)
             case e.TruncateDispatched() | e.ItemDeleteDispatched() if self.repairs:
                 self.repairs.popleft()
@@ -139,6 +143,8 @@ class Playout:
             deleted: set[str] = set()
             for part in event.heard:
                 if part.item in heard and part.heard_ms < part.generated_ms:
+                    if part.item in self._truncated:
+                        continue  # it did so by itself, before it was known how much was heard
                     self.repairs.append(Repair(seq, part.item, part.content_index, part.heard_ms))
                 elif part.item and part.item not in heard | deleted:
                     deleted.add(part.item)
