@@ -111,7 +111,7 @@ async def test_one_key_is_one_say(turnlog: Kit) -> None:
         seen.append((first.id, second.id, third.id))
         assert outcome.status == third.status == "played"
         with pytest.raises(HandlerError, match="TL111"):
-            session.say("Other words.", key="greeting")
+            await session.say("Other words.", key="greeting")
         await session.input()
 
     async with turnlog.call(line(desk), "line.talk") as call:
