@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import msgspec
-
 from ..core import commands as c
 from ..core import events as e
 from ..core.codec import decode, decode_value, to_json
 from ..core.ports import Recorded
 from ..engine.divergence import brief
+from .essence_spoken import essence_spoken
 
 __all__ = ["call_text", "cause_name", "essence", "event_facts"]
 
@@ -57,17 +56,22 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
             return " ".join(filter(None, (event.reason, event.code, event.detail)))
         case e.TurnEnded():
             status = "" if event.transcript_status == "completed" else f" ({event.transcript_status})"
-            return f'turn {event.turn} "{event.text}"{status}'
+            cut = f", cut {' '.join(event.interrupted)}" if event.interrupted else ""
+            return f'turn {event.turn} "{event.text}"{status}{cut}'
         case e.InputTranscribed() | e.TranscriptArrivedLate():
             return f'{event.item} "{event.transcript}"'
         case e.SayRequested():
-            return f'#{event.index} {event.say} "{event.command.text}"'
+            return f"#{event.index} {event.say} {_said(event)}"
+        case e.SayRepeated():
+            return f"#{event.index} {event.say} again, by its key {event.command.key!r}"
         case e.SaySettled():
             code = f" {event.code}" if event.code else ""
             return f"{event.say} {event.status}{code}, heard {event.heard_ms} ms of {event.generated_ms} ms"
         case e.CallRequested():
             return f"#{event.index} {call_text(event.command)}"
         case e.StepRequested() | e.StreamRequested() | e.SignalAwaited() | e.UpdateRequested() | e.PatchMarked():
+            return f"#{event.index} {brief(event.command)}"
+        case e.EndRequested() | e.SayCancelRequested():
             return f"#{event.index} {brief(event.command)}"
         case e.StreamItem():
             return f"#{event.index} item {event.n} {_value(event.item)!r}"
@@ -86,54 +90,33 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
         case e.InputRequested():
             limit = "" if event.command.timeout_s is None else f"timeout={event.command.timeout_s:g}"
             return f"#{event.index} input({limit})"
+        case e.CommandAbandoned():
+            return f"#{event.index} waits for #{event.command} no more"
+        case e.HandlerReturned():
+            return f"#{event.index}"
+        case e.TimerFired():
+            return f"timer {event.timer}"
         case _:
-            return _essence_of_link(event)
-
-
-def _essence_of_link(event: e.Event | e.Unknown | e.Erased) -> str:
-    match event:
-        case e.TransportReceived() | e.TransportSent():
-            return f"{event.link} {_text(event.data)}"
-        case e.MediaRecorded():
-            return f"{event.track} segment {event.n}: {event.messages} messages, {event.duration_ms} ms"
-        case e.LinkOpened():
-            return f"{event.link} {event.side} {event.peer} by {event.transport}"
-        case e.SpeechStarted():
-            return f"at {event.audio_start_ms} ms of the input, {event.item}"
-        case e.SpeechStopped():
-            return f"at {event.audio_end_ms} ms of the input, {event.item}"
-        case e.SayDispatched():
-            return f"{event.say} attempt {event.attempt} on {event.link}"
-        case e.ResponseStarted():
-            return f"{event.say or 'the model answers'} {event.response}"
-        case e.ResponseEnded():
-            return f"{event.status} {event.code} {event.generated_ms} ms {event.response}"
-        case e.PeerFaulted() | e.LinkFailed():
-            return f"{event.code} {event.message}"
-        case _:
-            return _fields(event)
+            return essence_spoken(event)
 
 
 def _value(data: bytes) -> Any:
     return decode_value(data, "a recorded value")
 
 
+def _said(event: e.SayRequested) -> str:
+    """The words of a say, or where they come from, behind what is special about it."""
+    command = event.command
+    when = "" if command.when == "queue" else f"{command.when}: "
+    if event.index == 0:
+        when = f"filler of {command.metadata.get('filler', '')}: "
+    if command.clip:
+        return f"{when}clip {command.clip.name}"
+    words = [f'"{command.text}"'] if command.text else []
+    return when + ", then ".join(words + ([f"the stream #{command.stream}"] if command.stream else []))
+
+
 def call_text(command: c.Call) -> str:
     """The call as its handler wrote it."""
     given = [repr(value) for value in command.args] + [f"{key}={value!r}" for key, value in command.kwargs.items()]
     return f"{command.target}({', '.join(given)})"
-
-
-def _fields(event: e.Event | e.Unknown | e.Erased) -> str:
-    parts = ((name, getattr(event, name)) for name in event.__struct_fields__)
-    return " ".join(f"{name}={_text(value)}" for name, value in parts if value not in (None, "", {}, []))
-
-
-def _text(value: object) -> str:
-    match value:
-        case bytes():
-            return value.decode(errors="replace")
-        case str() | int() | float():
-            return str(value)
-        case _:
-            return msgspec.json.encode(value).decode()

@@ -19,8 +19,11 @@ __all__ = ["COLUMNS", "Filter", "Side", "clip", "event_line", "event_type", "loa
 Side = Literal["provider", "caller", "handler"]
 COLUMNS = f"{'seq':>5} {'ms':>8}  {'cause':<6} {'event':<23} what"
 _OF_HANDLER = (e.TimerFired, e.SignalReceived)  # and whatever has a command's index
-_OF_CALLER = (e.AudioStarted, e.PlayoutEnded, e.SaySettled, e.CallersGone, e.TurnEnded, e.TurnDiscarded)
-_OF_SESSION = (e.SessionStarted, e.SessionEnding, e.SessionEnded, e.Unknown, e.Erased)
+_OF_CALLER = (
+    *(e.AudioStarted, e.ResponseDelivered, e.PlayoutCut, e.PlayoutEnded, e.SaySettled, e.CallersGone),
+    *(e.TurnEnded, e.TurnDiscarded, e.DigitPressed, e.SpeechConfirmed),
+)
+_OF_SESSION = (e.SessionStarted, e.SessionEnding, e.SessionEnded, e.AnswersSwitched, e.Unknown, e.Erased)
 
 
 def side_of(event: AnyEvent) -> Side | None:

@@ -7,9 +7,21 @@ import pytest
 
 from tests.cli.commands import Typed
 from turnlog.cli.essence import cause_name, essence, event_facts
+from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core.codec import decode
 from turnlog.store import open_store
+
+SITE = c.Site("desk.py", 7)
+FILLER = c.Say(text="One moment", when="drop", metadata={"filler": "find"})
+HEARD = e.HeardPart(item="i", generated_ms=1_900, delivered_ms=900, heard_ms=640, heard_text="Room twelve")
+CUT_SHORT = 'the model, cut short, heard 640 of 1900 ms (ack): "Room twelve"'
+HELD = "p1, the model answers, but not while a say is open"
+
+
+def asked(index: int, say: c.Say) -> e.SayRequested:
+    """A say's request."""
+    return e.SayRequested(index=index, say=f"say_{index}", command=say, site=SITE)
 
 
 def test_every_event_of_a_log_has_one_line_and_whole_facts(typed: Typed) -> None:
@@ -33,6 +45,38 @@ def test_every_event_of_a_log_has_one_line_and_whole_facts(typed: Typed) -> None
         (e.TransportReceived(link="c1", n=1, data=b"\xff"), "c1 \N{REPLACEMENT CHARACTER}"),
         (e.TurnEnded(turn=1, item="i", text="", transcript_status="late"), 'turn 1 "" (late)'),
         (e.CallersGone(), ""),
+        (e.EndRequested(index=4, command=c.End(reason="closing time"), site=SITE), '#4 end("closing time")'),
+        (e.CommandAbandoned(index=5, command=3), "#5 waits for #3 no more"),
+        (e.SayCancelRequested(index=6, command=c.CancelSay(say="say_1"), site=SITE), "#6 cancel(say_1)"),
+        (e.SayRepeated(index=2, say="say_1", command=c.Say(text="Hi", key="k"), site=SITE), "#2 say_1 again, by its key 'k'"),
+        (asked(7, c.Say(text="Well, ", stream=6)), '#7 say_7 "Well, ", then the stream #6'),
+        (asked(7, c.Say(text="", stream=6)), "#7 say_7 the stream #6"),
+        (asked(8, c.Say(text="Now", when="interrupt")), '#8 say_8 interrupt: "Now"'),
+        (asked(0, FILLER), '#0 say_0 filler of find: "One moment"'),
+        (e.SayDispatched(say="say_1", attempt=2, link="p1", text="It is.", part=1), 'say_1 part 2 attempt 2 on p1: "It is."'),
+        (e.SayRefused(say="say_1", attempt=1, code="busy", message="later"), "say_1 attempt 1: busy later"),
+        (e.SayResumed(say="say_1", text="to the bay"), 'say_1 goes on with "to the bay"'),
+        (e.SaySpoken(say="say_1", requested="Hi Ann", spoken="Hi", similarity=0.667), 'say_1 67% alike: "Hi"'),
+        (e.SaySpoken(say="say_1", requested="Hi", spoken="hi", similarity=1.0), "say_1 as asked for"),
+        (e.PlayoutCut(response="r", reason="speech", say="s", heard=[HEARD]), 's by speech, heard 640 of 1900 ms: "Room twelve"'),
+        (e.PlayoutEnded(response="r", heard=[HEARD], interrupted=True, source="ack"), CUT_SHORT),
+        (e.ResponseDelivered(response="r", delivered_ms=1_900), "r, 1900 ms"),
+        (e.PlayoutAcknowledged(link="c1", response="r", item="i", played_ms=640), "c1 played 640 ms of i"),
+        (e.CancelDispatched(link="p1", response="r"), "r on p1"),
+        (e.TruncateDispatched(link="p1", item="i", audio_end_ms=640), "i at 640 ms on p1"),
+        (e.ItemTruncated(link="p1", item="i", audio_end_ms=640), "i at 640 ms on p1"),
+        (e.ItemDeleteDispatched(link="p1", item="i"), "i on p1, of which nothing was heard"),
+        (e.SpeechStarted(item="i", audio_start_ms=90, held=True), "at 90 ms of the input, i, callers are not told yet"),
+        (e.SpeechSustained(link="c1", ms=200), "200 ms above what is played, on c1"),
+        (e.SpeechConfirmed(item="i", audio_start_ms=90), "i is speech: callers are told"),
+        (e.TurnDiscarded(item="i", reason="suspected echo"), "i: suspected echo"),
+        (e.TurnEnded(turn=2, item="i", text="stop", interrupted=["say_1"]), 'turn 2 "stop", cut say_1'),
+        (e.CallerCancelled(link="c1"), "c1 wants no more of what sounds"),
+        (e.DigitPressed(digit="5"), "5"),
+        (e.AnswersSwitched(answers="model"), "the model answers from here on"),
+        (e.AnswerRefused(link="p1", code="busy", message="later"), "busy later"),
+        (e.ConfigurationDispatched(link="p1", answers="model", answer_held=True), HELD),
+        (e.ResponseStarted(response="r", dead=True), "nobody waits for r"),
         (e.AnswerAsked(link="c1", request={"a": [1]}), 'link=c1 request={"a":[1]}'),
         (e.Unknown(type="SayMorphed", version=3), "type=SayMorphed version=3"),
         (e.Erased(type="TurnEnded"), "type=TurnEnded"),
