@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from . import events as e
 from . import signals as s
 from .definition import Echo
+from .folds.delivery import OpenSay
 from .folds.floor import Speech
 from .folds.turns import OpenInput
 from .playing import Heads, cut
@@ -53,8 +54,13 @@ def _unsay(state: State) -> Iterator[e.Event]:
 def _at_once(state: State) -> bool:
     """Whether speech cuts what sounds without further proof."""
     definition = state.life.definition
-    patient = definition.min_words or definition.min_speech_ms or echo_policy(state) != "client_aec"
+    patient = definition.min_words or definition.min_speech_ms or (echo_policy(state) != "client_aec" and _may_echo(state))
     return not patient and _may_be_cut(state)
+
+
+def _may_echo(state: State) -> bool:
+    """Whether anything of what is in the mouth has been heard: before, there is no echo of it."""
+    return any(one.started_ns is not None for one in state.playout.sounding().values())
 
 
 def _may_be_cut(state: State) -> bool:
@@ -80,10 +86,11 @@ def transcribed(state: State, heads: Heads, item: str, words: str) -> Iterator[e
 
 def _has_proved(state: State, speech: Speech, now_ns: int | None) -> bool:
     policy = echo_policy(state)
-    if policy == "half_duplex" or not _may_be_cut(state):
+    echoes = _may_echo(state)
+    if (policy == "half_duplex" and echoes) or not _may_be_cut(state):
         return False
     long_enough = now_ns is None or now_ns >= speech.began_ns + state.life.definition.min_speech_ms * _MS
-    return long_enough and (policy != "guard" or state.floor.sustained)
+    return long_enough and (policy != "guard" or not echoes or state.floor.sustained)
 
 
 def _interrupted(state: State, heads: Heads, item: str, speech: Speech) -> Iterator[e.Event]:
@@ -106,7 +113,8 @@ def due_ns(state: State) -> int | None:
     least = state.life.definition.min_speech_ms
     held = [one.began_ns for _, one in state.floor.talking() if one.held]
     waits = least and held and not state.life.definition.min_words and state.playout.sounding() and _may_be_cut(state)
-    if not waits or (echo_policy(state) == "guard" and not state.floor.sustained) or echo_policy(state) == "half_duplex":
+    proves = echo_policy(state) == "client_aec" or not _may_echo(state)
+    if not waits or not (proves or (echo_policy(state) == "guard" and state.floor.sustained)):
         return None
     return min(held) + least * _MS
 
@@ -143,17 +151,18 @@ def settle_false_starts(state: State, item: str, *, was_speech: bool) -> Iterato
         if say.state is not SayState.CUT or say.cut is None or say.cut.item != item or say.cut.reason != "speech":
             continue
         playing = any(one.say == say.requested.say for one in state.playout.responses.values())
-        rest = "" if was_speech or playing else _unheard(say.rest, say.cut)
+        rest = "" if was_speech or playing else _unheard(say, say.cut)
         if rest:
             yield e.SayResumed(say=say.requested.say, text=rest)
         else:
             yield from conclude(state, say)
 
 
-def _unheard(rest: str, was_cut: e.PlayoutCut) -> str:
-    """The text from the word on at which it was cut, by the share of its audio that was heard."""
+def _unheard(say: OpenSay, was_cut: e.PlayoutCut) -> str:
+    """The text from the word on at which it was cut, by the share of its audio that was heard, and what was to follow."""
+    text = say.text_of(was_cut.response)
     heard_ms = sum(part.heard_ms for part in was_cut.heard)
     generated_ms = sum(part.generated_ms for part in was_cut.heard)
-    chars = len(rest) * heard_ms // generated_ms if generated_ms else 0
-    begin = rest.rfind(" ", 0, chars + 1) + 1
-    return rest[begin:].strip()
+    chars = len(text) * heard_ms // generated_ms if generated_ms else 0
+    begin = text.rfind(" ", 0, chars + 1) + 1
+    return (text[begin:] + "".join(say.pieces[say.places.get(was_cut.response, 0) + 1 :])).strip()

@@ -11,7 +11,7 @@ from .decide import end_turns
 from .folds.delivery import OpenSay
 from .folds.relay import Owed
 from .playing import STALL_S, Heads, cut, delivered, ends_ns
-from .saying import HOLD_S, dispatches, end_playout, next_say, refused, settle_all
+from .saying import HOLD_S, dispatches, end_playout, next_say, refused, settle_all, spoken_out
 from .state import State
 from .states import SayState, SessionState
 from .tool_sends import follow_up_due, tool_deadline, tool_facts, tool_outputs_due
@@ -158,6 +158,7 @@ def timeouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterato
     if (due_ns := barging.due_ns(state)) is not None and now_ns >= due_ns:
         yield barging.interrupt(state, heads, now_ns)
     yield barging.confirm_heard_out(state)
+    yield spoken_out(state)
     if (lost := _dispatched(state)) and now_ns >= lost.dispatched_ns + DISPATCH_TIMEOUT_S * _S:
         yield _unanswered_say(state, lost)
     for link, asked_ns in list(_unanswered(state).items()):

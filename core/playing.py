@@ -169,6 +169,4 @@ def _played(key: tuple[str, int], head: PartHead | None, one: Sounding) -> int:
 def _asked_words(state: State, response: str) -> str:
     """The words that a response was to speak, for a provider that does not tell what it spoke."""
     say = state.delivery.by_response(response)
-    if say is None or say.response != response or say.piece >= len(say.pieces):
-        return ""
-    return str(say.pieces[say.piece]).strip()
+    return "" if say is None else say.text_of(response).strip()

@@ -23,6 +23,7 @@ __all__ = [
     "request",
     "settle_all",
     "spoken",
+    "spoken_out",
     "take_back",
 ]
 
@@ -158,6 +159,13 @@ def conclude(state: State, say: OpenSay) -> Iterator[e.Event]:
                 yield _settled(say, *_cut_outcome(say))
     elif say.state is SayState.PENDING and (say.is_spoken or _has_failed(say)):
         yield _settled(say, *_outcome(say))
+
+
+def spoken_out(state: State) -> Iterator[e.Event]:
+    """Settle says of which there is nothing more to ask for: a stream has ended behind its last piece, or without any."""
+    for say in list(state.delivery.says.values()):
+        if say.state is SayState.PENDING and say.command.stream:
+            yield from conclude(state, say)
 
 
 def _has_failed(say: OpenSay) -> bool:

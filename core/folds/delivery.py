@@ -22,7 +22,8 @@ class OpenSay:
     """A say that is not settled."""
 
     __slots__ = (
-        *("attempt", "cut", "ended", "failed", "generated_ms", "heard", "piece", "pieces", "requested", "response"),
+        *("attempt", "cut", "ended", "failed", "generated_ms", "heard", "piece", "pieces", "places"),
+        *("requested", "response"),
         *("dispatched_ns", "seq", "source", "state", "stream", "tries"),
     )
 
@@ -38,11 +39,12 @@ class OpenSay:
         self.tries = 0  # of this piece
         self.dispatched_ns = 0  # when the latest attempt was asked for
         self.response: str | None = None  # of the latest piece
+        self.places: dict[str, int] = {}  # response -> the piece that it is to speak
         self.ended: e.ResponseEnded | None = None
         self.heard: list[e.HeardPart] = []  # of the pieces whose playout has ended
         self.generated_ms = 0
         self.source: tuple[e.PlayoutSource, int] = ("none", 0)  # how the last of it is known, good to so many ms
-        self.cut: e.PlayoutCut | None = None
+        self.cut: e.PlayoutCut | None = None  # the first one: what followed it had not been heard
         self.failed = ""  # why the words of a stream came to no good end
 
     @property
@@ -54,6 +56,11 @@ class OpenSay:
     def is_spoken(self) -> bool:
         """Whether there is nothing more of it to ask for."""
         return self.stream is None and self.piece >= len(self.pieces)
+
+    def text_of(self, response: str) -> str:
+        """The piece that a response is to speak."""
+        place = self.places.get(response)
+        return "" if place is None else self.pieces[place]
 
     def hear_of(self, event: e.StreamItem | e.StreamEnded) -> None:
         """Take what its stream brings: more words, or the end of them."""
@@ -115,6 +122,7 @@ class Delivery:
             case e.SayResumed():
                 say = self._move(event.say, event)
                 say.pieces, say.piece, say.tries, say.response, say.cut = sentences(event.text), 0, 0, None, None
+                say.places = {}
             case e.SaySettled():
                 settled = self._move(event.say, event)
                 del self.says[event.say]
@@ -131,6 +139,7 @@ class Delivery:
             case e.ResponseStarted(say=str(), dead=False) if event.say in self.says:
                 say = self._move(event.say, event)
                 say.response = event.response
+                say.places[event.response] = say.piece
                 self._responses[event.response] = event.say
             case e.ResponseEnded():
                 self.refused_ns = None
@@ -143,7 +152,7 @@ class Delivery:
                     current.tries = 0
             case e.PlayoutCut():
                 if (spoken := self.by_response(event.response)) is not None:
-                    spoken.state, spoken.cut = step(SAY, spoken.state, event), event
+                    spoken.state, spoken.cut = step(SAY, spoken.state, event), spoken.cut or event
             case e.PlayoutEnded():
                 if (spoken := self.by_response(event.response)) is not None:
                     spoken.heard += event.heard

@@ -67,6 +67,8 @@ class Floor:
             case e.SpeechStopped() | e.InputCommitted() if event.item in self.speech:
                 known = self.speech[event.item]
                 known.stopped_ns = known.stopped_ns or at_ns
+            case e.InputClearDispatched():  # what was not committed is forgotten
+                self.speech = {item: one for item, one in self.speech.items() if one.stopped_ns is not None}
             case e.TurnEnded() | e.TurnDiscarded():
                 self.speech.pop(event.item, None)
 

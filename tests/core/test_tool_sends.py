@@ -598,7 +598,7 @@ class Conversation:
         """Everything comes to its end; each request that is left is answered."""
         for step in ("finish", *["answer"] * len(self.calls), "commit"):
             self.take(step)
-        for _ in range(20):
+        for _ in range(80):
             self.drive.wait(15_000)
             follow_up = self.drive.core.state.tools.follow_up
             if not (follow_up.asked or follow_up.owed):

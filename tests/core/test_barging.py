@@ -1,0 +1,189 @@
+"""Speech while something sounds: what it cuts, when it has to prove itself, and what was no turn at all."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.core.driving import Drive
+from turnlog.core import commands as c
+from turnlog.core import events as e
+from turnlog.core import signals as s
+
+BEGAN = s.SpeechBegan(item="u1", audio_start_ms=0)
+
+
+def sounding(text: str = "Hello big world of words", ms: int = 4_000, **options: Any) -> tuple[Drive, str]:
+    """A session whose say has sounded for a quarter of its length."""
+    said = {key: options.pop(key) for key in list(options) if key in c.Say.__struct_fields__}
+    drive = Drive(**options).open_provider().open_caller()
+    say = drive.say(text, **said)
+    drive.begin("r1", say)
+    drive.sound("r1")
+    drive.finish("r1", ms, text)
+    drive.wait(ms // 4)
+    return drive, say
+
+
+def turn(drive: Drive, words: str, *, ms: int = 900) -> None:
+    """The rest of a spoken contribution."""
+    drive.wait(ms)
+    drive.signal("p1", s.SpeechCeased(item="u1", audio_end_ms=ms), s.AudioCommitted(item="u1", previous_item=None))
+    drive.signal("p1", s.TranscriptCompleted(item="u1", transcript=words))
+
+
+def cuts(drive: Drive) -> list[e.PlayoutCut]:
+    """What was cut."""
+    return [event for event in drive.of(e.PlayoutCut) if isinstance(event, e.PlayoutCut)]
+
+
+def test_speech_cuts_what_sounds_at_once_where_devices_keep_the_echo_out() -> None:
+    """In the same round, caused by the speech; the playhead of that moment stands in the cut."""
+    drive, say = sounding()
+    drive.signal("p1", BEGAN)
+    (cut,) = cuts(drive)
+    assert (cut.say, cut.item, cut.reason, cut.heard[0].heard_ms) == (say, "u1", "speech", 1_000)
+    assert isinstance(drive.why(e.PlayoutCut), e.TransportReceived)
+    drive.wait(250)
+    assert (drive.outcome(say).status, drive.outcome(say).code, drive.outcome(say).heard_ms) == ("interrupted", "speech", 1_000)
+    turn(drive, "wait a moment")
+    assert drive.turns()[0].interrupted == [say]
+
+
+def test_a_say_that_must_not_be_interrupted_is_heard_whole() -> None:
+    """The callers are not told of the speech, or they would stop playing; it is a turn all the same."""
+    drive, say = sounding(interruptible=False)
+    drive.signal("p1", BEGAN)
+    turn(drive, "wait a moment")
+    assert cuts(drive) == []
+    assert drive.of(e.SpeechStarted) == [e.SpeechStarted(item="u1", audio_start_ms=0, held=True)]
+    assert [one.text for one in drive.turns()] == ["wait a moment"]
+    drive.wait(4_000)
+    assert drive.outcome(say).status == "played"
+    assert drive.of(e.SpeechConfirmed) == []
+
+
+def test_callers_learn_of_held_speech_when_nothing_sounds_any_more() -> None:
+    """It goes on: from there on it can cut nothing."""
+    drive, _ = sounding(interruptible=False)
+    drive.signal("p1", BEGAN)
+    drive.wait(3_000)
+    assert drive.of(e.SpeechConfirmed) == [e.SpeechConfirmed(item="u1", audio_start_ms=0)]
+
+
+@pytest.mark.parametrize("order", ["speech first", "level first"])
+def test_guard_wants_speech_that_is_louder_than_an_echo_could_be(order: str) -> None:
+    """Both the provider's voice activity and the engine's own measurement, in any order."""
+    drive, say = sounding(echo="guard")
+    first, second = (BEGAN, s.SpeechLasted(ms=200)) if order == "speech first" else (s.SpeechLasted(ms=200), BEGAN)
+    for signal in (first, second):
+        assert cuts(drive) == []
+        drive.signal("c1" if isinstance(signal, s.SpeechLasted) else "p1", signal)
+    assert [one.say for one in cuts(drive)] == [say]
+    assert drive.of(e.SpeechConfirmed)
+
+
+def test_guard_lets_an_echo_pass_without_a_word_to_anyone() -> None:
+    """It cuts nothing, the callers hear of no speech, and words that repeat the say are no turn."""
+    drive, say = sounding(echo="guard")
+    drive.signal("p1", BEGAN)
+    turn(drive, "big world of words")
+    drive.wait(4_000)
+    assert cuts(drive) == []
+    assert drive.of(e.TurnDiscarded) == [e.TurnDiscarded(item="u1", reason="suspected echo")]
+    assert drive.outcome(say).status == "played"
+    assert drive.turns() == []
+
+
+def test_before_its_first_sample_a_say_has_no_echo() -> None:
+    """What the user says then is speech, whatever the policy."""
+    drive = Drive(echo="guard").open_provider().open_caller()
+    say = drive.say("Hello")
+    drive.begin("r1", say)
+    drive.signal("p1", BEGAN)
+    assert [one.say for one in cuts(drive)] == [say]
+    drive.wait(1)
+    assert (drive.outcome(say).status, drive.outcome(say).heard_ms) == ("interrupted", 0)
+    assert drive.of(e.CancelDispatched) == [e.CancelDispatched(link="p1", response="r1")]
+
+
+def test_short_speech_does_not_interrupt_where_a_length_was_declared() -> None:
+    """A nod of 200 ms passes and is no turn; a word of 600 ms cuts, after 500."""
+    drive, say = sounding(min_speech_ms=500)
+    drive.signal("p1", BEGAN)
+    turn(drive, "mhm", ms=200)
+    assert cuts(drive) == []
+    assert drive.of(e.TurnDiscarded) == [e.TurnDiscarded(item="u1", reason="backchannel")]
+    drive.signal("p1", msgspec.structs.replace(BEGAN, item="u2"))
+    drive.wait(499)
+    assert cuts(drive) == []
+    drive.wait(1)
+    assert [one.say for one in cuts(drive)] == [say]
+
+
+@pytest.mark.parametrize(("words", "cut"), [("mhm", False), ("wait a moment", True)])
+def test_few_words_do_not_interrupt_where_a_number_was_declared(words: str, cut: bool) -> None:
+    """The words are known only when they are transcribed: then they cut, or are no turn."""
+    drive, _ = sounding(min_words=2)
+    drive.signal("p1", BEGAN)
+    turn(drive, words)
+    assert bool(cuts(drive)) is cut
+    assert [one.text for one in drive.turns()] == ([words] if cut else [])
+
+
+def test_what_was_cut_by_no_speech_goes_on() -> None:
+    """From the word on at which it was cut, as a new piece of the same say."""
+    drive, say = sounding(resume_after_false_start=True)
+    drive.signal("p1", BEGAN)
+    turn(drive, " ")
+    assert drive.of(e.SaySettled) == []
+    (resumed,) = drive.of(e.SayResumed)
+    assert resumed == e.SayResumed(say=say, text="big world of words")
+    dispatched = drive.of(e.SayDispatched)[-1]
+    assert isinstance(dispatched, e.SayDispatched) and dispatched.text == "big world of words"
+    drive.begin("r2", say, 2)
+    drive.sound("r2")
+    drive.finish("r2", 3_000, "big world of words")
+    drive.wait(3_000)
+    assert (drive.outcome(say).status, drive.outcome(say).heard_ms) == ("played", 4_000)
+    assert drive.outcome(say).heard_text == "Hello big world of words"
+
+
+def test_a_say_asked_for_when_the_user_begins_to_speak_is_held() -> None:
+    """Its response has not begun: it is owed again, and asked for behind the user's turn."""
+    drive = Drive().open_provider().open_caller()
+    say = drive.say("Hello")
+    drive.signal("p1", BEGAN)
+    drive.begin("late", say)
+    assert drive.of(e.ResponseStarted) == [e.ResponseStarted(response="late", dead=True)]
+    turn(drive, "one more thing")
+    drive.wait(1_000)
+    asked = [event.attempt for event in drive.of(e.SayDispatched) if isinstance(event, e.SayDispatched)]
+    assert asked == [1, 2]
+
+
+def test_speech_that_never_ends_holds_no_say_for_ever() -> None:
+    """A line may be noisy: after 30 s the say goes out."""
+    drive = Drive().open_provider().open_caller()
+    drive.signal("p1", BEGAN)
+    drive.say("Are you there?")
+    drive.wait(29_000)
+    assert drive.of(e.SayDispatched) == []
+    drive.wait(1_000)
+    assert drive.of(e.SayDispatched)
+
+
+def test_speech_whose_audio_was_cleared_holds_nothing() -> None:
+    """The caller has taken it back."""
+    drive = Drive().open_provider().open_caller()
+    drive.signal("p1", BEGAN)
+    drive.signal("c1", s.AudioCleared())
+    drive.say("Hello")
+    assert drive.of(e.SayDispatched)
+
+
+def test_a_key_of_the_telephone_is_a_turn() -> None:
+    """At once; nothing has to be transcribed."""
+    drive = Drive().open_provider().open_caller()
+    drive.signal("p1", s.DigitDialled(digit="5"))
+    assert [(one.channel, one.text) for one in drive.turns()] == [("dtmf", "5")]
