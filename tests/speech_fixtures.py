@@ -9,6 +9,7 @@ import pytest
 
 from tools import debian
 from turnlog.core.errors import TurnlogError
+from turnlog.transports.speech.engines import Speech, load
 from turnlog.transports.speech.recognise import MoonshineRecogniser, moonshine_model
 from turnlog.transports.speech.synthesise import EspeakSynthesiser, PiperSynthesiser, piper_voice
 from turnlog.transports.speech.vad import SileroModel, silero_model
@@ -83,6 +84,15 @@ def espeak() -> EspeakSynthesiser:
     if shutil.which("espeak-ng") is None:
         absent("needs the Debian package espeak-ng (apt-get install espeak-ng)")
     return EspeakSynthesiser()
+
+
+@pytest.fixture(scope="session")
+def speech() -> Speech:
+    """All engines, as the local provider loads them."""
+    loaded = load()
+    if not (loaded.voice_activity and loaded.recogniser and loaded.synthesiser):
+        absent(f"needs offline speech: {loaded.engines}")
+    return loaded
 
 
 def _plain(text: str) -> list[str]:

@@ -8,15 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 import turnlog
 from tests.server.hosting import client_of, hosted
-from tests.speech_fixtures import absent
 from turnlog.core import events as e
 from turnlog.transports.realtime.g711 import decode_ulaw, encode_ulaw
-from turnlog.transports.speech.engines import Speech, load
+from turnlog.transports.speech.engines import Speech
 from turnlog.transports.speech.resample import Resampler
 
 QUESTION = Path(__file__).resolve().parents[2] / "examples" / "audio" / "2-breakfast.wav"  # "What time is breakfast?"
@@ -34,15 +32,6 @@ async def desk(session: turnlog.RealtimeSession) -> None:
         if "breakfast" in turn.text.lower():
             await session.say("The kitchen opens at seven.")
             return
-
-
-@pytest.fixture(scope="module")
-def speech() -> Speech:
-    """The engines; where one is missing the tests are skipped, in CI they fail."""
-    loaded = load()
-    if not (loaded.voice_activity and loaded.recogniser and loaded.synthesiser):
-        absent(f"needs offline speech: {loaded.engines}")
-    return loaded
 
 
 def question() -> bytes:
