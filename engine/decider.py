@@ -33,7 +33,7 @@ from .inbox import (
 from .issued import Issued
 from .line import Line
 from .media import MediaRouter
-from .step import Step
+from .step import REDUCING, Send, Step
 
 __all__ = ["Decider", "Handling"]
 
@@ -151,19 +151,20 @@ class Decider:
         if timer and now_ns >= timer[1]:
             self.core.record(e.TimerFired(timer=timer[0], deadline_ns=timer[1]), e.Root.TIMER, now_ns)
 
-    def _present(self, answers: list[tuple[Line, bytes, int]], start: int, now_ns: int) -> list[tuple[Line, bytes]]:
+    def _present(self, answers: list[tuple[Line, bytes, int]], start: int, now_ns: int) -> list[Send]:
         """Stage the messages that tell the peers of the facts staged from `start` on, behind the protocol's own answers."""
-        told = list(answers)
+        told = [(line, raw, cause, False) for line, raw, cause in answers]
         lines = list(self._lines.values())
         for staged in self.core.staged[start:]:
             for line in lines:
                 if staged.seq >= line.since:  # a peer learns of nothing before its own line stands
-                    told += [(line, raw, staged.seq) for raw in self._told(line, staged)]
+                    reduces = type(staged.event) in REDUCING
+                    told += [(line, raw, staged.seq, reduces) for raw in self._told(line, staged)]
         if not told:
             return []
-        for line, raw, cause in told:
+        for line, raw, cause, _ in told:
             self.core.record(e.TransportSent(link=line.name, n=line.sent.next(), data=raw), cause, now_ns)
-        return [(line, raw) for line, raw, _ in told]
+        return [Send(line, raw, reduces) for line, raw, _, reduces in told]
 
     def _told(self, line: Line, staged: Staged) -> list[bytes]:
         try:

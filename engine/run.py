@@ -25,7 +25,7 @@ from .media import MediaRouter
 from .mouth import Mouth
 from .nonces import Nonces
 from .speaking import Speaking
-from .step import Behind, Step
+from .step import Behind, Send, Step
 
 __all__ = ["PACED", "SessionRun"]
 
@@ -91,7 +91,9 @@ class SessionRun:
         if inputs and step.can_wait():
             self.behind.add(step, now_ns)
             return
-        self.intake.media_may_pass = step.lets_media_pass()
+        sends = bool(step.sends)
+        self.tell(step.take_reducing())
+        self.intake.media_may_pass = not sends and step.lets_media_pass()
         await self.append(step)
         self.intake.media_may_pass = False
         self.send(step)
@@ -116,13 +118,17 @@ class SessionRun:
 
     # --- act ---
 
-    def send(self, step: Step) -> None:
-        """Let the committed messages leave, then the media that waited behind them."""
-        for line, raw in step.sends:
+    def tell(self, sends: list[Send]) -> None:
+        """Send messages to the peers."""
+        for line, raw, _ in sends:
             try:
                 line.link.send(raw)
             except LinkClosed:
                 continue  # its reader reports the loss
+
+    def send(self, step: Step) -> None:
+        """Let the committed messages leave, then the media that waited behind them."""
+        self.tell(step.sends)
         if e.LinkReady in step.types:
             self.media.provider_ready(self.clock.now_ns())
             self.inbox.wake()  # its dispatches are due, behind what callers said before

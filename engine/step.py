@@ -1,8 +1,11 @@
-"""What one round of the live loop brings, and what of it need not be written at once.
+"""What one round of the live loop brings, what of it need not be written at once, and what must not wait for it.
 
-Nothing acts before its cause is durable. A record on which nobody acts (a message that only says that an item or a part has
+Nothing acts before its cause is durable. Only what makes it quieter does: a cancel, and what makes callers stop playing, leaves
+at once, and is in the log next. A record on which nobody acts (a message that only says that an item or a part has
 opened) may wait for the next append, at most until its tick is over; it keeps its place in the log.
 """
+
+from typing import NamedTuple
 
 from ..core import events as e
 from ..core.core import Staged
@@ -10,9 +13,19 @@ from ..core.ports import Segment
 from .inbox import Arrived
 from .line import TICK_NS, Line
 
-__all__ = ["Behind", "Step"]
+__all__ = ["REDUCING", "Behind", "Send", "Step"]
 
 _RECORDS = frozenset({e.TransportReceived, e.MediaRecorded})
+REDUCING = frozenset({e.SpeechStarted, e.SpeechConfirmed, e.PlayoutCut, e.CancelDispatched})
+"""Facts that are told at once: by them somebody falls silent."""
+
+
+class Send(NamedTuple):
+    """A message for a peer. reduces: it makes it quieter, and waits for no append."""
+
+    line: Line
+    raw: bytes
+    reduces: bool
 
 
 class Step:
@@ -24,13 +37,28 @@ class Step:
     __slots__ = ("media", "segments", "sends", "staged", "types")
 
     def __init__(
-        self, staged: list[Staged], segments: list[Segment], sends: list[tuple[Line, bytes]], media: list[Arrived]
+        self, staged: list[Staged], segments: list[Segment], sends: list[Send], media: list[Arrived]
     ) -> None:
         self.staged = staged
         self.segments = segments
         self.sends = sends
         self.media = media
         self.types = {type(one.event) for one in staged}
+
+    def take_reducing(self) -> list[Send]:
+        """The messages that wait for no append, taken. A line's messages keep their order: none overtakes one that waits."""
+        if REDUCING.isdisjoint(self.types):
+            return []
+        waits: set[str] = set()
+        now: list[Send] = []
+        later: list[Send] = []
+        for send in self.sends:
+            at_once = send.reduces and send.line.name not in waits
+            (now if at_once else later).append(send)
+            if not at_once:
+                waits.add(send.line.name)
+        self.sends = later
+        return now
 
     def can_wait(self) -> bool:
         """Whether nothing follows from it: what was received is recorded, and nobody acts on it."""

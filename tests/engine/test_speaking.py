@@ -175,3 +175,27 @@ async def test_a_cut_leaves_the_lead_and_no_more() -> None:
 def time_s() -> float:
     """The time that has passed."""
     return asyncio.get_running_loop().time()
+
+
+@virtual_time
+async def test_falling_silent_waits_for_no_append() -> None:
+    """The disk hangs: the caller hears at once that the user speaks, the provider is told to stop; the log has it later."""
+    provider = Fast(ms=5000)
+    async with living(desk, provider=provider, engine=virtual()) as alive:
+        await alive.caller.until("response.output_audio.delta")
+        await asyncio.sleep(1)
+        alive.store.may_append.clear()
+        provider.server.speech_started("u1", 0)
+        provider.flush()
+        await provider.until("response.cancel")
+        await alive.caller.until("input_audio_buffer.speech_started")
+        (done,) = await alive.caller.until("response.done")
+        assert done["response"]["status"] == "cancelled"
+        assert not alive.of(e.SpeechStarted) and not alive.of(e.PlayoutCut)
+        alive.store.may_append.set()
+        await alive.until(e.SaySettled)
+        assert alive.of(e.PlayoutCut)[0].heard[0].heard_ms in range(950, 1_050)
+        provider.finish()
+        alive.session.end()
+        await alive.ended()
+    assert_rebuilt(alive.store, alive.session.id, "c1.out", alive.caller.received)

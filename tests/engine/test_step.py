@@ -5,7 +5,7 @@ from turnlog.core.core import Staged
 from turnlog.core.ports import Segment
 from turnlog.engine.inbox import Arrived
 from turnlog.engine.line import TICK_NS, Line
-from turnlog.engine.step import Behind, Step
+from turnlog.engine.step import Behind, Send, Step
 from turnlog.transports.links.in_process import pair
 from turnlog.transports.realtime.caller_leg import CallerLeg
 from turnlog.transports.realtime.wire import parse
@@ -46,9 +46,20 @@ def test_what_a_decision_follows_from_cannot_wait() -> None:
 
 def test_what_a_message_waits_for_cannot_wait() -> None:
     """A message to a peer leaves after the append that holds its cause, and so does media that was held behind it."""
-    assert not Step([received(1)], [], [(line(), b"{}")], []).can_wait()
+    assert not Step([received(1)], [], [Send(line(), b"{}", False)], []).can_wait()
     held = Arrived(line(), parse(b'{"type":"x"}'), 0)
     assert not Step([received(1)], [], [], [held]).can_wait()
+
+
+def test_what_makes_quiet_waits_for_nothing() -> None:
+    """Cancels and the like are taken out, but none overtakes a message of its own line that waits."""
+    one, other = line(), Line("p1", pair()[0], CallerLeg("p1", "model", str))
+    cancel = staged(1, e.CancelDispatched(link="p1", response="r"))
+    sends = [Send(one, b"1", False), Send(other, b"2", True), Send(one, b"3", True)]
+    sends += [Send(other, b"4", False), Send(other, b"5", True)]
+    step = Step([cancel], [], list(sends), [])
+    assert step.take_reducing() == [sends[1]]
+    assert step.sends == [sends[0], *sends[2:]]
 
 
 def test_what_waits_keeps_its_order() -> None:
