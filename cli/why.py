@@ -37,6 +37,10 @@ _WORDS = {
     "mouth": "other words were sounding",
     "caller": "until a caller was there",
     "provider link": "until the provider was ready",
+    "user speaks": "it was held while the user spoke",
+    "words": "until its stream had a sentence",
+    "confirmation": "until the provider knew who is to answer",
+    "filler": "until the filler was due of",
     "dispatch": "until it was asked for",
     "refusal": "the provider refused:",
     "pause": "the pause after a refusal",
@@ -91,7 +95,9 @@ def _of_event(trail: Trail, seq: int) -> Answer:
     match event := trail.at(seq).event:
         case e.SaySettled():
             return why_stopped(trail, event.say)
-        case e.SayRequested() | e.SayDispatched():
+        case e.PlayoutCut(say=str(say)) | e.PlayoutEnded(say=str(say), interrupted=True) if _is_settled(trail, say):
+            return why_stopped(trail, say)
+        case e.SayRequested() | e.SayRepeated() | e.SayDispatched():
             return why_said(trail, event.say)
         case e.TurnEnded():
             return why_late(trail, event.turn)
@@ -100,9 +106,13 @@ def _of_event(trail: Trail, seq: int) -> Answer:
     return cause_of(trail, seq)
 
 
+def _is_settled(trail: Trail, say: str) -> bool:
+    return trail.next(0, e.SaySettled, lambda one: one.say == say) is not None
+
+
 def _waits(event: AnyEvent) -> bool:
-    """Whether it asks for something that has not come then; an end is no wait."""
-    return hasattr(event, "site") and not isinstance(event, e.EndRequested)
+    """Whether it asks for something that has not come then; what ends or takes back is no wait."""
+    return hasattr(event, "site") and not isinstance(event, e.EndRequested | e.SayCancelRequested)
 
 
 def _of_moment(trail: Trail, at: str) -> Waiter:
@@ -168,16 +178,19 @@ def _late(answer: Late) -> list[str]:
 
 
 def _said(answer: Said) -> list[str]:
+    words = f"the clip {answer.clip}" if answer.clip else f'"{answer.text}"'
     lines = [
-        f'{answer.say} "{answer.text}"',
-        f"  asked for at {_place(answer.site)} (command {answer.index}, event {answer.seq})",
+        f"{answer.say} {words}" + (f" from the stream {answer.stream}" if answer.stream else ""),
+        f"  the engine's own, while the tool {answer.filler_of} was slow (event {answer.seq})"
+        if answer.filler_of
+        else f"  asked for at {_place(answer.site)} (command {answer.index}, event {answer.seq})",
     ]
     lines += [f'  after turn {turn.turn} "{turn.text}" (event {turn.seq})' for turn in answer.turns]
     for call in answer.calls:
         came = call.error or repr(call.result)
         given = ", ".join([*map(repr, call.args), *(f"{key}={value!r}" for key, value in call.kwargs.items())])
         lines.append(f"  and {call.name}({given}) = {came} (event {call.seq})")
-    if answer.woken_by_type:
+    if answer.woken_by_type and not answer.filler_of:
         lines.append(f"  the handler went on with {answer.woken_by_type} (event {answer.woken_by})")
     return lines
 
@@ -185,7 +198,7 @@ def _said(answer: Said) -> list[str]:
 def _stopped(trail: Trail, answer: Stopped) -> list[str]:
     code = f" {answer.code}" if answer.code else ""
     heard = f"heard {answer.heard_ms} ms of {answer.generated_ms} ms, attempts: {answer.attempts}"
-    lines = [f"{answer.say} {answer.status}{code}, {heard}", f'  heard    "{answer.heard_text}"']
+    lines = [f"{answer.say} {answer.status}{code}, {heard}", f"  {answer.what}", f'  heard    "{answer.heard_text}"']
     if answer.unheard_text:
         lines.append(f'  unheard  "{answer.unheard_text}"{" (estimated)" if answer.estimated else ""}')
     return [*lines, "  because of", *_causes(trail, answer.chain)]

@@ -88,8 +88,7 @@ def why_late(trail: Trail, turn: int | None = None) -> Late:
 
 def _answer(trail: Trail, turn: Entry[e.TurnEnded]) -> _Answer:
     """The first answer that was heard; else the first that was asked for; else none."""
-    started = trail.first.event
-    if isinstance(started, e.SessionStarted) and started.definition.answers == "model":
+    if trail.state_at(turn.seq).model_answers:
         return _models_answer(trail, turn)
     says = [
         Entry(*one[:3], one.event) for one in trail.between(turn.seq, trail.last.seq) if isinstance(one.event, e.SayRequested)
@@ -176,6 +175,8 @@ def _back(trail: Trail, entry: Entry[AnyEvent], turn: Entry[e.TurnEnded]) -> tup
     cause = trail.get(entry.cause) if 0 < entry.cause < entry.seq else None
     site = site_of(entry.event)
     match entry.event:
+        case e.SayRequested(index=0):
+            return _Step("filler", entry, str(entry.event.command.metadata.get("filler", "")), None), cause
         case e.CallCompleted() | e.CallFailed() | e.StreamItem() | e.StreamEnded() if cause and isinstance(cause.event, Work):
             failed = " (failed)" if isinstance(entry.event, e.CallFailed) else ""
             return _Step(_kind(cause.event), entry, work_name(cause.event) + failed, cause.event.site), cause
@@ -214,20 +215,28 @@ def _last_activity(trail: Trail, until: int, after: int) -> Entry[AnyEvent] | No
 
 
 _UNBLOCKS: dict[type[AnyEvent], StretchName] = {
+    e.PlayoutCut: "mouth",
     e.PlayoutEnded: "mouth",
     e.LinkReady: "provider link",
     e.LinkOpened: "caller",
+    e.ConfigurationConfirmed: "confirmation",
+    e.TurnEnded: "user speaks",
+    e.TurnDiscarded: "user speaks",
 }
 
 
 def _to_the_audio(trail: Trail, tiling: Tiling, say: Entry[e.SayRequested], answer: _Answer) -> None:
     """From the request of a say to its first audio: what blocked it, its attempts, the provider."""
-    name = say.event.say
+    name, stream = say.event.say, say.event.command.stream
     asked = False
     for entry in trail.between(say.seq, answer.end.seq if answer.end else trail.last.seq):
         match entry.event:
-            case e.PlayoutEnded() | e.LinkReady() | e.LinkOpened() if not asked:
-                tiling.add(_UNBLOCKS[type(entry.event)], entry.at_ns, entry.seq)
+            case e.TurnEnded() | e.TurnDiscarded() if asked or say.event.command.on_stale != "hold":
+                pass
+            case event if not asked and type(event) in _UNBLOCKS:
+                tiling.add(_UNBLOCKS[type(event)], entry.at_ns, entry.seq)
+            case e.StreamItem(index=index) | e.StreamEnded(index=index) if index == stream and not asked:
+                tiling.extend("words", entry.at_ns, entry.seq)
             case e.SayDispatched(say=one, attempt=attempt) if one == name:
                 tiling.add("pause" if attempt > 1 else "dispatch", entry.at_ns, entry.seq)
                 asked = True
@@ -251,6 +260,8 @@ def _by_the_model(trail: Trail, tiling: Tiling, turn: Entry[e.TurnEnded], answer
         match entry.event:
             case e.AnswerDispatched():
                 tiling.add("dispatch", entry.at_ns, entry.seq)
+            case e.AnswerRefused():
+                tiling.add("refusal", entry.at_ns, entry.seq, entry.event.code)
             case e.ResponseStarted(say=None):
                 tiling.add("provider response", entry.at_ns, entry.seq)
             case e.ToolRequested():

@@ -115,7 +115,9 @@ def _model(moment: Moment) -> Case | None:
     begun = moment.trail.latest(moment.seq, e.ResponseStarted)
     if state.tools.answering and begun:
         return Case("provider_audio", "provider", "the model's answer has begun without audio yet", begun)
-    asked = moment.latest_of(e.InputCommitted, e.AnswerDispatched)
+    asked = moment.latest_of(e.InputCommitted, e.AnswerDispatched, e.AnswerRefused)
     if asked.seq > (begun.seq if begun else moment.trail.first.seq):
+        if isinstance(asked.event, e.AnswerRefused):
+            return Case("answer_refused", "provider", f"the provider refused to answer ({asked.event.code})", asked)
         return Case("provider_response", "provider", "the model is to answer and has not begun", asked)
     return None

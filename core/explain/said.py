@@ -10,6 +10,7 @@ from ..commands import Site
 from ..errors import StoreError
 from .trail import Trail
 from .waits import Waits, work_name
+from .wording import filler_tool, requested_words
 
 __all__ = ["CallSeen", "Said", "TurnSeen", "why_said"]
 
@@ -36,7 +37,11 @@ class CallSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """A say, its command, and what it rests on. `woken_by` is the event on which the handler asked for it."""
+    """A say, its command, and what it rests on. `woken_by` is the event on which the handler asked for it.
+
+    text: of a stream what has come of it in this log, and `stream` is its function. filler_of: the tool for which the engine
+    had it said by itself.
+    """
 
     say: str
     seq: int
@@ -47,6 +52,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     woken_by_type: str
     turns: list[TurnSeen]  # taken since the last say before it, or else the last one taken
     calls: list[CallSeen]  # that came back between the first of these turns and it
+    stream: str = ""
+    clip: str = ""
+    filler_of: str = ""
 
 
 def why_said(trail: Trail, say: str) -> Said:
@@ -61,13 +69,21 @@ def why_said(trail: Trail, say: str) -> Said:
         say=say,
         seq=requested.seq,
         index=event.index,
-        text=event.command.text,
+        text=requested_words(trail, requested, trail.last.seq),
         site=event.site,
         woken_by=requested.cause,
         woken_by_type=type(woken.event).__name__ if woken else "",
         turns=turns,
         calls=_calls(trail, turns[0].seq if turns else 0, requested.seq),
+        stream=_stream(trail, event.command.stream),
+        clip=event.command.clip.name if event.command.clip else "",
+        filler_of=filler_tool(trail, requested),
     )
+
+
+def _stream(trail: Trail, index: int) -> str:
+    asked = trail.next(0, e.StreamRequested, lambda one: one.index == index) if index else None
+    return asked.event.command.name if asked else ""
 
 
 def _turns(trail: Trail, seq: int) -> list[TurnSeen]:

@@ -6,10 +6,10 @@ provider that is not ready hold everything else up; then comes what the handler 
 
 from .. import events as e
 from ..due import HANDLER_GRACE_S
-from ..states import SessionState
+from ..states import SayState, SessionState
 from .listening import handler_waits, user_first
 from .moment import Moment
-from .speaking import say_waits, sounding
+from .speaking import cutting, say_waits, sounding
 from .trail import Trail
 from .waiter import MS, Case, S, Waiter
 
@@ -40,11 +40,13 @@ def why_silent(trail: Trail, *, seq: int | None = None, at_ns: int | None = None
 
 def _case(moment: Moment) -> Case:
     state = moment.state
-    head = next(iter(state.delivery.says.values()), None)
+    says = state.delivery.says.values()
+    head = next((say for say in says if say.state is not SayState.CUT), None) or next(iter(says), None)
     return (
         _end(moment)
         or sounding(moment)
         or _links(moment)
+        or cutting(moment)
         or (say_waits(moment, head) if head else None)
         or user_first(moment)
         or handler_waits(moment)

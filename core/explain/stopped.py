@@ -6,7 +6,9 @@ import msgspec
 
 from .. import events as e
 from ..errors import StoreError
+from ..saying import MAX_ATTEMPTS
 from .trail import AnyEvent, Entry, Trail
+from .wording import requested_words
 
 __all__ = ["Cause", "Stopped", "cause_of", "why_stopped"]
 
@@ -22,7 +24,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of a say. `chain` begins with SaySettled and ends with the event whose cause, `outside`, is no event.
+    """The outcome of a say, and in `what` the reason in a sentence. `chain` begins with SaySettled and ends with the event
+    whose cause, `outside`, is no event.
 
     heard_text is what the log holds; unheard_text is the rest of the requested words, `estimated` unless all or nothing
     was heard.
@@ -31,6 +34,7 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
     say: str
     status: Literal["played", "interrupted", "cancelled", "failed"]
     code: str
+    what: str
     outside: str  # wire, timer, api, start or host
     text: str
     heard_text: str
@@ -51,7 +55,7 @@ def why_stopped(trail: Trail, say: str) -> Stopped:
     settled = trail.next(requested.seq, e.SaySettled, lambda one: one.say == say)
     if settled is None:
         raise StoreError("TL418", f"{say} is not settled yet", "`turnlog why SESSION --silent AT` says what it waits for")
-    outcome, text = settled.event, requested.event.command.text
+    outcome, text = settled.event, requested_words(trail, requested, settled.seq)
     attempt = trail.latest(settled.seq, e.SayDispatched, lambda one: one.say == say)
     unheard = "" if outcome.status == "played" else _unheard(text, outcome.heard_text)
     chain = cause_of(trail, settled.seq)
@@ -59,6 +63,7 @@ def why_stopped(trail: Trail, say: str) -> Stopped:
         say=say,
         status=outcome.status,
         code=outcome.code,
+        what=_reason(outcome, trail.get(settled.seq - 1)),
         outside=chain[-1].root,
         text=text,
         heard_text=outcome.heard_text,
@@ -70,6 +75,33 @@ def why_stopped(trail: Trail, say: str) -> Stopped:
         attempts=attempt.event.attempt if attempt else 0,
         chain=chain,
     )
+
+
+_REASONS = {
+    "speech": "the user spoke over it",
+    "caller": "its caller stopped it",
+    "cancelled": "the handler took it back",
+    "replaced": "the handler had something else said at once",
+    "busy": "it was to be dropped if other words sounded or waited, and they did",
+    "stale": "the user had spoken since the turn that it answers",
+    "mismatch": "other words were spoken than asked for",
+    "stalled": "nothing more came of its response",
+    "caller_gone": "nobody was there to hear it",
+    "provider_lost": "the provider was lost",
+    "no_answer": "the provider did not answer",
+    "no_words": "its stream ended without words",
+    "not_text": "its stream brought something that is no text",
+    "no_output": "the provider answered with nothing",
+    "not_delivered": "it was made and did not reach a caller",
+}
+
+
+def _reason(outcome: e.SaySettled, before: Entry[AnyEvent] | None) -> str:
+    if outcome.status == "played":
+        return "it was heard to its end"
+    if outcome.status == "failed" and before and isinstance(before.event, e.SayRefused):
+        return f"the provider refused it {MAX_ATTEMPTS} times, at last with {outcome.code}"
+    return _REASONS.get(outcome.code, outcome.code)
 
 
 def cause_of(trail: Trail, seq: int) -> list[Cause]:

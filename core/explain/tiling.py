@@ -25,6 +25,10 @@ StretchName = Literal[
     "later turn",  # it answered only then
     "mouth",  # a response sounded: one at a time
     "caller",  # nobody was there to hear
+    "user speaks",  # the say was held meanwhile
+    "words",  # the say's stream had no sentence yet
+    "confirmation",  # the model was to be silent first, or was told to answer
+    "filler",  # a tool ran in silence until its filler was due
     "provider link",
     "dispatch",
     "refusal",
@@ -65,3 +69,10 @@ class Tiling:
         stretch = Stretch(name=name, ms=ms, from_ns=self.now_ns, to_ns=to_ns, until_seq=until_seq, about=about, site=site)
         self.stretches.append(stretch)
         self.now_ns = to_ns
+
+    def extend(self, name: StretchName, to_ns: int, until_seq: int) -> None:
+        """The same, as a part of the stretch before if that has this name."""
+        if to_ns > self.now_ns and self.stretches and self.stretches[-1].name == name:
+            before = self.stretches.pop()
+            self.now_ns = before.from_ns
+        self.add(name, to_ns, until_seq)

@@ -2,7 +2,8 @@
 
 A deadline that passed is a cause without a seq (Root.TIMER). `Trail.chain` goes on behind it, to the event that set the
 deadline, and marks that step as `inferred`: the log does not name it, the rules of the core do. So it is with the end that
-a handler brings about: the log names what woke the handler, the rules put its command right before.
+a handler brings about: the log names what woke the handler, the rules put its command right before. And so with what is
+decided on one message: the log names the message for all of it, the rules what follows from what.
 """
 
 from bisect import bisect_left, bisect_right
@@ -126,11 +127,45 @@ class Trail:
         ending = isinstance(entry.event, e.SessionEnding)
         if ending and before and before.cause == entry.cause and isinstance(before.event, _ENDS):
             return Link(before, True)
+        if (decided := self._decided_by(entry)) is not None:
+            return Link(decided, decided.seq != entry.cause)
         if entry.cause > 0:
             found = self.get(entry.cause) if entry.cause < entry.seq else None
             return Link(found, False) if found else None
         setter = self._setter(entry) if entry.cause == e.Root.TIMER else None
         return Link(setter, True) if setter else None
+
+    def _decided_by(self, entry: Entry[AnyEvent]) -> Entry[AnyEvent] | None:
+        """The fact from which this one follows, where the log may name only the message, or the command, behind both."""
+        before = self.get(entry.seq - 1)
+        match entry.event:
+            case e.PlayoutCut(reason="speech", item=item):
+                confirmed = self.latest(entry.seq, e.SpeechConfirmed, lambda one: one.item == item)
+                return confirmed or self.latest(entry.seq, e.SpeechStarted, lambda one: one.item == item)
+            case e.SpeechConfirmed() if before and isinstance(before.event, e.SpeechSustained):
+                return before
+            case e.SpeechConfirmed(item=item):
+                return self.latest(entry.seq, e.SpeechStarted, lambda one: one.item == item)
+            case e.SpeechSustained():
+                return self.latest(entry.seq, e.SpeechStarted, lambda one: one.held)
+            case e.PlayoutCut(reason="caller", response=response):
+                told = self.latest(entry.seq, e.PlayoutAcknowledged, lambda one: one.response == response)
+                asked = self.latest(entry.seq, e.CallerCancelled)
+                return max((one for one in (told, asked) if one), key=lambda one: one.seq, default=None)
+            case e.PlayoutCut(reason="mismatch", say=say):
+                return self.latest(entry.seq, e.SaySpoken, lambda one: one.say == say)
+            case e.PlayoutEnded(response=response, interrupted=True):
+                return self.latest(entry.seq, e.PlayoutCut, lambda one: one.response == response)
+            case e.SaySettled(code="speech" | "caller" | "mismatch" | "stalled", say=say):
+                return self.latest(entry.seq, e.PlayoutEnded, lambda one: one.say == say)
+            case e.TurnDiscarded(item=item):
+                return self.latest(entry.seq, e.InputTranscribed, lambda one: one.item == item)
+            case e.SaySettled(code="stale"):
+                spoke = (self.latest(entry.seq, e.SpeechStarted), self.latest(entry.seq, e.TurnEnded))
+                return max((one for one in spoke if one), key=lambda one: one.seq, default=None)
+            case e.SaySettled(status="failed", say=say) if before and isinstance(before.event, e.SayRefused):
+                return before if before.event.say == say else None
+        return None
 
     def _setter(self, entry: Entry[AnyEvent]) -> Entry[AnyEvent] | None:
         """The event that set the deadline by which this one came."""
@@ -140,11 +175,8 @@ class Trail:
                 return self.latest(before, e.CallersGone)
             case e.PlayoutCut(reason="stalled", response=response):
                 return self.latest(before, e.ResponseStarted, lambda one: one.response == response)
-            case e.PlayoutCut(reason="speech", item=item) | e.SpeechConfirmed(item=item):
-                return self.latest(before, e.SpeechStarted, lambda one: one.item == item)
             case e.PlayoutEnded(response=response):
-                cut = self.latest(before, e.PlayoutCut, lambda one: one.response == response)
-                return cut or self.latest(before, e.ResponseDelivered, lambda one: one.response == response)
+                return self.latest(before, e.ResponseDelivered, lambda one: one.response == response)
             case e.ResponseDelivered(response=response):
                 return self.latest(before, e.ResponseEnded, lambda one: one.response == response)
             case e.SaySettled(code="caller_gone") | e.SessionEnding(reason="caller_gone"):
