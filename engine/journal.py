@@ -53,6 +53,7 @@ class Journal:
         self.patches = patches
         self.issued: list[Issued] = []
         self.work: dict[int, Callable[..., Any]] = {}  # the functions of steps and streams that the host has not finished
+        self.earlier: Callable[..., Any] | None = None  # reads the log; a replay needs none
         self.conversation = Conversation()
         self.outbox: deque[dict[str, Any]] = deque(maxlen=OUTBOX)
         self.outcomes: dict[str, SayOutcome] = {}

@@ -14,6 +14,7 @@ from ..core.ports import Draft, Head, Link, Log
 from .callback import in_callback
 from .clock import Clock
 from .decider import Decider, Handling
+from .earlier import reader
 from .ears import Ears
 from .effects import STARTED, Effects
 from .handler_run import DELIVERED, Asked
@@ -60,6 +61,7 @@ class SessionRun:
         self.nonces = nonces
         effects.work = handler.journal.work
         effects.taken = handler.journal.taken
+        handler.journal.earlier = reader(log, head.session)
         self.inbox = Inbox()
         self.lines: dict[str, Line] = {}
         definition = core.state.life.definition

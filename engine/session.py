@@ -16,6 +16,7 @@ from ..core.definition import Answers, SessionDefinition
 from ..core.errors import HandlerError, SessionEnded, StepError
 from ..core.folds.conversation import Line
 from ..core.turn import SessionTurn
+from .earlier import EARLIER, MAX_LINES
 from .handles import ItemStream, SayHandle, Utterances
 from .journal import Journal
 from .naming import function_name
@@ -247,8 +248,27 @@ class RealtimeSession:
 
     @property
     def conversation(self) -> list[Line]:
-        """What was said so far, as heard: the last 200 contributions of both sides (the log has the others)."""
+        """What was said so far, as heard: the last 200 contributions of both sides (`earlier` reads the others)."""
         return list(self._journal.conversation.lines)
+
+    def earlier(self, *, before: int | None = None, limit: int = 200) -> Coroutine[Any, Any, list[Line]]:
+        """The last `limit` (at most 1000) contributions before event `before`, oldest first, read from the log.
+
+        Without `before`: those that `conversation` does not hold any more. Raises ValueError for no such numbers, and as `step`.
+        """
+        if type(limit) is not int or not 0 < limit <= MAX_LINES:
+            raise ValueError(f"earlier(limit={limit!r}): a number from 1 to {MAX_LINES}")
+        if before is not None and (type(before) is not int or before < 1):
+            raise ValueError(f"earlier(before={before!r}): the seq of an event, 1 or more")
+        lines = self._journal.conversation.lines
+        place = before or (lines[0].seq if lines else 1)
+        index = self._journal.issue(c.Step(name=EARLIER, args=[place, limit]))
+        if self._journal.earlier is not None:
+            self._journal.work[index] = self._journal.earlier
+        return self._journal.lend(self._lines(self._journal.completion(index)))
+
+    async def _lines(self, completion: Coroutine[Any, Any, Any]) -> list[Line]:
+        return [Line(*line) for line in await completion]
 
     @property
     def outbox(self) -> list[dict[str, Any]]:

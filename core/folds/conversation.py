@@ -21,8 +21,8 @@ class Conversation:
 
     __slots__ = ("_model", "_model_answers", "lines")
 
-    def __init__(self) -> None:
-        self.lines: deque[Line] = deque(maxlen=200)
+    def __init__(self, most: int = 200) -> None:
+        self.lines: deque[Line] = deque(maxlen=most)
         self._model: set[str] = set()  # the model's own responses whose playout has not ended
         self._model_answers = False  # else nobody hears the model's own words
 
