@@ -16,6 +16,7 @@ from .fake_speech import FakeVoiceActivity, listen
 __all__ = ["FakeEars", "HeardTurn"]
 
 _SEMANTIC_SILENCE_MS: Final = 500
+_OF_ANSWERS: Final = frozenset({"create_response", "interrupt_response"})
 
 
 class HeardTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +40,10 @@ class FakeEars:
         self._committed_ms = 0
 
     def configure(self, session: dict[str, Any]) -> None:
-        """Take over the format and the turn detection of a session object."""
-        settings = session["audio"]["input"]
+        """Take over the format and the turn detection of a session object. Who answers is nothing to the ears: speech goes on."""
+        settings = dict(session["audio"]["input"])
+        if (detection := settings["turn_detection"]) is not None:
+            settings["turn_detection"] = {key: given for key, given in detection.items() if key not in _OF_ANSWERS}
         if settings == self._settings:
             return
         heard_ms = self.now_ms
@@ -49,7 +52,6 @@ class FakeEars:
             self._forgotten_ms = self._committed_ms = heard_ms
         self._settings = settings
         self._voice = FakeVoiceActivity(self._rate)
-        detection = settings["turn_detection"]
         if detection is None:
             self._endpointer = None
             return
@@ -99,6 +101,7 @@ class FakeEars:
     def _turn(self, start_ms: int, end_ms: int) -> HeardTurn:
         self._committed_ms = end_ms
         per_ms, before = 2 * self._rate // 1000, self._forgotten_ms
+        start_ms = max(start_ms, before)  # new settings do not know where the turn before them ended
         pcm16 = bytes(self._pcm16[(start_ms - before) * per_ms : (end_ms - before) * per_ms])
         del self._pcm16[: (end_ms - before) * per_ms]
         self._forgotten_ms = end_ms
