@@ -14,12 +14,23 @@ from .folds.delivery import OpenSay
 from .folds.floor import Speech
 from .folds.turns import OpenInput
 from .playing import Heads, cut
-from .saying import conclude
+from .saying import conclude, end_playout
 from .state import State
 from .states import SayState
 from .words import repeats
 
-__all__ = ["began", "confirm_heard_out", "due_ns", "echo_policy", "interrupt", "no_turn", "settle_false_starts", "transcribed"]
+__all__ = [
+    "began",
+    "confirm_heard_out",
+    "due_ns",
+    "echo_policy",
+    "end_cut",
+    "interrupt",
+    "no_turn",
+    "settle_false_start",
+    "settle_interrupted",
+    "transcribed",
+]
 
 _MS = 1_000_000
 
@@ -145,17 +156,31 @@ def _being_said(state: State) -> str:
     return " ".join([state.delivery.last_said, *texts])
 
 
-def settle_false_starts(state: State, item: str, *, was_speech: bool) -> Iterator[e.Event]:
-    """What speech had cut is settled if it was a turn; else the rest of it is owed again, where that was declared."""
-    for say in list(state.delivery.says.values()):
-        if say.state is not SayState.CUT or say.cut is None or say.cut.item != item or say.cut.reason != "speech":
-            continue
-        playing = any(one.say == say.requested.say for one in state.playout.responses.values())
-        rest = "" if was_speech or playing else _unheard(say, say.cut)
-        if rest:
+def end_cut(state: State, heads: Heads, item: str) -> Iterator[e.Event]:
+    """No caller is waited for any more to say what it had played when this speech cut it."""
+    for response, one in list(state.playout.responses.items()):
+        if one.cut is not None and one.cut.item == item:
+            yield from end_playout(state, heads, response)
+
+
+def settle_interrupted(state: State, item: str) -> Iterator[e.Event]:
+    """It was speech: what it had cut is settled."""
+    for say in _cut_by(state, item):
+        yield from conclude(state, say, was_speech=True)
+
+
+def settle_false_start(state: State, item: str) -> Iterator[e.Event]:
+    """It was no speech: the rest of what it had cut is owed again, where that was declared."""
+    for say in _cut_by(state, item):
+        if say.cut is not None and (rest := _unheard(say, say.cut)):
             yield e.SayResumed(say=say.requested.say, text=rest)
         else:
             yield from conclude(state, say)
+
+
+def _cut_by(state: State, item: str) -> list[OpenSay]:
+    says = [say for say in state.delivery.says.values() if say.state is SayState.CUT and say.cut is not None]
+    return [say for say in says if say.cut and (say.cut.item, say.cut.reason) == (item, "speech")]
 
 
 def _unheard(say: OpenSay, was_cut: e.PlayoutCut) -> str:

@@ -41,7 +41,7 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
         case s.TranscriptCompleted() if signal.item not in state.turns.closed:
             yield e.InputTranscribed(item=signal.item, transcript=signal.transcript)
             yield from barging.transcribed(state, heads, signal.item, signal.transcript)
-            yield from end_turns(state)
+            yield from end_turns(state, heads)
         case s.ProviderConfigured() if not state.links.provider_ready:
             yield e.LinkReady(link=link, session=signal.session)
             yield from _updates_applied(state)
@@ -49,7 +49,7 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
             yield e.ConfigurationConfirmed(link=link)
             yield from _updates_applied(state)
         case s.SpeechCeased() | s.DigitDialled() | s.AudioCommitted() | s.TranscriptCompleted() | s.TranscriptFailed():
-            yield from _user_spoke(state, signal)
+            yield from _user_spoke(state, heads, signal)
         case s.ResponseBegan() | s.ResponseFinished() | s.ResponseRefused() | s.ProviderTruncated():
             yield from _provider_answered(state, heads, link, signal, now_ns)
         case s.CancelRequested() | s.OutputCleared() | s.PlayoutReported():
@@ -69,7 +69,7 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
             yield from _caller_asked(state, link, signal)
 
 
-def _user_spoke(state: State, signal: s.Signal) -> Iterator[e.Event]:
+def _user_spoke(state: State, heads: Heads, signal: s.Signal) -> Iterator[e.Event]:
     match signal:
         case s.DigitDialled():
             yield e.DigitPressed(digit=signal.digit)
@@ -83,12 +83,12 @@ def _user_spoke(state: State, signal: s.Signal) -> Iterator[e.Event]:
             yield e.InputCommitted(item=signal.item, previous_item=signal.previous_item)
             if state.life.definition.transcription is None:
                 yield e.InputTranscribed(item=signal.item, transcript="", status="none")
-            yield from end_turns(state)
+            yield from end_turns(state, heads)
         case s.TranscriptCompleted():
             yield e.TranscriptArrivedLate(item=signal.item, transcript=signal.transcript)
         case s.TranscriptFailed() if signal.item not in state.turns.closed:
             yield e.InputTranscribed(item=signal.item, transcript="", status="failed")
-            yield from end_turns(state)
+            yield from end_turns(state, heads)
 
 
 def _is_new(state: State, item: str) -> bool:
@@ -96,7 +96,7 @@ def _is_new(state: State, item: str) -> bool:
     return item not in state.turns.closed and (known is None or known.committed_ns is None)
 
 
-def end_turns(state: State) -> Iterator[e.Event]:
+def end_turns(state: State, heads: Heads) -> Iterator[e.Event]:
     """End every input whose words are known and before which none is still waiting for its own."""
     for head in state.turns.heads():
         if head.status is None:
@@ -104,9 +104,13 @@ def end_turns(state: State) -> Iterator[e.Event]:
         speech = state.floor.speech.get(head.item)
         interrupted = speech.cut if speech else []
         if reason := barging.no_turn(state, head):
+            yield from barging.end_cut(state, heads, head.item)
             yield e.TurnDiscarded(item=head.item, reason=reason)
-            yield from barging.settle_false_starts(state, head.item, was_speech=False)
+            yield from barging.settle_false_start(state, head.item)
             continue
+        # What it cut is settled first: a handler that is given the turn knows how its say ended.
+        yield from barging.end_cut(state, heads, head.item)
+        yield from barging.settle_interrupted(state, head.item)
         yield e.TurnEnded(
             turn=state.turns.count + 1,
             item=head.item,
@@ -117,7 +121,6 @@ def end_turns(state: State) -> Iterator[e.Event]:
             transcript_status=head.status,
             interrupted=interrupted,
         )
-        yield from barging.settle_false_starts(state, head.item, was_speech=True)
 
 
 def _caller_hears(state: State, heads: Heads, link: str, signal: s.Signal) -> Iterator[e.Event]:

@@ -153,7 +153,7 @@ def timeouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterato
         return
     for head in state.turns.heads():
         if head.status is None and head.committed_ns is not None and now_ns >= head.committed_ns + TRANSCRIPT_TIMEOUT_S * _S:
-            yield _late(state, head.item)
+            yield _late(state, heads, head.item)
     yield from _playouts(state, heads, now_ns, looked)
     if (due_ns := barging.due_ns(state)) is not None and now_ns >= due_ns:
         yield barging.interrupt(state, heads, now_ns)
@@ -208,9 +208,9 @@ def _unanswered(state: State) -> dict[str, int]:
     return {} if state.delivery.says else state.turns.asks
 
 
-def _late(state: State, item: str) -> Iterator[e.Event]:
+def _late(state: State, heads: Heads, item: str) -> Iterator[e.Event]:
     yield e.InputTranscribed(item=item, transcript="", status="late")
-    yield from end_turns(state)
+    yield from end_turns(state, heads)
 
 
 def closing(state: State, heads: Heads) -> Iterator[e.Event]:

@@ -144,14 +144,14 @@ def end_playout(state: State, heads: Heads, response: str) -> Iterator[e.Event]:
         yield from conclude(state, say)
 
 
-def conclude(state: State, say: OpenSay) -> Iterator[e.Event]:
-    """Settle a say if nothing more can come of it."""
+def conclude(state: State, say: OpenSay, *, was_speech: bool = False) -> Iterator[e.Event]:
+    """Settle a say if nothing more can come of it. was_speech: what cut it is known to be speech."""
     name = say.requested.say
     if name not in state.delivery.says or any(one.say == name for one in state.playout.responses.values()):
         return
     if say.state is SayState.CUT and say.cut is not None:
         match say.cut.reason:
-            case "speech" if state.life.definition.resume_after_false_start and say.cut.item in state.floor.speech:
+            case "speech" if not was_speech and _may_resume(state, say.cut):
                 return  # whether it was speech is not known yet
             case "mismatch" if say.command.on_mismatch == "retry":
                 yield e.SayResumed(say=name, text=say.rest)
@@ -159,6 +159,10 @@ def conclude(state: State, say: OpenSay) -> Iterator[e.Event]:
                 yield _settled(say, *_cut_outcome(say))
     elif say.state is SayState.PENDING and (say.is_spoken or _has_failed(say)):
         yield _settled(say, *_outcome(say))
+
+
+def _may_resume(state: State, was_cut: e.PlayoutCut) -> bool:
+    return state.life.definition.resume_after_false_start and was_cut.item in state.floor.speech
 
 
 def spoken_out(state: State) -> Iterator[e.Event]:
