@@ -22,12 +22,13 @@ __all__ = ["MODEL_CALL_S", "STARTED", "Effects", "carried_by"]
 STARTED = frozenset(
     {
         *(e.CallRequested, e.StepRequested, e.CommandAbandoned, e.StreamRequested, e.ToolRequested),
-        *(e.CallFailed, e.ToolAnswered),
+        *(e.CallFailed, e.ToolAnswered, e.SayRequested, e.SaySettled),
     }
 )
 """The events that `start` acts on."""
 
 T = TypeVar("T")
+_Key = int | str | tuple[str, int]  # a call's index, the model's call id, ("stream", index)
 MODEL_CALL_S = 60.0  # of a call by the model whose tool says nothing else: it would wait for ever
 AHEAD = 100  # items of a stream that the handler has not taken: its function goes on when there are fewer
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
@@ -55,8 +56,8 @@ class Effects:
         self._tools = tools
         self.work: dict[int, Callable[..., Any]] = {}
         self.taken: Callable[[int], int]
-        self._streams: dict[int, asyncio.Task[Any]] = {}
-        self._calls: dict[int | str, asyncio.Task[Any] | None] = {}  # by index or the model's call id; None: not begun yet
+        self._spoken: dict[str, int] = {}  # open say -> the stream that it speaks
+        self._running: dict[_Key, asyncio.Task[Any] | None] = {}  # None: not begun yet
         self.spawn: Callable[[Coroutine[Any, Any, None]], None]
 
     def definitions(self) -> list[dict[str, Any]]:
@@ -80,30 +81,33 @@ class Effects:
             case e.StepRequested() as requested:
                 self.spawn(self._try(staged, requested.command.options, partial(self._step, requested), done))
             case e.CommandAbandoned() as abandoned:
-                if streaming := self._streams.get(abandoned.command):
-                    streaming.cancel()
-            case e.StreamRequested():
-                self.spawn(self._stream(staged.seq, staged.event, done))
+                self._stop(("stream", abandoned.command))
+            case e.StreamRequested() as requested:
+                self._start(("stream", requested.index), self._stream(staged.seq, requested, done))
+            case e.SayRequested() as requested if requested.command.stream:
+                self._spoken[requested.say] = requested.command.stream
+            case e.SaySettled() as settled if settled.say in self._spoken:
+                self._stop(("stream", self._spoken.pop(settled.say)))  # nobody else reads what a say speaks
             case e.ToolRequested(allowed=True) as asked:
                 self._start(asked.call_id, self._answer(staged.seq, asked, done))
 
-    def _start(self, key: int | str, work: Coroutine[Any, Any, None]) -> None:
-        self._calls[key] = None
+    def _start(self, key: _Key, work: Coroutine[Any, Any, None]) -> None:
+        self._running[key] = None
         self.spawn(self._run(key, work))
 
-    async def _run(self, key: int | str, work: Coroutine[Any, Any, None]) -> None:
-        if key not in self._calls:  # stopped before it began
+    async def _run(self, key: _Key, work: Coroutine[Any, Any, None]) -> None:
+        if key not in self._running:  # stopped before it began
             work.close()
             return
-        self._calls[key] = asyncio.current_task()
+        self._running[key] = asyncio.current_task()
         try:
             await work
         finally:
-            self._calls.pop(key, None)
+            self._running.pop(key, None)
 
-    def _stop(self, key: int | str) -> None:
-        """A call has ended in the log. If it runs still, it was cancelled: nobody waits for what comes of it."""
-        if running := self._calls.pop(key, None):
+    def _stop(self, key: _Key) -> None:
+        """A call or stream has ended in the log. If it runs still, it was cancelled: nobody waits for what comes of it."""
+        if running := self._running.pop(key, None):
             running.cancel()
 
     async def _try(
@@ -151,9 +155,6 @@ class Effects:
         command, index = requested.command, requested.index
         n = 0
         args, kwargs = _given(command)
-        task = asyncio.current_task()
-        assert task is not None  # spawned as one
-        self._streams[index] = task
         try:
             async with aclosing(_items(self.work[index](*args, **kwargs))) as items:
                 async for item in items:
@@ -167,8 +168,6 @@ class Effects:
             done(Attempted(e.StreamEnded(index=index, type_name=kind, message=words, data=carried_by(error)), seq))
         else:
             done(Attempted(e.StreamEnded(index=index), seq))
-        finally:
-            del self._streams[index]
 
     async def _not_too_far_ahead(self, index: int, n: int) -> None:
         """Wait until the handler has taken most of the n items there are: one that has left its stream takes none.

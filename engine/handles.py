@@ -106,6 +106,7 @@ class ItemStream:
         self.taken = 0
         self.came = 0  # the number of the last item that came
         self.spoken = False  # a say takes its items from the log
+        self.say = ""  # that one, once it is durable
         self.end: BaseException | None = None  # StopAsyncIteration, StepError or SessionEnded
 
     def __aiter__(self) -> "ItemStream":

@@ -190,10 +190,8 @@ class Journal:
                 self._wake()
             case e.SayRequested() | e.SayRepeated():  # index 0, the engine's own, is nobody's
                 self._settle(event.index, SayHandle(self, event.say, event.command.text))
-            case e.SayRepeated():
-                self._settle(event.index, SayHandle(self, event.say, event.command.text))
-            case e.PlayoutEnded():
-                self._utterance(event)
+                if stream := self._streams.get(event.command.stream):
+                    stream.say = event.say
             case e.CallCompleted():
                 self.work.pop(event.index, None)
                 self._settle(event.index, decode_value(event.result, f"the result in event {seq}"))
@@ -222,6 +220,7 @@ class Journal:
                     source=event.source,
                     error_ms=event.error_ms,
                 )
+                self._leave_stream(event.say)
                 self._wake()
             case e.PlayoutEnded():
                 self._utterance(event)
@@ -266,6 +265,13 @@ class Journal:
                 failed = _failure(seq, event) if event.type_name else None
                 stream.end = failed or StopAsyncIteration()
         self._wake()
+
+    def _leave_stream(self, say: str) -> None:
+        """A say that is settled speaks no more of its stream, and nobody else reads it: its function is stopped."""
+        for index, stream in list(self._streams.items()):
+            if stream.say == say:
+                del self._streams[index]
+                stream.end = StopAsyncIteration()
 
     def _settle(self, index: int, result: object = None, error: BaseException | None = None) -> None:
         if future := self._open.pop(index, None):

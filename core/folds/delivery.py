@@ -67,7 +67,7 @@ class OpenSay:
         if self.stream is None:
             return
         if isinstance(event, e.StreamEnded):
-            self.pieces += self.stream.finish()
+            self.pieces += [rest for rest in self.stream.finish() if rest.strip()]
             self.stream = None
             self.failed = self.failed or event.type_name
             return

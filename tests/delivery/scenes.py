@@ -16,8 +16,8 @@ LEAD_MS = 400
 
 
 def words(number: int, name: str = "word") -> str:
-    """One sentence of so many words; a word takes 300 ms."""
-    return " ".join(f"{name}{at}" for at in range(1, number + 1)) + "."
+    """One sentence of so many words, "Word1 word2…"; a word takes 300 ms."""
+    return " ".join(f"{name}{at}" for at in range(1, number + 1)).capitalize() + "."
 
 
 FIVE_S = words(16)

@@ -35,7 +35,7 @@ async def test_an_acknowledgement_is_what_was_heard(turnlog: Kit, mode: str) -> 
     async with turnlog.call(line(ten_seconds, say_mode=mode), "line.talk", provider=provider) as call:
         call.caller.acknowledges = True
         await call.caller.interrupts("hold on", after_ms=1000)
-        [told] = [one for one in call.of(e.PlayoutAcknowledged)]
+        [told] = call.of(e.PlayoutAcknowledged)
         await call.caller.hears(f"at {told.played_ms}")
         await call.caller.falls_silent()
         assert told.played_ms == int(call.caller.heard[0].heard_ms)

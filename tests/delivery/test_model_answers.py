@@ -16,8 +16,7 @@ async def test_utterances_tell_what_was_heard_of_the_model(turnlog: Kit) -> None
     told: list[Utterance] = []
 
     async def watch(session: RealtimeSession) -> None:
-        async for utterance in session.utterances():
-            told.append(utterance)
+        told.extend([utterance async for utterance in session.utterances()])
 
     provider = SpeakingProvider(pace=Pace(speed=8.0), reply=lambda text: LONG if "long" in text else "Short answer.")
     async with turnlog.call(line(watch, answers="model"), "line.talk", provider=provider) as call:
@@ -29,7 +28,7 @@ async def test_utterances_tell_what_was_heard_of_the_model(turnlog: Kit) -> None
         await call.caller.hears("short answer")
         await call.caller.falls_silent()
         await call.caller.is_silent(1)
-        cut = next(one for one in call.caller.heard if one.heard.startswith("model1"))
+        cut = next(one for one in call.caller.heard if one.heard.startswith("Model1"))
     live = told[: len(told) // 2]  # the replay told the same
     assert live == told[len(live) :]
     assert [(one.interrupted, one.say) for one in live] == [(False, None), (True, None), (False, None)]

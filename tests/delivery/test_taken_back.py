@@ -208,7 +208,7 @@ async def test_a_lost_line_settles_each_say_once(
     assert (second.status, second.code, second.heard_ms, second.heard_text) == ("failed", code, 0, "")
     assert (first.status, first.code) == ("interrupted" if moment is sounding else "failed", code)
     if moment is sounding:
-        assert first.heard_text.startswith("word1 word2 word3") and TEN_S.startswith(first.heard_text)
+        assert first.heard_text.startswith("Word1 word2 word3") and TEN_S.startswith(first.heard_text)
         assert 1100 <= first.heard_ms <= 1700 and first.source == "clock"
         assert heard_ms >= first.heard_ms - first.error_ms
     else:
