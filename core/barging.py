@@ -5,6 +5,7 @@ While speech may still prove to be an echo, or must not interrupt, the callers a
 playing when they are.
 """
 
+import re
 from collections.abc import Iterator
 
 from . import events as e
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _MS = 1_000_000
+_WORD = re.compile(r"\S+")
 
 
 def echo_policy(state: State) -> Echo:
@@ -184,10 +186,12 @@ def _cut_by(state: State, item: str) -> list[OpenSay]:
 
 
 def _unheard(say: OpenSay, was_cut: e.PlayoutCut) -> str:
-    """The text from the word on at which it was cut, by the share of its audio that was heard, and what was to follow."""
+    """The text from the word on at which it was cut, by the words that were heard, and what was to follow."""
     text = say.text_of(was_cut.response)
-    heard_ms = sum(part.heard_ms for part in was_cut.heard)
-    generated_ms = sum(part.generated_ms for part in was_cut.heard)
-    chars = len(text) * heard_ms // generated_ms if generated_ms else 0
-    begin = text.rfind(" ", 0, chars + 1) + 1
+    heard = " ".join(part.heard_text.strip() for part in was_cut.heard).strip()
+    if text.startswith(heard):
+        begin = len(heard)
+    else:  # it was told in another form
+        words = len(heard.split())
+        begin = next((word.start() for n, word in enumerate(_WORD.finditer(text)) if n == words), len(text))
     return (text[begin:] + "".join(say.pieces[say.places.get(was_cut.response, 0) + 1 :])).strip()

@@ -11,7 +11,7 @@ from . import events as e
 from .folds.playout import Sounding
 from .ports import PartHead, Playhead
 from .state import State
-from .words import heard_words
+from .words import heard_words, spoken_ms
 
 __all__ = ["ACK_WAIT_MS", "STALL_S", "Heads", "acknowledged", "cut", "delivered", "ended", "ends_ns"]
 
@@ -145,10 +145,13 @@ def _part(
 ) -> e.HeardPart:
     generated_ms = made.generated_ms if made else head.received_ms if head else 0
     delivered_ms = head.delivered_ms if head else 0
-    words = (made.transcript if made else head.words if head else "") or asked
+    told = made.transcript if made else head.words if head else ""
+    words = told or asked
     heard_ms = min(_played(key, head, one), delivered_ms)
     if generated_ms:
-        text = heard_words(words, heard_ms, generated_ms) if heard_ms else ""
+        # Words that nobody told to be of this audio are those of all of it, and more of it may have been to come.
+        whole_ms = generated_ms if told or one.ended else max(generated_ms, spoken_ms(words))
+        text = heard_words(words, heard_ms, whole_ms) if heard_ms else ""
     else:
         text = words
     return e.HeardPart(

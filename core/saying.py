@@ -59,9 +59,9 @@ def take_back(state: State, heads: Heads, say: str, reason: str) -> Iterator[e.E
         return
     for response in [key for key, one in state.playout.sounding().items() if one.say == say]:
         yield from cut(state, heads, response, reason)
-    if open_.state is SayState.CUT:
-        yield from _end_cut(state, heads)
-    else:
+    for response in [key for key, one in state.playout.responses.items() if one.say == say]:
+        yield from end_playout(state, heads, response)  # no caller has to say what it played
+    if say in state.delivery.says:
         yield _settled(open_, "interrupted" if _heard_ms(open_) else "cancelled", reason)
 
 
@@ -131,7 +131,8 @@ def spoken(state: State, heads: Heads, response: str) -> Iterator[e.Event]:
         return
     alike = round(similarity(asked, words), 3)
     yield e.SaySpoken(say=say.requested.say, requested=asked, spoken=words, similarity=alike)
-    if alike < MISMATCH and say.command.on_mismatch != "log" and say.tries < 2:
+    wanted = say.command.on_mismatch
+    if alike < MISMATCH and (wanted == "fail" or (wanted == "retry" and not say.retried)):
         yield from cut(state, heads, response, "mismatch")
         yield from end_playout(state, heads, response)
 

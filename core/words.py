@@ -11,7 +11,7 @@ from typing import Final
 
 from .sentences import UNSPACED, SentenceStream, is_between_characters, sentences
 
-__all__ = ["SentenceStream", "heard_words", "repeats", "sentences", "similarity"]
+__all__ = ["SentenceStream", "heard_words", "repeats", "sentences", "similarity", "spoken_ms"]
 
 _ONES: Final = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
@@ -27,6 +27,7 @@ _MIN_ECHO: Final = 3  # words
 _ECHO_PERCENT: Final = 80
 # The time a character takes, in letters (about 65 ms): fitted to Piper's durations by benchmarks/bench_heard_words.py. A digit
 # is read as a word; a pause belongs to what comes after it.
+_CHARACTER_MS: Final = 65
 _DIGIT: Final = 4
 _SYLLABLE: Final = 3  # a character of a script without spaces; matters only beside letters
 _STOP: Final = 4
@@ -126,6 +127,11 @@ def heard_words(transcript: str, heard_ms: int, generated_ms: int) -> str:
         if needed * generated_ms <= heard_ms * effort:
             end = at
     return transcript[:end]
+
+
+def spoken_ms(text: str) -> int:
+    """About how long a text takes to be said."""
+    return _CHARACTER_MS * sum(_effort(text, at) for at in range(len(text)))
 
 
 def _effort(text: str, at: int) -> int:

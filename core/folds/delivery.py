@@ -23,7 +23,7 @@ class OpenSay:
 
     __slots__ = (
         *("attempt", "cut", "ended", "failed", "generated_ms", "heard", "piece", "pieces", "places"),
-        *("requested", "response"),
+        *("requested", "response", "retried"),
         *("dispatched_ns", "seq", "source", "state", "stream", "tries"),
     )
 
@@ -37,6 +37,7 @@ class OpenSay:
         self.piece = 0  # which is in question
         self.attempt = 0  # of the whole say: each request to a provider has its own
         self.tries = 0  # of this piece
+        self.retried = False  # this piece was spoken in other words, and is asked for once more
         self.dispatched_ns = 0  # when the latest attempt was asked for
         self.response: str | None = None  # of the latest piece
         self.places: dict[str, int] = {}  # response -> the piece that it is to speak
@@ -121,6 +122,7 @@ class Delivery:
                 self.refused_ns = at_ns
             case e.SayResumed():
                 say = self._move(event.say, event)
+                say.retried = say.cut is not None and say.cut.reason == "mismatch"
                 say.pieces, say.piece, say.tries, say.response, say.cut = sentences(event.text), 0, 0, None, None
                 say.places = {}
             case e.SaySettled():
@@ -149,7 +151,7 @@ class Delivery:
             case e.ResponseDelivered():
                 if (current := self._current(event.response)) is not None:
                     current.piece += 1
-                    current.tries = 0
+                    current.tries, current.retried = 0, False
             case e.PlayoutCut():
                 if (spoken := self.by_response(event.response)) is not None:
                     spoken.state, spoken.cut = step(SAY, spoken.state, event), spoken.cut or event

@@ -396,10 +396,12 @@ async def test_a_stream_that_is_closed_stops_at_once(endless: Callable[..., Any]
         await session.signal("enough")
 
     async with living(desk) as alive:
+        await alive.until(e.StreamItem)
+        stopped_with = dict(alive.session._run.effects._running)
         await alive.until(e.CommandAbandoned)
-        if stopping := alive.session._run.effects._streams.values():
+        if stopping := [task for task in stopped_with.values() if task]:
             await asyncio.wait(stopping, timeout=5)
-        assert not alive.session._run.effects._streams
+        assert not alive.session._run.effects._running
         n = len(alive.of(e.StreamItem))
         assert closed == (["for_ever"] if endless is for_ever else [])
         alive.session.signal("enough")
