@@ -73,8 +73,12 @@ class Answers:
             case e.CallCompleted() | e.CallFailed() | e.StreamItem() | e.StreamEnded() | e.UpdateApplied() | e.UpdateRefused():
                 return event.index
             case e.SaySettled():
-                return self._says.get(event.say, 0)
+                return self.said(event.say)
         return 0
+
+    def said(self, say: str) -> int:
+        """The recorded index of the command that asked for this say; 0 for the engine's own."""
+        return self._says.get(say, 0)
 
     def filled(self, say: str) -> int:
         """The recorded index of the handler's call that this filler of the engine's bridges; 0 for a call of the model's."""

@@ -136,7 +136,7 @@ class _Run:
                 self._deliver(at_ns, e.SayRequested(index=index, say=f"say_{index}", command=command, site=site))
             case c.CancelSay():
                 self._deliver(at_ns, e.SayCancelRequested(index=index, command=command, site=site))
-                if command.say in self.mouth.open:
+                if command.say in (self.mouth.spoken_here if known and self._is_at(known, at_ns) else self.mouth.open):
                     self._settle(at_ns, e.SaySettled(say=command.say, status="cancelled", code="cancelled"))
             case c.Call() | c.Step() | c.Stream():
                 if known is None:
@@ -266,6 +266,9 @@ class _Run:
             case e.SaySettled():
                 if index := self.bound.get(self.answers.answered(event)):
                     self._settle(at_ns, msgspec.structs.replace(event, say=f"say_{index}"))
+            case e.PlayoutEnded(say=str(say)) if asked := self.answers.said(say):
+                if index := self.bound.get(asked):
+                    self._deliver(at_ns, msgspec.structs.replace(event, say=f"say_{index}"))
             case _ if recorded := self.answers.answered(event):
                 if index := self.bound.get(recorded):
                     self._deliver(at_ns, readdress(event, index))

@@ -1,0 +1,111 @@
+"""A session with barge-in, streams, keys and cancels is read again: decided anew, replayed, forked, and asked what if."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.engine.barged import app, busy_call, echoing_call, nodding_call
+from turnlog import App, RealtimeSession, replay
+from turnlog.core import events as e
+from turnlog.core.codec import decode
+from turnlog.core.events import WIRE_TYPES
+from turnlog.core.explain import Trail, why_late, why_silent, why_stopped
+from turnlog.engine.fork import fork
+from turnlog.engine.fork_rest import parse_script
+from turnlog.engine.rederive import rederive
+from turnlog.engine.what_if import what_if
+from turnlog.store.memory import MemoryStore
+from turnlog.testing import Kit
+from turnlog.testing.calls import Call
+
+Make = Callable[..., Awaitable[Call]]
+each_call = pytest.mark.parametrize("make", [busy_call, echoing_call, nodding_call], ids=["busy", "echo", "nod"])
+
+
+@each_call
+async def test_its_turns_are_decided_the_same_again(turnlog: Kit, make: Make) -> None:
+    """Echoes, nods and interruptions are decided from what sounded then: rederive finds no difference."""
+    store = MemoryStore()
+    call = await make(turnlog, store=store)
+    again = await asyncio.to_thread(rederive, store, call.session.id)
+    assert again.differences == []
+    turns = [event for event in call.events if isinstance(event, e.TurnEnded | e.TurnDiscarded)]
+    assert again.equal == len(turns) >= 3
+
+
+@each_call
+async def test_each_prefix_of_it_replays(turnlog: Kit, make: Make) -> None:
+    """A log that is cut anywhere replays as far as it goes."""
+    call = await make(turnlog)
+    log, handler = call.log, app.resolve(call.session.target).handler
+
+    def every() -> None:
+        for n in range(1, len(log) + 1):
+            assert replay(log[:n], handler).complete == (n == len(log))
+
+    await asyncio.to_thread(every)
+
+
+@each_call
+async def test_an_unchanged_handler_asks_for_the_same(turnlog: Kit, make: Make) -> None:
+    """What-if of the handler itself: each row is equal, to the end of the record."""
+    call = await make(turnlog)
+    found = await asyncio.to_thread(what_if, call.log, app.resolve(call.session.target).handler)
+    different = [row for row in found.rows if str(row.status) != "equal"]
+    assert (different, found.stopped, found.seq) == ([], "", len(call.log))
+
+
+async def test_a_changed_handler_hears_of_its_own_says(turnlog: Kit) -> None:
+    """What-if gives it what was heard under the name that the say has here, and nothing of says that it does not ask for."""
+    hotel = App("hotel")
+
+    @hotel.session("desk", provider="openai", transport="websocket")
+    async def desk(session: RealtimeSession) -> None:
+        heard = session.utterances()
+        await session.say("Good morning")
+        await session.say(f"{(await anext(heard)).say} was heard")
+
+    async def changed(session: RealtimeSession) -> None:
+        heard = session.utterances()
+        await session.update(instructions="One command more")
+        await session.say("Good morning")
+        await session.say(f"{(await anext(heard)).say} was heard")
+
+    async with turnlog.call(hotel, "hotel.desk") as call:
+        await call.ended()
+    found = await asyncio.to_thread(what_if, call.log, changed)
+    assert [row.now.text for row in found.rows if row.now][-3:-1] == ['say("Good morning")', 'say("say_2 was heard")']
+
+
+@each_call
+async def test_it_can_be_forked_anywhere(turnlog: Kit, make: Make) -> None:
+    """At each event that is no message's: what is stored verifies and replays, and each of its says is settled once."""
+    store = MemoryStore()
+    call = await make(turnlog, store=store)
+
+    async def every() -> None:
+        handler = app.resolve(call.session.target).handler
+        for at in [one.seq for one in call.log[:-1] if one.type not in WIRE_TYPES]:
+            into = MemoryStore()
+            script = parse_script("and bye")
+            forked = await fork(store, call.session.id, at, handler, name="fork", script=script, into=into)
+            assert forked.past == at and (await into.verify("fork")).ok
+            events = [decode(one) for one in into.scan("fork")]
+            asked = [event.say for event in events if isinstance(event, e.SayRequested)]
+            assert sorted(event.say for event in events if isinstance(event, e.SaySettled)) == sorted(asked)
+
+    await asyncio.to_thread(asyncio.run, every())  # a handler's loop of its own
+
+
+@each_call
+async def test_it_can_be_explained_everywhere(turnlog: Kit, make: Make) -> None:
+    """One waiter after each event, an outcome of each say with its outside cause, and no ms of a gap unexplained."""
+    call = await make(turnlog)
+    trail = Trail.of(call.log)
+    assert {why_silent(trail, seq=entry.seq).name for entry in trail.entries} >= {"playout", "speaking", "ended"}
+    for settled in call.of(e.SaySettled):
+        assert why_stopped(trail, settled.say).outside in ("wire", "timer", "start", "host")
+    for turn in call.of(e.TurnEnded):
+        late = why_late(trail, turn.turn)
+        assert late.unexplained_ms == 0 and sum(one.ms for one in late.stretches) == late.gap_ms
