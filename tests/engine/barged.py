@@ -21,11 +21,13 @@ async def rates(room: str) -> AsyncIterator[str]:
         yield piece
 
 
-@app.tool(filler="One moment please", after_ms=600)
 async def find(name: str) -> dict[str, int]:
     """A slow tool."""
     await asyncio.sleep(2.0)
     return {"room": 12}
+
+
+app.tool(find, filler="One moment please", after_ms=600)
 
 
 @app.session("desk", provider="openai", transport="websocket", echo="client_aec", tools=["find"])
