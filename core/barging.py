@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from . import events as e
 from . import signals as s
-from .definition import Echo
+from .echoes import echo_policy, is_echo, is_suspect, may_echo, own_words, unmasked_ns
 from .folds.delivery import OpenSay
 from .folds.floor import Speech
 from .folds.turns import OpenInput
@@ -24,12 +24,12 @@ __all__ = [
     "began",
     "confirm_heard_out",
     "due_ns",
-    "echo_policy",
     "end_cut",
     "interrupt",
     "no_turn",
     "settle_false_start",
     "settle_interrupted",
+    "text_of",
     "transcribed",
 ]
 
@@ -37,17 +37,10 @@ _MS = 1_000_000
 _WORD = re.compile(r"\S+")
 
 
-def echo_policy(state: State) -> Echo:
-    """Who keeps what is played out of what is heard: as declared, else guard where a caller comes by WebSocket."""
-    declared = state.life.definition.echo
-    if declared is not None:
-        return declared
-    return "guard" if "websocket" in state.floor.caller_transports.values() else "client_aec"
-
-
 def began(state: State, heads: Heads, signal: s.SpeechBegan, now_ns: int) -> Iterator[e.Event]:
     """The user begins to speak."""
-    held = bool(state.playout.sounding()) and not _at_once(state)
+    echoes = may_echo(state, now_ns)
+    held = (bool(state.playout.sounding()) and not _at_once(state, echoes=echoes)) or echoes
     yield e.SpeechStarted(item=signal.item, audio_start_ms=signal.audio_start_ms, held=held)
     if held:
         yield from interrupt(state, heads, now_ns)
@@ -64,16 +57,10 @@ def _unsay(state: State) -> Iterator[e.Event]:
             yield e.SayRefused(say=say.requested.say, attempt=say.attempt, code="speech", message="the user began to speak")
 
 
-def _at_once(state: State) -> bool:
+def _at_once(state: State, *, echoes: bool) -> bool:
     """Whether speech cuts what sounds without further proof."""
     definition = state.life.definition
-    patient = definition.min_words or definition.min_speech_ms or (echo_policy(state) != "client_aec" and _may_echo(state))
-    return not patient and _may_be_cut(state)
-
-
-def _may_echo(state: State) -> bool:
-    """Whether anything of what is in the mouth has been heard: before, there is no echo of it."""
-    return any(one.started_ns is not None for one in state.playout.sounding().values())
+    return not (definition.min_words or definition.min_speech_ms or echoes) and _may_be_cut(state)
 
 
 def _may_be_cut(state: State) -> bool:
@@ -98,12 +85,13 @@ def transcribed(state: State, heads: Heads, item: str, words: str) -> Iterator[e
 
 
 def _has_proved(state: State, speech: Speech, now_ns: int | None) -> bool:
-    policy = echo_policy(state)
-    echoes = _may_echo(state)
-    if (policy == "half_duplex" and echoes) or not _may_be_cut(state):
+    if is_suspect(state, speech) or _is_deaf(state) or not _may_be_cut(state):
         return False
-    long_enough = now_ns is None or now_ns >= speech.began_ns + state.life.definition.min_speech_ms * _MS
-    return long_enough and (policy != "guard" or not echoes or state.floor.sustained)
+    return now_ns is None or now_ns >= speech.began_ns + state.life.definition.min_speech_ms * _MS
+
+
+def _is_deaf(state: State) -> bool:
+    return echo_policy(state) == "half_duplex" and state.floor.is_sounding
 
 
 def _interrupted(state: State, heads: Heads, item: str, speech: Speech) -> Iterator[e.Event]:
@@ -113,23 +101,22 @@ def _interrupted(state: State, heads: Heads, item: str, speech: Speech) -> Itera
     yield from _unsay(state)
 
 
-def confirm_heard_out(state: State) -> Iterator[e.Event]:
+def confirm_heard_out(state: State, now_ns: int) -> Iterator[e.Event]:
     """Speech that was held while something sounded goes on though nothing sounds any more: the callers may know of it."""
     if not state.playout.sounding():
         for item, speech in state.floor.talking():
-            if speech.held:
+            if speech.held and (now_ns >= unmasked_ns(state) or not is_suspect(state, speech)):
                 yield e.SpeechConfirmed(item=item, audio_start_ms=speech.start_ms)
 
 
 def due_ns(state: State) -> int | None:
     """When speech that is held back may have lasted long enough."""
-    least = state.life.definition.min_speech_ms
-    held = [one.began_ns for _, one in state.floor.talking() if one.held]
-    waits = least and held and not state.life.definition.min_words and state.playout.sounding() and _may_be_cut(state)
-    proves = echo_policy(state) == "client_aec" or not _may_echo(state)
-    if not waits or not (proves or (echo_policy(state) == "guard" and state.floor.sustained)):
-        return None
-    return min(held) + least * _MS
+    held = [one for _, one in state.floor.talking() if one.held]
+    if not state.playout.sounding():
+        return unmasked_ns(state) if held else None
+    least, began = state.life.definition.min_speech_ms, [one.began_ns for one in held if not is_suspect(state, one)]
+    waits = least and began and not state.life.definition.min_words and _may_be_cut(state) and not _is_deaf(state)
+    return min(began) + least * _MS if waits else None
 
 
 def no_turn(state: State, heard: OpenInput) -> str:
@@ -140,7 +127,7 @@ def no_turn(state: State, heard: OpenInput) -> str:
     speech, definition = state.floor.speech.get(heard.item), state.life.definition
     if speech is None or not speech.over_sound or heard.status != "completed":
         return ""
-    if echo_policy(state) != "client_aec" and repeats(words, _being_said(state)):
+    if is_echo(state, speech, words, _being_said(state)):
         return "suspected echo"
     if speech.cut:
         return ""
@@ -150,6 +137,12 @@ def no_turn(state: State, heard: OpenInput) -> str:
     if definition.min_speech_ms and 0 < lasted_ms < definition.min_speech_ms:
         return "backchannel"
     return ""
+
+
+def text_of(state: State, heard: OpenInput) -> str:
+    """What the user contributed by committed audio."""
+    words, speech = heard.transcript.strip(), state.floor.speech.get(heard.item)
+    return own_words(state, speech, words, _being_said(state)) if speech else words
 
 
 def _being_said(state: State) -> str:

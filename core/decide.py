@@ -114,7 +114,7 @@ def end_turns(state: State, heads: Heads) -> Iterator[e.Event]:
         yield e.TurnEnded(
             turn=state.turns.count + 1,
             item=head.item,
-            text=head.transcript.strip(),
+            text=barging.text_of(state, head),
             transcript=head.transcript if head.status == "completed" else "",
             start_ms=head.start_ms,
             end_ms=head.end_ms,

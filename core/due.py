@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from . import barging
 from . import events as e
 from .decide import end_turns
+from .echoes import speaking
 from .folds.delivery import OpenSay
 from .folds.relay import Owed
 from .playing import STALL_S, Heads, cut, delivered, ends_ns
@@ -157,7 +158,7 @@ def timeouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterato
     yield from _playouts(state, heads, now_ns, looked)
     if (due_ns := barging.due_ns(state)) is not None and now_ns >= due_ns:
         yield barging.interrupt(state, heads, now_ns)
-    yield barging.confirm_heard_out(state)
+    yield barging.confirm_heard_out(state, now_ns)
     yield spoken_out(state)
     if (lost := _dispatched(state)) and now_ns >= lost.dispatched_ns + DISPATCH_TIMEOUT_S * _S:
         yield _unanswered_say(state, lost)
@@ -263,6 +264,6 @@ def _holds_end(state: State) -> list[int]:
     """When the clock lets a say go that is ready: after a refusal, and when speech has gone on for too long."""
     ends = [] if state.delivery.refused_ns is None else [_pause_end_ns(state)]
     say = next_say(state)
-    if say and say.command.on_stale == "hold" and state.floor.speech:
-        ends.append(max(one.began_ns for one in state.floor.speech.values()) + HOLD_S * _S)
+    if say and say.command.on_stale == "hold" and (heard := speaking(state)):
+        ends.append(max(one.began_ns for one in heard) + HOLD_S * _S)
     return [max(ends)] if ends else []

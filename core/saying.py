@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from . import events as e
+from .echoes import speaking
 from .folds.delivery import OpenSay
 from .playing import Heads, cut, ended
 from .state import State
@@ -103,12 +104,12 @@ def dispatches(state: State, provider: str, now_ns: int) -> Iterator[tuple[e.Eve
 
 
 def _is_stale(state: State, say: OpenSay) -> bool:
-    return bool(state.floor.speech) or state.turns.count > say.command.turn
+    return bool(speaking(state)) or state.turns.count > say.command.turn
 
 
 def is_held(state: State, now_ns: int) -> bool:
     """Whether the user speaks, or the words of what was said are on their way."""
-    return any(now_ns < one.began_ns + HOLD_S * 1_000_000_000 for one in state.floor.speech.values())
+    return any(now_ns < one.began_ns + HOLD_S * 1_000_000_000 for one in speaking(state))
 
 
 def refused(state: State, say: OpenSay, code: str, message: str) -> Iterator[e.Event]:

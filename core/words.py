@@ -7,11 +7,21 @@ script without spaces is compared by characters. Cutting text into pieces is in 
 import re
 import unicodedata
 from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import Final
 
 from .sentences import UNSPACED, SentenceStream, is_between_characters, sentences
 
-__all__ = ["SentenceStream", "heard_words", "repeats", "sentences", "similarity", "spoken_ms"]
+__all__ = [
+    "SentenceStream",
+    "behind_echo",
+    "heard_words",
+    "repeats",
+    "sentences",
+    "similarity",
+    "spoken_ms",
+    "telling",
+]
 
 _ONES: Final = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
@@ -50,20 +60,36 @@ def similarity(requested: str, spoken: str) -> float:
     return matcher.ratio() if max(len(asked), len(said)) <= _LONGEST else matcher.quick_ratio()
 
 
-def repeats(heard: str, said: str) -> bool:
+def repeats(heard: str, said: str, *, percent: int = _ECHO_PERCENT, least: int = _MIN_ECHO) -> bool:
     """Whether what was heard is, by its words, a part of what was just said: probably an echo.
 
-    That is so if 80 % of the heard words stand in order within half as many words again of what was said, and at least three
-    of them are more than an answer in a word ("yes", "no", "thank you").
+    That is so if `percent` of the heard words stand in order within half as many words again of what was said, and at least
+    `least` of them are more than an answer in a word ("yes", "no", "thank you").
     """
     words, spoken = _words(heard), _words(said)
-    if sum(word not in _SHORT_ANSWERS for word in words) < _MIN_ECHO:
+    if not words or telling(heard) < least:
         return False
-    needed = -(-len(words) * _ECHO_PERCENT // 100)
+    needed = max(1, -(-len(words) * percent // 100))
     firsts = set(words[: len(words) - needed + 1])  # one of them is the first that matches
     window = len(words) + len(words) // 2
     starts = (at for at, word in enumerate(spoken) if word in firsts)
     return any(_in_order(words, spoken[at : at + window]) >= needed for at in starts)
+
+
+def behind_echo(heard: str, said: str) -> str:
+    """What was heard without the words at its beginning that were just said: the last two of those stand there side by side."""
+    tokens, spoken = heard.split(), _words(said)
+    pairs = set(pairwise(spoken))
+    for end in range(len(tokens) - 1, _MIN_ECHO - 1, -1):
+        last = _words(" ".join(tokens[:end]))[-2:]
+        if tuple(last) in pairs and repeats(" ".join(tokens[:end]), said):
+            return " ".join(tokens[end:])
+    return heard
+
+
+def telling(heard: str) -> int:
+    """How many of the words are more than an answer in a word."""
+    return sum(word not in _SHORT_ANSWERS for word in _words(heard))
 
 
 def _in_order(words: list[str], among: list[str]) -> int:

@@ -25,6 +25,7 @@ _MS = 1_000_000
 _FRAME_NS = FRAME_MS * _MS
 _SILENCE_NS = 500 * _MS  # after so much of it what sounds next is another stretch
 _TAIL_NS = 200 * _MS  # the caller still plays what by our clock has ended: network and buffers
+_LISTENS_NS = 1000 * _MS  # beyond: as long as speech may be taken for an echo, a voice must be able to prove itself
 _JITTER_NS = 200 * _MS  # a frame that comes so far from where the one before ended begins anew
 _SILENT = {"audio/pcm": b"\x00", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 
@@ -66,6 +67,10 @@ class Ears:
                 case e.LinkClosed(link=link) if link in self._transports:
                     del self._transports[link]
                     self.policy = self._effective()
+                case e.AudioStarted():  # whoever spoke before must prove it anew
+                    for microphone in self._microphones.values():
+                        microphone.has_spoken = False
+                        microphone.detector.forget_doubt()
                 case e.PlayoutCut():
                     self._ends_ns = min(self._ends_ns, one.at_ns)
                     self._played.forget(0, one.at_ns // _FRAME_NS)
@@ -87,18 +92,19 @@ class Ears:
 
     def hear(self, link: str, audio: s.AudioAppended, now_ns: int) -> s.AudioAppended:
         """A caller's audio; returns what of it the provider is to get: itself, or silence of its length."""
-        if self.policy == "client_aec" or now_ns > self._ends_ns + _TAIL_NS:
+        if self.policy == "client_aec" or now_ns > self._ends_ns + _LISTENS_NS:
             return audio
         form = self._form("input_format")
         if self.policy == "half_duplex":
+            if now_ns > self._ends_ns + _TAIL_NS:
+                return audio
             silence = _SILENT[form.type] * decoded_size(audio.audio)
             return s.AudioAppended(audio=b2a_base64(silence, newline=False), ms=audio.ms, payload=silence)
-        if now_ns <= self._ends_ns:
-            self._listen(link, audio, form, now_ns)
+        self._listen(link, audio, form, now_ns)
         return audio
 
     def _listen(self, link: str, audio: s.AudioAppended, form: AudioFormat, now_ns: int) -> None:
-        """Measure what comes while something sounds, and tell of a voice: once for each stretch of sound."""
+        """Measure what comes while something sounds and right after, and tell of a voice: once for each response."""
         microphone = self._microphones.get(link)
         if microphone is None:
             microphone = self._microphones[link] = _Microphone()

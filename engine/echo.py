@@ -88,6 +88,10 @@ class Detector:
         self._past.append((level, played.at(slot)))
         return int(min(self._against))
 
+    def forget_doubt(self) -> None:
+        """What was heard so far speaks against nothing any more; how loud the echo is here stays known."""
+        self._against = [0.0] * len(_DELAYS)
+
     def _coupling(self) -> float:
         """What an echo keeps here, by the mean of what was heard and played some time ago: before who speaks now began to."""
         known = list(self._past)[:-_SETTLES]

@@ -8,21 +8,23 @@ __all__ = ["Floor", "Speech"]
 class Speech:
     """Speech of the user, from its first sound until its turn has ended or was discarded."""
 
-    __slots__ = ("began_ns", "cut", "held", "over_sound", "start_ms", "stopped_ns")
+    __slots__ = ("began_ns", "cut", "during_sound", "held", "over_sound", "proved_ns", "start_ms", "stopped_ns")
 
-    def __init__(self, started: e.SpeechStarted, at_ns: int, over_sound: bool) -> None:
+    def __init__(self, started: e.SpeechStarted, at_ns: int, floor: "Floor") -> None:
         self.began_ns = at_ns
         self.start_ms = started.audio_start_ms
         self.held = started.held  # the callers do not know of it
         self.stopped_ns: int | None = None
-        self.over_sound = over_sound  # it began while something sounded, or right after
+        self.during_sound = floor.is_sounding  # it began while something sounded
+        self.over_sound = floor.is_sounding or at_ns < floor.echoes_until_ns  # or right after
+        self.proved_ns = at_ns if floor.sustained else None  # when the engine's ears had heard a voice, which no echo explains
         self.cut: list[str] = []  # says, or responses of the model, that it cut short
 
 
 class Floor:
     """Speech by item, and the engine's own measurement that it is no echo."""
 
-    __slots__ = ("_sounding", "_until_ns", "caller_transports", "last_began_ns", "speech", "sustained")
+    __slots__ = ("_sounding", "caller_transports", "last_began_ns", "silent_ns", "speech", "sustained")
 
     def __init__(self) -> None:
         self.speech: dict[str, Speech] = {}
@@ -30,7 +32,17 @@ class Floor:
         self.last_began_ns = 0
         self.caller_transports: dict[str, str] = {}
         self._sounding: set[str] = set()
-        self._until_ns = 0  # until when what has sounded last may still echo
+        self.silent_ns = -_ECHO_NS  # when what sounded last has ended
+
+    @property
+    def is_sounding(self) -> bool:
+        """Whether callers are being played anything."""
+        return bool(self._sounding)
+
+    @property
+    def echoes_until_ns(self) -> int:
+        """Until when what has sounded last may still be heard."""
+        return self.silent_ns + _ECHO_NS
 
     def talking(self) -> list[tuple[str, Speech]]:
         """Speech that has not stopped."""
@@ -51,7 +63,7 @@ class Floor:
                 if isinstance(event, e.PlayoutCut) and event.item in self.speech:
                     self.speech[event.item].cut.append(event.say or event.response)
                 self._sounding.discard(event.response)
-                self._until_ns = at_ns + _ECHO_NS
+                self.silent_ns = at_ns
             case _:
                 self._apply_speech(at_ns, event)
 
@@ -59,9 +71,11 @@ class Floor:
         match event:
             case e.SpeechStarted():
                 self.last_began_ns = at_ns
-                self.speech[event.item] = Speech(event, at_ns, bool(self._sounding) or at_ns < self._until_ns)
+                self.speech[event.item] = Speech(event, at_ns, self)
             case e.SpeechSustained():
                 self.sustained = True
+                for _, one in self.talking():
+                    one.proved_ns = one.proved_ns or at_ns
             case e.SpeechConfirmed() if event.item in self.speech:
                 self.speech[event.item].held = False
             case e.SpeechStopped() | e.InputCommitted() if event.item in self.speech:

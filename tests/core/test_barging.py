@@ -187,3 +187,79 @@ def test_a_key_of_the_telephone_is_a_turn() -> None:
     drive = Drive().open_provider().open_caller()
     drive.signal("p1", s.DigitDialled(digit="5"))
     assert [(one.channel, one.text) for one in drive.turns()] == [("dtmf", "5")]
+
+
+# --- echoes that are hard to tell ---
+
+
+@pytest.mark.parametrize(("heard", "is_turn"), [("Woke", False), ("big words", False), ("yes", True), ("is a pool there", True)])
+def test_one_word_in_which_no_voice_was_measured_is_an_echo(heard: str, is_turn: bool) -> None:
+    """A short echo is often misheard, so its words need not be those of the say; answers in a word pass, and more words do."""
+    drive, _ = sounding(echo="guard")
+    drive.signal("p1", BEGAN)
+    turn(drive, heard)
+    assert [one.text for one in drive.turns()] == ([heard] if is_turn else [])
+    assert bool(drive.of(e.TurnDiscarded)) is not is_turn
+
+
+def test_an_echo_holds_no_say_back() -> None:
+    """The next say begins while the words of what may be the echo of the one before are awaited; a voice holds it."""
+    drive, say = sounding(echo="guard")
+    drive.signal("p1", BEGAN)
+    following = drive.say("And more")
+    drive.wait(3_000)
+    assert drive.outcome(say).status == "played"
+    assert [one.say for one in drive.of(e.SayDispatched) if isinstance(one, e.SayDispatched)] == [say, following]
+    drive, say = sounding(echo="guard", interruptible=False)
+    drive.signal("p1", BEGAN)
+    drive.signal("c1", s.SpeechLasted(ms=200))
+    drive.say("And more")
+    drive.wait(3_000)
+    assert [one.say for one in drive.of(e.SayDispatched) if isinstance(one, e.SayDispatched)] == [say]
+
+
+def test_an_echo_that_is_noticed_late_is_one_too() -> None:
+    """Right behind what sounded the callers are not told of speech, until it has lasted for longer than any echo."""
+    drive, _ = sounding(echo="guard")
+    drive.wait(3_100)
+    drive.signal("p1", BEGAN)
+    assert drive.of(e.SpeechStarted) == [e.SpeechStarted(item="u1", audio_start_ms=0, held=True)]
+    drive.wait(899)
+    assert drive.of(e.SpeechConfirmed) == []
+    drive.wait(1)
+    assert drive.of(e.SpeechConfirmed) == [e.SpeechConfirmed(item="u1", audio_start_ms=0)]
+
+
+def test_a_late_echo_does_not_cut_the_say_that_comes_next() -> None:
+    """The say before has ended, the next has no sample yet: what is heard may be the echo of the first."""
+    drive, _ = sounding(echo="guard")
+    following = drive.say("And more")
+    drive.wait(3_000)
+    drive.begin("r2", following)
+    drive.signal("p1", BEGAN)
+    assert cuts(drive) == []
+    drive.signal("c1", s.SpeechLasted(ms=200))
+    assert [one.say for one in cuts(drive)] == [following]
+
+
+@pytest.mark.parametrize(("late_ms", "own"), [(1200, "what about breakfast"), (400, "Hello big world of what about breakfast")])
+def test_who_speaks_over_an_echo_is_given_their_own_words(late_ms: int, own: str) -> None:
+    """To the provider echo and voice are one. Words that were said go where the voice came late; the transcript keeps them."""
+    drive, say = sounding(echo="guard")
+    drive.signal("p1", BEGAN)
+    drive.wait(late_ms)
+    drive.signal("c1", s.SpeechLasted(ms=200))
+    turn(drive, "Hello big world of what about breakfast")
+    (ended,) = drive.turns()
+    assert (ended.text, ended.interrupted) == (own, [say])
+    assert ended.transcript == "Hello big world of what about breakfast"
+
+
+def test_who_answers_right_behind_a_question_may_use_its_words() -> None:
+    """A voice was measured when nothing sounded any more: no echo."""
+    drive, _ = sounding(echo="guard")
+    drive.wait(3_100)
+    drive.signal("p1", BEGAN)
+    drive.signal("c1", s.SpeechLasted(ms=200))
+    turn(drive, "big world of words")
+    assert [one.text for one in drive.turns()] == ["big world of words"]

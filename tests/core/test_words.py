@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnlog.core.sentences import UNSPACED
-from turnlog.core.words import heard_words, repeats, similarity
+from turnlog.core.words import behind_echo, heard_words, repeats, similarity, telling
 
 SAID = "Good evening. Would you like a single room or a double room, with a view of the sea?"
 
@@ -154,3 +154,23 @@ def test_heard_words_go_by_the_share_of_time(transcript: str, heard_ms: int, tex
 def test_a_long_transcript_is_cut_in_a_moment() -> None:
     """It takes time in line with its length."""
     assert len(heard_words("word " * 50_000, 500, 1000)) == 5 * 25_000 - 1
+
+
+@pytest.mark.parametrize(
+    ("heard", "own"),
+    [
+        ("Would you like a single room what does it cost", "what does it cost"),
+        ("or a double room, no thanks", "no thanks"),
+        ("I would like a double room", "I would like a double room"),
+        ("room with what", "room with what"),  # what repeats is too short
+        ("", ""),
+    ],
+)
+def test_words_behind_an_echo(heard: str, own: str) -> None:
+    """Only words at the beginning go, and only a stretch that counts as an echo by itself."""
+    assert behind_echo(heard, SAID) == own
+
+
+def test_answers_tell_nothing() -> None:
+    """Yes, no and thanks are words, but none by which an echo could be told."""
+    assert [telling(heard) for heard in ("", "Yes, please.", "Okay, two rooms")] == [0, 0, 2]

@@ -175,13 +175,13 @@ def test_an_echo_after_a_gap_in_the_network_is_still_one() -> None:
 
 
 def test_nothing_is_computed_while_nothing_sounds() -> None:
-    """Before, and after what was played has ended or was cut, audio is not even decoded; nor ever for client_aec."""
+    """Before, and a second after what was played has ended or was cut, audio is not even decoded; nor ever for client_aec."""
     broken = s.AudioAppended(audio=b"no base64", ms=20)
     room = Room()
     assert room.ears.hear("c1", broken, room.now_ms * MS) is broken
     room.plays(speech("1-room"))
     room.happens(e.PlayoutCut(response="r", reason="speech"))
-    room.now_ms += 1
+    room.now_ms += 1001
     assert room.ears.hear("c1", broken, room.now_ms * MS) is broken
     room.plays(speech("1-room"))
     room.now_ms += 10_000
@@ -189,6 +189,30 @@ def test_nothing_is_computed_while_nothing_sounds() -> None:
     alone = Room(transport="in_process")
     alone.ears.plays(s.OutputAudio(response="r", item="i", content_index=0, audio=b"no base64", ms=20), 0, None)
     assert alone.ears.hear("c1", broken, 1) is broken
+
+
+def test_a_voice_right_behind_what_was_played_is_told() -> None:
+    """Within a second of its end, where speech may still be taken for an echo; an echo's own end is not told."""
+    out = speech("3-pool")
+    room = Room()
+    room.plays(out)
+    room.listens(bytes(48 * 200) + at_gain(out, 0.5))
+    assert room.told == []
+    room.listens(speech("2-breakfast")[: 48 * 500])
+    assert [link for link, _ in room.told] == ["c1"]
+
+
+def test_who_has_spoken_over_one_response_must_do_so_again_over_the_next() -> None:
+    """A voice is told once for each response; what was heard before the next began tells nothing of it."""
+    room = Room()
+    room.plays(speech("1-room"))
+    room.listens(speech("2-breakfast")[: 48 * 1000])
+    assert len(room.told) == 1
+    room.happens(e.AudioStarted(response="r2"))
+    room.listens(bytes(48 * 300))
+    assert len(room.told) == 1
+    room.listens(speech("3-pool")[: 48 * 1000])
+    assert len(room.told) == 2
 
 
 def test_what_was_cut_raises_no_bound() -> None:
