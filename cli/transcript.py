@@ -6,6 +6,7 @@ It reads what is committed and nothing else, so what is shown is what can be rep
 import asyncio
 from collections.abc import Callable
 
+from ..core import commands as c
 from ..core import events as e
 from ..core.codec import decode, decode_value
 from ..core.ports import Log
@@ -102,11 +103,13 @@ def _lines(event: object) -> list[tuple[str, str]]:
             return [("session", f"{event.session}: {event.target}, {definition.provider} {definition.transport}")]
         case e.TurnEnded(channel="text"):
             return [("caller", f'typed: "{event.text}"')]
+        case e.TurnEnded(channel="dtmf"):
+            return [("caller", f"pressed: {event.text}")]
         case e.TurnEnded():
             status = "" if event.transcript_status == "completed" else f" (recognition {event.transcript_status})"
             return [("caller", f'heard as: "{event.text}"{status}')]
         case e.TurnDiscarded():
-            return [("caller", f"(no words: {event.reason})")]
+            return [("caller", f"(no turn: {event.reason})")]
         case e.CallRequested():
             return [("tool", call_text(event.command))]
         case e.CallCompleted():
@@ -114,10 +117,15 @@ def _lines(event: object) -> list[tuple[str, str]]:
         case e.CallFailed():
             return [("tool", f"failed: {event.type_name}: {event.message}")]
         case e.SayRequested():
-            return [("desk", f'"{event.command.text}"')]
+            return [("desk", _words(event.command))]
         case e.SaySettled():
             heard = f", {event.heard_ms} ms" if event.heard_ms else ""
             return [("desk", f"  {event.status}{heard}{': ' + event.code if event.code else ''}")]
+        case e.PlayoutEnded(say=None) if event.heard:
+            heard = " ".join(part.heard_text for part in event.heard if part.heard_text)
+            return [("model", f'"{heard}"{" (cut short)" if event.interrupted else ""}')]
+        case e.AnswersSwitched():
+            return [("session", f"the {event.answers} answers from here on")]
         case e.PeerFaulted() | e.LinkFailed():
             return [("problem", f"{event.code} {event.message}")]
         case e.HandlerFailed():
@@ -125,3 +133,9 @@ def _lines(event: object) -> list[tuple[str, str]]:
         case e.SessionEnded():
             return [("session", f"ended: {event.reason}")]
     return []
+
+
+def _words(command: c.Say) -> str:
+    if command.clip:
+        return f"(clip {command.clip.name})"
+    return f'"{command.text}…"' if command.stream else f'"{command.text}"'

@@ -1,7 +1,8 @@
 """The projection transcripts: the words of both sides with their times, and a full-text index over them (SQLite FTS5).
 
-who: "user" (a turn's text, typed or recognised), "handler" (what was heard of a say), "model" (its own answers, where it is the
-model that answers). at_ns: when a turn ended; when a say or answer began to be heard or was generated.
+who: "user" (a turn's text, typed or recognised), "handler" (what was heard of a say), "model" (what was heard of its own answers,
+where it is the model that answers). at_ns: when a turn ended; when a say or answer began to be heard.
+Rule: logs from before it was recorded what is heard of each part have the whole answer as its text.
 """
 
 from collections.abc import Sequence
@@ -16,12 +17,16 @@ __all__ = ["Found", "search", "transcripts"]
 _TABLES = (
     "CREATE TABLE sessions (session TEXT PRIMARY KEY, started_ns INTEGER NOT NULL, model_answers INTEGER NOT NULL)",
     "CREATE TABLE of_says (session TEXT, response TEXT, PRIMARY KEY (session, response)) WITHOUT ROWID",
+    "CREATE TABLE answers (session TEXT, response TEXT, text TEXT NOT NULL, PRIMARY KEY (session, response)) WITHOUT ROWID",
     """CREATE TABLE words (id INTEGER PRIMARY KEY, session TEXT NOT NULL, seq INTEGER NOT NULL, at_ns INTEGER NOT NULL,
     ms INTEGER NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL, UNIQUE (session, seq))""",
     "CREATE INDEX words_by_time ON words (at_ns)",
     "CREATE VIRTUAL TABLE found USING fts5 (text, content = 'words', content_rowid = 'id', tokenize = 'unicode61')",
 )
 _ENTER = "INSERT INTO sessions VALUES (?, ?, ?)"
+_SWITCH = "UPDATE sessions SET model_answers = ? WHERE session = ?"
+_ANSWER = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)"
+_ANSWERED = "DELETE FROM answers WHERE session = ? AND response = ? RETURNING text"
 _WORDS = """INSERT INTO words (session, seq, at_ns, ms, who, text)
     VALUES (:session, :seq, :at_ns, MAX(0, (:at_ns - COALESCE((SELECT started_ns FROM sessions WHERE session = :session), :at_ns))
     / 1000000), :who, :text) RETURNING id"""
@@ -33,10 +38,13 @@ _SEARCH = """SELECT w.session, w.seq, w.at_ns, w.ms, w.who, snippet(found, 0, :b
     FROM found JOIN words AS w ON w.id = found.rowid WHERE found MATCH :terms {more}
     ORDER BY w.at_ns DESC, w.seq DESC LIMIT :limit"""
 
-_READS = (e.SessionStarted, e.TurnEnded, e.TranscriptArrivedLate, e.SaySettled, e.ResponseStarted, e.ResponseEnded)
+_READS = (
+    *(e.SessionStarted, e.TurnEnded, e.TranscriptArrivedLate, e.SaySettled, e.AnswersSwitched),
+    *(e.ResponseStarted, e.ResponseEnded, e.PlayoutEnded),
+)
 
 
-@projection("transcripts", version=1, on=_READS, tables=_TABLES)
+@projection("transcripts", version=2, on=_READS, tables=_TABLES)
 def transcripts(event: object, ctx: ProjectionContext) -> None:
     """Fold one event."""
     match event:
@@ -50,8 +58,15 @@ def transcripts(event: object, ctx: ProjectionContext) -> None:
             _add(ctx, ctx.at_ns - event.heard_ms * 1_000_000, "handler", event.heard_text)
         case e.ResponseStarted() if event.say is not None:
             ctx.execute(_OF_A_SAY, {"session": ctx.session, "response": event.response})
+        case e.AnswersSwitched():
+            ctx.execute(_SWITCH, (event.answers == "model", ctx.session))
         case e.ResponseEnded() if event.transcript and _is_the_models(ctx, event.response):
-            _add(ctx, ctx.at_ns, "model", event.transcript)
+            ctx.execute(_ANSWER, (ctx.session, event.response, event.transcript))
+        case e.PlayoutEnded() if event.say is None:
+            whole = ctx.execute(_ANSWERED, (ctx.session, event.response))
+            heard = " ".join(part.heard_text for part in event.heard if part.heard_text)
+            heard_ms = sum(part.heard_ms for part in event.heard)
+            _add(ctx, ctx.at_ns - heard_ms * 1_000_000, "model", heard if event.heard else whole[0][0] if whole else "")
 
 
 def _is_the_models(ctx: ProjectionContext, response: str) -> bool:

@@ -92,9 +92,9 @@ def test_status_and_rebuild(called) -> None:  # type: ignore[no-untyped-def]
     assert called.run("search", "room").returncode == 0
     table = called.run("projections").stdout
     assert table.split()[:2] == ["projection", "version"]
-    assert table.splitlines()[1].split() == ["transcripts", "1", "1", "live", "0", "0"]
+    assert table.splitlines()[1].split() == ["transcripts", "2", "1", "live", "0", "0"]
     done = called.run("projections", "rebuild", "transcripts")
-    assert (done.returncode, done.stdout) == (0, "transcripts: version 1, build 2, lag 0, dead letters 0\n")
+    assert (done.returncode, done.stdout) == (0, "transcripts: version 2, build 2, lag 0, dead letters 0\n")
     [one] = map(json.loads, called.run("projections", "status", "--json").stdout.splitlines())
     assert (one["name"], one["build"], one["serving"]) == ("transcripts", 2, True)
 

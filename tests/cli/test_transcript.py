@@ -90,3 +90,33 @@ async def test_waiting_ends_when_the_log_brings_it_or_the_limit_comes() -> None:
     began = time.monotonic()
     assert not await script.until(lambda: script.progress.turns == 2, 0.15)
     assert time.monotonic() - began < 2
+
+
+async def test_what_is_not_plain_text_has_its_line_too() -> None:
+    """Streams, clips, keys, the model's own words as far as they were heard, and who answers."""
+    store = MemoryStore()
+    head = await store.create(SessionRow("s", "", "t", "local", "in_process", "active", "3.11", "", 1, 0, 1, None))
+    lines: list[tuple[str, str]] = []
+    script = Transcript(store, "s", lambda _, who, line: lines.append((who, line)))
+    site, clip = c.Site("desk.py", 1), c.Clip(name="hold.wav", digest="", rate=24_000, ms=900)
+    heard = e.HeardPart(item="i", generated_ms=900, heard_ms=400, heard_text="We have")
+    await append(
+        store,
+        head,
+        e.SayRequested(index=1, say="say_1", command=c.Say(text="Well, ", stream=9), site=site),
+        e.SayRequested(index=2, say="say_2", command=c.Say(text="", clip=clip), site=site),
+        e.TurnEnded(turn=1, item="d", text="5", channel="dtmf"),
+        e.TurnDiscarded(item="i", reason="backchannel"),
+        e.AnswersSwitched(answers="model"),
+        e.PlayoutEnded(response="r", heard=[heard], interrupted=True),
+        e.PlayoutEnded(response="r2", say="say_1", heard=[heard]),
+    )
+    await script.catch_up()
+    assert lines == [
+        ("desk", '"Well, …"'),
+        ("desk", "(clip hold.wav)"),
+        ("caller", "pressed: 5"),
+        ("caller", "(no turn: backchannel)"),
+        ("session", "the model answers from here on"),
+        ("model", '"We have" (cut short)'),
+    ]

@@ -127,12 +127,34 @@ async def test_the_models_own_answers_are_words_where_it_answers(writer: Writer)
             started(session, answers=answers),
             e.ResponseStarted(response="r1"),
             e.ResponseEnded(response="r1", status="completed", transcript="Mine"),
+            *([e.PlayoutEnded(response="r1")] if answers == "model" else []),  # a log from before parts were told
             e.ResponseStarted(response="r2", say="say_1"),
             e.ResponseEnded(response="r2", status="completed", transcript="The handler's"),
             e.SaySettled(say="say_1", status="played", heard_text="The handler's"),
         )
     words = build(writer).query("transcripts", "SELECT session, who, text FROM words ORDER BY id")
     assert words == [("m", "model", "Mine"), ("m", "handler", "The handler's"), ("h", "handler", "The handler's")]
+
+
+async def test_of_the_models_answers_it_is_what_was_heard(writer: Writer) -> None:
+    """Cut short it is the words up to there, at the time they began; what was not heard at all is not there."""
+    cut = e.HeardPart(item="i", generated_ms=3_000, delivered_ms=1_500, heard_ms=900, heard_text="We have")
+    unheard = e.HeardPart(item="j", generated_ms=700)
+    said = e.HeardPart(item="k", generated_ms=500, delivered_ms=500, heard_ms=500, heard_text="The handler's")
+    await writer.write(
+        "m",
+        started("m"),
+        e.AnswersSwitched(answers="model"),
+        e.ResponseStarted(response="r1"),
+        e.ResponseEnded(response="r1", status="cancelled", transcript="We have three rooms"),
+        e.PlayoutEnded(response="r1", interrupted=True, heard=[cut]),
+        e.ResponseStarted(response="r2"),
+        e.ResponseEnded(response="r2", status="cancelled", transcript="Shall I"),
+        e.PlayoutEnded(response="r2", interrupted=True, heard=[unheard]),
+        e.ResponseStarted(response="r3", say="say_1"),
+        e.PlayoutEnded(response="r3", say="say_1", heard=[said]),
+    )
+    assert build(writer).query("transcripts", "SELECT who, text FROM words") == [("model", "We have")]
 
 
 def media(track: str, n: int, ms: int) -> e.MediaRecorded:
