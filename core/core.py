@@ -10,9 +10,10 @@ from typing import NamedTuple
 from . import commands as c
 from . import events as e
 from . import signals as s
-from .decide import begin_ending, decide, decide_command, decide_link_closed, decide_signal
+from .decide import begin_ending, decide, decide_command, decide_signal
 from .due import Looked, closing, next_deadline, sends_due, timeouts
 from .heads import ClockPlayheads
+from .linking import decide_link_closed, decide_link_failed
 from .playing import Heads
 from .ports import Playheads
 from .state import State
@@ -81,14 +82,12 @@ class SessionCore:
     def link_closed(self, closed: e.LinkClosed, now_ns: int) -> None:
         """Enter the loss of a link and what it means."""
         if not self.ended:
-            self._record_all(decide_link_closed(self.state, closed), e.Root.HOST, now_ns)
+            self._record_all(decide_link_closed(self.state, self._heads(now_ns), closed), e.Root.HOST, now_ns)
 
     def link_failed(self, failed: e.LinkFailed, now_ns: int) -> None:
-        """Enter that the provider could not be reached: the session ends."""
-        if self.ended:
-            return
-        seq = self.record(failed, e.Root.HOST, now_ns)
-        self.ending(e.SessionEnding(reason="provider_lost", code=failed.code, detail=failed.message), now_ns, seq)
+        """Enter that a link could not be opened, and what it means."""
+        if not self.ended:
+            self._record_all(decide_link_failed(self.state, self._heads(now_ns), failed), e.Root.HOST, now_ns)
 
     def ending(self, ending: e.SessionEnding, now_ns: int, cause: int = e.Root.API) -> None:
         """Enter that the session is to end."""

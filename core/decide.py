@@ -22,7 +22,6 @@ __all__ = [
     "begin_ending",
     "decide",
     "decide_command",
-    "decide_link_closed",
     "decide_signal",
     "end_turns",
 ]
@@ -62,6 +61,8 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
                 yield e.ConfigurationRefused(link=link, code=signal.code, message=signal.message)
                 for index in list(state.links.updates):
                     yield e.UpdateRefused(index=index, code=signal.code, message=signal.message)
+            if link == state.links.voice:
+                return
             # Before it is ready a provider has been told nothing but our configuration: it will not take it, so it never is.
             if signal.code == "session_expired" or not state.links.provider_ready:
                 yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code=signal.code, detail=signal.message))
@@ -150,7 +151,7 @@ def _caller_hears(state: State, heads: Heads, link: str, signal: s.Signal) -> It
 def _provider_answered(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int) -> Iterator[e.Event]:
     match signal:
         case s.ResponseBegan() if not _is_known(state, signal.response):
-            yield _begun(state, signal)
+            yield _begun(state, link, signal)
         case s.ResponseFinished() if _is_running(state, signal.response):
             yield e.ResponseEnded(
                 response=signal.response,
@@ -182,7 +183,7 @@ def _is_known(state: State, response: str) -> bool:
     return response in state.playout.responses or response in state.playout.unheard
 
 
-def _begun(state: State, signal: s.ResponseBegan) -> e.ResponseStarted:
+def _begun(state: State, link: str, signal: s.ResponseBegan) -> e.ResponseStarted:
     """A response begins. One for a say that does not wait for it any more is dead: it is cancelled on arrival."""
     say = state.delivery.says.get(signal.say or "")
     ours = say is not None and say.state is SayState.DISPATCHED and say.attempt == signal.attempt
@@ -192,6 +193,7 @@ def _begun(state: State, signal: s.ResponseBegan) -> e.ResponseStarted:
         attempt=signal.attempt if ours else 0,
         in_band=signal.in_band,
         dead=signal.say is not None and not ours,
+        link=link,
     )
 
 
@@ -308,17 +310,6 @@ def decide_signal(state: State, received: e.SignalReceived) -> Iterator[e.Event]
     """A signal from outside; one with a key that was received before is no new fact."""
     if received.key not in state.signals.keys:
         yield received
-
-
-def decide_link_closed(state: State, closed: e.LinkClosed) -> Iterator[e.Event]:
-    """A link is gone: without its provider a session ends; without callers nobody is left to hear."""
-    of_provider, of_caller = closed.link == state.links.provider, closed.link in state.links.callers
-    yield closed
-    if of_provider:
-        detail = f"{closed.code} {closed.reason}".strip()
-        yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code="TL302", detail=detail))
-    elif of_caller and not state.links.callers:
-        yield e.CallersGone(reason=closed.reason)
 
 
 def begin_ending(state: State, ending: e.SessionEnding) -> Iterator[e.Event]:

@@ -12,7 +12,7 @@ from .echoes import speaking
 from .folds.delivery import OpenSay
 from .folds.relay import Owed
 from .playing import STALL_S, Heads, cut, delivered, ends_ns
-from .saying import HOLD_S, dispatches, end_playout, next_say, refused, settle_all, spoken_out
+from .saying import HOLD_S, dispatches, end_playout, line_for, next_say, refused, settle_all, spoken_out
 from .state import State
 from .states import SayState, SessionState
 from .tool_sends import follow_up_due, tool_deadline, tool_facts, tool_outputs_due
@@ -49,11 +49,19 @@ def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
         return
     if not _is_hard_ending(state):
         yield from tool_facts(state, now_ns)
-    if provider is None or not _owes_provider(state):
+    if not _owes(state):
         return
     yield from _reducing(state, provider)
     if _is_hard_ending(state):
         return
+    if provider is not None:
+        yield from _to_provider(state, provider, now_ns)
+    if now_ns >= _pause_end_ns(state) and _mouth_is_ours(state):
+        yield from dispatches(state, now_ns)
+
+
+def _to_provider(state: State, provider: str, now_ns: int) -> Iterator[Caused]:
+    """What goes to the provider beside says and stops."""
     if (owed_since := _configuration_owed(state)) is not None:
         yield _configuration(state, provider), owed_since
     if not state.links.provider_ready:
@@ -63,11 +71,9 @@ def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
         owed = state.relay.owed[0]
         yield _relayed(provider, owed), owed.seq
     yield from follow_up_due(state, provider, now_ns)
-    if now_ns >= _pause_end_ns(state) and _mouth_is_ours(state):
-        yield from dispatches(state, provider, now_ns)
 
 
-def _owes_provider(state: State) -> bool:
+def _owes(state: State) -> bool:
     """Whether there may be something to send. Most rounds of a session at rest have nothing."""
     playout, tools = state.playout, state.tools
     owed = state.relay.owed or tools.model_calls or tools.follow_up.owed or state.delivery.says
@@ -75,11 +81,12 @@ def _owes_provider(state: State) -> bool:
     return bool(owed or stops) or state.links.configuration_owed is not None or state.links.answer_held
 
 
-def _reducing(state: State, provider: str) -> Iterator[Caused]:
-    """Stops, and what the provider's history must not say any more."""
-    for response, seq in state.playout.cancels():
-        yield e.CancelDispatched(link=provider, response=response), seq
-    while state.playout.repairs:
+def _reducing(state: State, provider: str | None) -> Iterator[Caused]:
+    """Stops, each by the line that its response comes by, and what the provider's history must not say any more."""
+    for link, response, seq in state.playout.cancels():
+        if line := link or provider:
+            yield e.CancelDispatched(link=line, response=response), seq
+    while provider is not None and state.playout.repairs:
         one = state.playout.repairs[0]
         if one.heard_ms:
             truncated = e.TruncateDispatched(
@@ -253,7 +260,7 @@ def next_deadline(state: State, looked: Looked) -> int | None:
         due.append(lost.dispatched_ns + DISPATCH_TIMEOUT_S * _S)
     # Strategy: only what can happen then is a deadline. A pause that ends while the say waits for something else is none,
     # or the live loop would find it in the past and never rest.
-    if state.links.provider_ready and not _is_hard_ending(state) and _mouth_is_ours(state) and next_say(state):
+    if not _is_hard_ending(state) and _mouth_is_ours(state) and (say := next_say(state)) and line_for(state, say):
         due += _holds_end(state)
     if state.links.gone_ns is not None and state.life.ending is None:
         due.append(state.links.gone_ns + HANDLER_GRACE_S * _S)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Literal
 
+from . import commands as c
 from . import events as e
+from .definition import SessionDefinition
 from .echoes import speaking
 from .folds.delivery import OpenSay
 from .playing import Heads, cut, ended
@@ -19,6 +21,8 @@ __all__ = [
     "dispatches",
     "end_playout",
     "is_held",
+    "line_for",
+    "needs_voice",
     "next_say",
     "refused",
     "request",
@@ -26,6 +30,7 @@ __all__ = [
     "spoken",
     "spoken_out",
     "take_back",
+    "voice_lost",
 ]
 
 MAX_ATTEMPTS = 5
@@ -63,7 +68,15 @@ def take_back(state: State, heads: Heads, say: str, reason: str) -> Iterator[e.E
     for response in [key for key, one in state.playout.responses.items() if one.say == say]:
         yield from end_playout(state, heads, response)  # no caller has to say what it played
     if say in state.delivery.says:
-        yield _settled(open_, "interrupted" if _heard_ms(open_) else "cancelled", reason)
+        yield _settled(open_, "interrupted" if _heard_ms(open_) else _lost(reason), reason)
+
+
+def voice_lost(state: State, heads: Heads) -> Iterator[e.Event]:
+    """The line to this machine's own voice is gone or cannot be had: what only it could speak has failed."""
+    for name, say in list(state.delivery.says.items()):
+        is_made = say.ended is not None and say.stream is None and say.piece + 1 >= len(say.pieces)
+        if needs_voice(state.life.definition, say.command) and not is_made:
+            yield from take_back(state, heads, name, "no_voice")
 
 
 def _end_cut(state: State, heads: Heads) -> Iterator[e.Event]:
@@ -74,6 +87,18 @@ def _end_cut(state: State, heads: Heads) -> Iterator[e.Event]:
 
 
 # --- dispatched ---
+
+
+def needs_voice(definition: SessionDefinition, say: c.Say) -> bool:
+    """Whether a say is not the provider's to speak: a recording, or words for this machine's own voice."""
+    return say.clip is not None or (say.mode or definition.say_mode) == "tts"
+
+
+def line_for(state: State, say: OpenSay) -> str | None:
+    """The line by which a say is to be spoken, if it stands."""
+    if needs_voice(state.life.definition, say.command):
+        return state.links.voice
+    return state.links.provider if state.links.provider_ready else None
 
 
 def next_say(state: State) -> OpenSay | None:
@@ -93,14 +118,15 @@ def next_say(state: State) -> OpenSay | None:
     return say if free else None
 
 
-def dispatches(state: State, provider: str, now_ns: int) -> Iterator[tuple[e.Event, int]]:
-    """Ask the provider for the next piece that is due; says that newer speech made stale are dropped or held."""
+def dispatches(state: State, now_ns: int) -> Iterator[tuple[e.Event, int]]:
+    """Ask the line that speaks it for the next piece that is due; says that newer speech made stale are dropped or held."""
     while (say := next_say(state)) and say.command.on_stale == "drop" and _is_stale(state, say):
         yield _settled(say, "interrupted" if _heard_ms(say) else "cancelled", "stale"), say.seq
     if say is None or (say.command.on_stale == "hold" and is_held(state, now_ns)):
         return
-    text = say.pieces[say.piece]
-    yield e.SayDispatched(say=say.requested.say, attempt=say.attempt + 1, link=provider, text=text, part=say.piece), say.seq
+    if (link := line_for(state, say)) is not None:
+        text = say.pieces[say.piece]
+        yield e.SayDispatched(say=say.requested.say, attempt=say.attempt + 1, link=link, text=text, part=say.piece), say.seq
 
 
 def _is_stale(state: State, say: OpenSay) -> bool:
@@ -191,7 +217,7 @@ def _cut_outcome(say: OpenSay) -> tuple[Status, str]:
 
 
 def _lost(reason: str) -> Status:
-    return "failed" if reason in ("caller_gone", "provider_lost", "engine_fault") else "cancelled"
+    return "failed" if reason in ("caller_gone", "provider_lost", "engine_fault", "no_voice") else "cancelled"
 
 
 def _outcome(say: OpenSay) -> tuple[Status, str]:

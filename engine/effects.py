@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..core import events as e
-from ..core.commands import Call, Options, Step, Stream, plain
+from ..core.commands import Call, Options, Say, Step, Stream, plain
 from ..core.core import Staged
 from ..core.tool_errors import told
 from .handler_run import words_of
@@ -48,8 +48,8 @@ def _stopped() -> bool:
 class Effects:
     """Runs the tools, steps and streams of one session, each as a task of the session.
 
-    `spawn` is set by whoever drives the session, `work` and `taken` by its run: the functions of the handler's steps and
-    streams, and how many items of a stream it has taken.
+    `spawn` and `voice` are set by whoever drives the session (`voice` opens the line that a say needs), `work` and `taken` by
+    its run: the functions of the handler's steps and streams, and how many items of a stream it has taken.
     """
 
     def __init__(self, tools: Mapping[str, AnyTool]) -> None:
@@ -59,6 +59,7 @@ class Effects:
         self._spoken: dict[str, int] = {}  # open say -> the stream that it speaks
         self._running: dict[_Key, asyncio.Task[Any] | None] = {}  # None: not begun yet
         self.spawn: Callable[[Coroutine[Any, Any, None]], None]
+        self.voice: Callable[[Say], None] = lambda say: None
 
     def definitions(self) -> list[dict[str, Any]]:
         """Every declared tool as the protocol declares it; which of them the model may call changes with the session."""
@@ -84,8 +85,10 @@ class Effects:
                 self._stop(("stream", abandoned.command))
             case e.StreamRequested() as requested:
                 self._start(("stream", requested.index), self._stream(staged.seq, requested, done))
-            case e.SayRequested() as requested if requested.command.stream:
-                self._spoken[requested.say] = requested.command.stream
+            case e.SayRequested() as requested:
+                self.voice(requested.command)
+                if requested.command.stream:
+                    self._spoken[requested.say] = requested.command.stream
             case e.SaySettled() as settled if settled.say in self._spoken:
                 self._stop(("stream", self._spoken.pop(settled.say)))  # nobody else reads what a say speaks
             case e.ToolRequested(allowed=True) as asked:

@@ -20,6 +20,7 @@ from ..core.ports import Link, Provider, SessionRow
 from ..store.feed import START, FeedEntry, feed
 from ..store.open import open_store
 from ..store.port import Store
+from ..transports.providers.voice import Voice
 from .app import App, Declared, code_version
 from .callback import in_callback
 from .effects import Effects
@@ -79,6 +80,7 @@ class Engine:
         self._strict = strict
         self._limits = limits
         self._sources = sources
+        self._voice = Voice(sources.voice, entropy=sources.entropy)
         self._nonces = Nonces(entropy=sources.entropy)
         self._ids = Nonces(_ID_SIZE, entropy=sources.entropy)
         self._stopping = True  # until entered
@@ -164,7 +166,7 @@ class Engine:
         )
         core.record(started, e.Root.START, now_ns)
         run = SessionRun(core, self.store, head, clock, handler, Effects(self._tools), self._nonces)
-        live = LiveSession(run, started, provider, self._ids)
+        live = LiveSession(run, started, provider, self._voice, self._ids)
         try:
             await live.begin()
         except BaseException:

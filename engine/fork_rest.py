@@ -98,7 +98,7 @@ class Rest:
     def _take_over(self) -> None:
         """The past's links are not here; what it had begun to say, and what it waits for, ends by the record."""
         links, past = self.core.state.links, self.core.seq
-        for name in filter(None, (links.provider, *links.callers)):
+        for name in filter(None, (links.provider, links.voice, *links.callers)):
             self.core.record(e.LinkClosed(link=name, code=1001, reason="forked"), e.Root.API, self._now_ns)
         for known in self.answers.by_index.values():
             for answer in known.answers:

@@ -17,6 +17,7 @@ from ..core.codec import decode_value
 from ..core.errors import HandlerError, SessionEnded, StepError, VoiceLocked
 from ..core.folds.conversation import Conversation
 from ..core.turn import SessionTurn
+from .clip import AudioClip
 from .escapes import escape
 from .handles import ItemStream, SayHandle, SayOutcome, Utterance, Utterances
 from .issued import Issued, call_site
@@ -54,6 +55,7 @@ class Journal:
         self.issued: list[Issued] = []
         self.work: dict[int, Callable[..., Any]] = {}  # the functions of steps and streams that the host has not finished
         self.earlier: Callable[..., Any] | None = None  # reads the log; a replay needs none
+        self.clips: dict[str, AudioClip] = {}  # the recordings of says that are not settled
         self.conversation = Conversation()
         self.outbox: deque[dict[str, Any]] = deque(maxlen=OUTBOX)
         self.outcomes: dict[str, SayOutcome] = {}
@@ -211,6 +213,7 @@ class Journal:
             case e.EndRequested() | e.UpdateApplied() | e.SayCancelRequested():
                 self._settle(event.index, None)
             case e.SaySettled():
+                self.clips.pop(event.say, None)
                 self.outcomes[event.say] = SayOutcome(
                     status=event.status,
                     heard_ms=event.heard_ms,

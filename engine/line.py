@@ -3,7 +3,7 @@
 The machine is a Leg: wire messages in, signals out; events in, wire messages out. It does no I/O.
 """
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ..core import events as e
 from ..core import signals as s
@@ -17,6 +17,7 @@ from ..transports.realtime.wire import Message
 __all__ = ["TICK_NS", "Leg", "Line", "Track"]
 
 _NOT_YET = 2**63
+_SIDES: dict[str, Literal["provider", "voice", "caller"]] = {"p": "provider", "v": "voice", "c": "caller"}
 TICK_NS = 25_000_000  # what can wait goes to the log at the next multiple of it
 
 
@@ -128,5 +129,5 @@ class Line:
 
     def opened(self, transport: str, peer: str) -> e.LinkOpened:
         """The fact that this line stands."""
-        side = "provider" if self.of_provider else "caller"
-        return e.LinkOpened(link=self.name, side=side, transport=transport, peer=peer)  # type: ignore[arg-type] # one of the two
+        side = _SIDES[self.name[0]]
+        return e.LinkOpened(link=self.name, side=side, transport=transport, peer=peer)

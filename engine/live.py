@@ -8,12 +8,15 @@ from typing import Any
 import msgspec
 
 from ..core import events as e
-from ..core.commands import plain
+from ..core.commands import Say, plain
 from ..core.definition import SessionDefinition
 from ..core.errors import HandlerError, LinkError, TurnlogError
 from ..core.ports import Link, Provider
+from ..core.saying import needs_voice
+from ..transports.providers.voice import Recording, Voice
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
+from ..transports.realtime.voice_leg import VoiceLeg
 from .callback import in_callback
 from .host_run import HostRun
 from .inbox import Ending, Failed, Signalled
@@ -33,15 +36,17 @@ class LiveSession:
         run: SessionRun,
         started: e.SessionStarted,
         provider: Provider,
+        voice: Voice,
         ids: Nonces,
     ) -> None:
         self._run = run
         self._ids = ids
         self._started = started
         self._provider = provider
+        self._voice = voice
         self._children: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[e.SessionEnded] = asyncio.get_running_loop().create_future()
-        self._names = {"p": 0, "c": 0}
+        self._names = {"p": 0, "v": 0, "c": 0}
 
     @property
     def id(self) -> str:
@@ -97,6 +102,7 @@ class LiveSession:
     async def begin(self) -> None:
         """Commit the session's beginning, and let the handler run to its first await."""
         self._run.effects.spawn = self._spawn
+        self._run.effects.voice = self._speak_here
         if isinstance(self._run.handler, HostRun):
             self._run.handler.connect(self._run.ask)
         await self._run.round([])
@@ -105,6 +111,8 @@ class LiveSession:
         """Run to the end. Never raises: what went wrong is what ended() raises."""
         failure: BaseException | None = None
         try:
+            if self.definition.say_mode == "tts":
+                self._open_voice()
             self._spawn(self._connect())
             await self._run.run()
         except TurnlogError as error:
@@ -160,6 +168,24 @@ class LiveSession:
             name = self._name("p")
             leg = ProviderLeg(name, self._run.effects.definitions())
             await self._run.attach(name, link, leg, self.definition.transport, self.definition.provider)
+
+    def _speak_here(self, say: Say) -> None:
+        """Open the line to this machine's own voice for a say that needs it, unless it stands."""
+        if needs_voice(self.definition, say):
+            self._open_voice()
+
+    def _open_voice(self) -> None:
+        if any(name.startswith("v") for name in self._run.lines):
+            return
+        clips = self._run.handler.journal.clips
+
+        def find(say: str) -> Recording | None:
+            clip = clips.get(say)
+            return None if clip is None else Recording(clip.described.digest, clip.pcm16, clip.described.rate)
+
+        name = self._name("v")
+        link = self._voice.connect(find, warm=self.definition.say_mode == "tts" and "audio" in self.definition.modalities)
+        self._spawn(self._run.attach(name, link, VoiceLeg(name), "in_process", "voice"))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """A task of this session: ended with it, its failures the session's."""

@@ -25,6 +25,7 @@ from ..store.messages import scan_messages
 from ..store.port import Store
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
+from ..transports.realtime.voice_leg import VoiceLeg
 from ..transports.realtime.wire import parse
 from .line import Leg
 
@@ -185,8 +186,11 @@ class _Rederivation:
             self._legs.pop(event.link, None)
 
     def _leg(self, opened: e.LinkOpened) -> Leg:
-        if opened.side == "provider":
-            return ProviderLeg(opened.link, [])
+        match opened.side:
+            case "provider":
+                return ProviderLeg(opened.link, [])
+            case "voice":
+                return VoiceLeg(opened.link)
         return CallerLeg(opened.link, self.state.life.definition.model or "", lambda kind: f"{kind}_again_{next(self._ids)}")
 
 

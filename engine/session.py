@@ -16,6 +16,7 @@ from ..core.definition import Answers, SessionDefinition
 from ..core.errors import HandlerError, SessionEnded, StepError
 from ..core.folds.conversation import Line
 from ..core.turn import SessionTurn
+from .clip import AudioClip
 from .earlier import EARLIER, MAX_LINES
 from .handles import ItemStream, SayHandle, Utterances
 from .journal import Journal
@@ -104,7 +105,11 @@ class RealtimeSession:
         command = say_command(spoken, turn=journal.turn_taken, live=journal.patches is None, options=options)
         if key:
             self._check_key(command)
-        return journal.completion(journal.issue(command))
+        index = journal.issue(command)
+        is_repeated = command.key and journal.keys[command.key] is not command
+        if isinstance(spoken, AudioClip) and journal.patches is None and not is_repeated:
+            journal.clips[f"say_{index}"] = spoken
+        return journal.completion(index)
 
     def _check_key(self, command: c.Say) -> None:
         first = self._journal.keys.setdefault(command.key, command)

@@ -28,6 +28,7 @@ from ..store.open import open_store
 from ..store.port import Store
 from ..transports.links.in_process import pair
 from .caller import ScriptedCaller
+from .fake_speech import FakeSynthesiser
 from .faults import Faults
 from .held_store import HeldStore
 from .speaking import SpeakingProvider
@@ -153,7 +154,8 @@ async def call(
     opened = await _store(store)
     declared = app.resolve(target).definition.provider
     speaking = provider or SpeakingProvider()
-    sources = Sources(clock=lambda: VirtualClock(loop), entropy=random.Random(f"turnlog {seed}").randbytes)
+    entropy = random.Random(f"turnlog {seed}").randbytes
+    sources = Sources(clock=lambda: VirtualClock(loop), entropy=entropy, voice=FakeSynthesiser)
     reached, kept = (faults.provider(_Near(speaking)), faults.store(opened)) if faults else (_Near(speaking), opened)
     options = {"strict": True, "providers": {declared: reached}, "sources": sources, **(engine or {})}
     try:

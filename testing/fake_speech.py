@@ -11,9 +11,21 @@ from typing import Final, NamedTuple
 
 from ..transports.realtime.audio import AudioFormat, bytes_for_ms
 from ..transports.realtime.g711 import from_pcm16
+from ..transports.speech.synthesise import pieces_to_speak
 from ..transports.speech.vad import FRAME_MS, VAD_RATE
 
-__all__ = ["CHUNK_MS", "TAIL_MS", "WORD_MS", "FakeVoiceActivity", "SpokenWord", "listen", "pieces", "speak", "words_in"]
+__all__ = [
+    "CHUNK_MS",
+    "TAIL_MS",
+    "WORD_MS",
+    "FakeSynthesiser",
+    "FakeVoiceActivity",
+    "SpokenWord",
+    "listen",
+    "pieces",
+    "speak",
+    "words_in",
+]
 
 WORD_MS: Final = 300
 CHUNK_MS: Final = 100
@@ -110,6 +122,20 @@ def _read(samples: "array[int]", start: int, block: int) -> tuple[SpokenWord, in
     end = min(at + _GAP_BLOCKS * block, len(samples))
     per_ms = block / _BLOCK_MS
     return SpokenWord(text, start / per_ms, end / per_ms, whole), at
+
+
+class FakeSynthesiser:
+    """transports.speech.synthesise.Synthesiser in fake speech."""
+
+    def __init__(self, *, word_ms: int = WORD_MS) -> None:
+        self.rate = 24000
+        self._word_ms = word_ms
+
+    def synthesise(self, text: str) -> Iterator[bytes]:
+        """PCM16 mono, piece by piece."""
+        for piece in pieces_to_speak(text):
+            if spoken := speak(piece, word_ms=self._word_ms):
+                yield spoken
 
 
 class FakeVoiceActivity:

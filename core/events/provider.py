@@ -137,7 +137,8 @@ class ToolOutputDispatched(Event, frozen=True, kw_only=True):
 class ResponseStarted(Event, frozen=True, kw_only=True):
     """The provider began a response: the words of `say`, or the model's own. A dead one is never delivered.
 
-    It is dead from the start if its say was settled meanwhile, or its attempt was given up.
+    It is dead from the start if its say was settled meanwhile, or its attempt was given up. link: the line that it comes by,
+    the provider's or that of this machine's own voice; "" in logs that do not say: the provider's.
     """
 
     response: str
@@ -145,6 +146,7 @@ class ResponseStarted(Event, frozen=True, kw_only=True):
     attempt: int = 0
     in_band: bool = False
     dead: bool = False
+    link: str = ""
 
 
 class AudioStarted(Event, frozen=True, kw_only=True):

@@ -33,7 +33,8 @@ class OpenSay:
         self.requested = requested
         self.state = SayState.PENDING
         self.stream = SentenceStream() if command.stream else None  # None: all pieces are known
-        self.pieces = self.stream.feed(command.text) if self.stream else sentences(command.text)
+        words = [""] if command.clip else sentences(command.text)
+        self.pieces = self.stream.feed(command.text) if self.stream else words
         self.piece = 0  # which is in question
         self.attempt = 0  # of the whole say: each request to a provider has its own
         self.tries = 0  # of this piece

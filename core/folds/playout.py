@@ -27,12 +27,14 @@ class Sounding:
 
     __slots__ = (
         *("acks", "began_ns", "cancelled", "cut", "cut_ns", "cut_seq"),
-        *("delivered", "ended", "in_band", "say", "started_ns"),
+        *("delivered", "ended", "in_band", "is_lost", "link", "say", "started_ns"),
     )
 
     def __init__(self, began: e.ResponseStarted, at_ns: int) -> None:
         self.say = began.say
         self.in_band = began.in_band
+        self.link = began.link
+        self.is_lost = False  # its line is gone: nothing more of it comes, and nobody can be told to stop it
         self.began_ns = at_ns
         self.started_ns: int | None = None  # when its first audio was delivered
         self.ended: e.ResponseEnded | None = None
@@ -43,14 +45,20 @@ class Sounding:
         self.cancelled = False  # response.cancel is on its way
         self.acks: dict[tuple[str, int], Ack] = {}
 
+    @property
+    def is_open(self) -> bool:
+        """Whether more of it may come."""
+        return self.ended is None and not self.is_lost
+
 
 class Unheard:
     """A response that nobody hears and the provider has not finished. cancel_seq: what calls for its cancel, if anything."""
 
-    __slots__ = ("cancel_seq", "in_band")
+    __slots__ = ("cancel_seq", "in_band", "link")
 
-    def __init__(self, in_band: bool, cancel_seq: int | None) -> None:
+    def __init__(self, in_band: bool, cancel_seq: int | None, link: str = "") -> None:
         self.in_band = in_band
+        self.link = link
         self.cancel_seq = cancel_seq
 
 
@@ -80,10 +88,11 @@ class Playout:
         """What occupies the mouth: audible, and not cut."""
         return {key: one for key, one in self.responses.items() if one.cut is None}
 
-    def cancels(self) -> list[tuple[str, int]]:
-        """Responses that the provider is to stop, each with the seq of what calls for it."""
-        cut = [(key, one.cut_seq) for key, one in self.responses.items() if one.cut and not (one.ended or one.cancelled)]
-        return cut + [(key, one.cancel_seq) for key, one in self.unheard.items() if one.cancel_seq is not None]
+    def cancels(self) -> list[tuple[str, str, int]]:
+        """Responses that are to be stopped: link ("": the provider's), response, and the seq of what calls for it."""
+        sounding = self.responses.items()
+        cut = [(one.link, key, one.cut_seq) for key, one in sounding if one.cut and one.is_open and not one.cancelled]
+        return cut + [(one.link, key, one.cancel_seq) for key, one in self.unheard.items() if one.cancel_seq is not None]
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
@@ -93,7 +102,7 @@ class Playout:
             case e.AnswersSwitched():
                 self._model_answers = event.answers == "model"
             case e.ResponseStarted() if event.dead or not (event.say or self._model_answers):
-                self.unheard[event.response] = Unheard(event.in_band, seq if event.dead else None)
+                self.unheard[event.response] = Unheard(event.in_band, seq if event.dead else None, event.link)
             case e.ResponseStarted():
                 self.responses[event.response] = Sounding(event, at_ns)
             case e.ItemTruncated():
@@ -101,8 +110,8 @@ class Playout:
                 self.repairs = deque(one for one in self.repairs if one.item != event.item)
             case e.TruncateDispatched() | e.ItemDeleteDispatched() if self.repairs:
                 self.repairs.popleft()
-            case e.LinkClosed() if event.link.startswith("p"):
-                self._provider_lost()
+            case e.LinkClosed():
+                self._lost(event.link)
             case _:
                 self._apply_response(seq, at_ns, event)
 
@@ -136,8 +145,8 @@ class Playout:
     def _end(self, seq: int, event: e.PlayoutEnded, one: Sounding) -> None:
         if one.cut is None:
             return
-        if one.ended is None:
-            self.unheard[event.response] = Unheard(one.in_band, None if one.cancelled else one.cut_seq)
+        if one.is_open:
+            self.unheard[event.response] = Unheard(one.in_band, None if one.cancelled else one.cut_seq, one.link)
         if one.in_band:
             heard = {part.item for part in event.heard if part.heard_ms}
             deleted: set[str] = set()
@@ -150,8 +159,15 @@ class Playout:
                     deleted.add(part.item)
                     self.repairs.append(Repair(seq, part.item, part.content_index, 0))
 
-    def _provider_lost(self) -> None:
+    def _lost(self, link: str) -> None:
         # What was sounding was heard so far: it stays until that is written down.
-        self.responses = {key: one for key, one in self.responses.items() if one.started_ns is not None}
-        self.unheard.clear()
-        self.repairs.clear()
+        of_provider = link.startswith("p")
+        lines = (link, "") if of_provider else (link,)
+        self.responses = {
+            key: one for key, one in self.responses.items() if one.started_ns is not None or one.link not in lines
+        }
+        for one in self.responses.values():
+            one.is_lost = one.is_lost or one.link in lines
+        self.unheard = {key: one for key, one in self.unheard.items() if one.link not in lines}
+        if of_provider:
+            self.repairs.clear()

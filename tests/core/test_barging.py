@@ -155,7 +155,7 @@ def test_a_say_asked_for_when_the_user_begins_to_speak_is_held() -> None:
     say = drive.say("Hello")
     drive.signal("p1", BEGAN)
     drive.begin("late", say)
-    assert drive.of(e.ResponseStarted) == [e.ResponseStarted(response="late", dead=True)]
+    assert drive.of(e.ResponseStarted) == [e.ResponseStarted(response="late", dead=True, link="p1")]
     turn(drive, "one more thing")
     drive.wait(1_000)
     asked = [event.attempt for event in drive.of(e.SayDispatched) if isinstance(event, e.SayDispatched)]

@@ -91,7 +91,7 @@ SAMPLES: list[e.Event] = [
     e.InputCommitDispatched(link="p1"),
     e.InputClearDispatched(link="p1"),
     e.ToolOutputDispatched(link="p1", call_id="c", output="{}"),
-    e.ResponseStarted(response="r", say="say_2", attempt=2, in_band=True, dead=True),
+    e.ResponseStarted(response="r", say="say_2", attempt=2, in_band=True, dead=True, link="v1"),
     e.AudioStarted(response="r"),
     e.ResponseEnded(
         response="r",

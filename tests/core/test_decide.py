@@ -207,7 +207,7 @@ def test_a_response_with_our_metadata_speaks_the_say() -> None:
     drive = ready()
     say = drive.say("Hi")
     drive.begin("r1", say)
-    assert drive.of(e.ResponseStarted) == [e.ResponseStarted(response="r1", say=say, attempt=1)]
+    assert drive.of(e.ResponseStarted) == [e.ResponseStarted(response="r1", say=say, attempt=1, link="p1")]
 
 
 @pytest.mark.parametrize(("named", "attempt"), [("say_9", 1), ("say_1", 2), ("say_1", 0)])
@@ -216,7 +216,7 @@ def test_a_response_to_another_attempt_is_not_ours(named: str, attempt: int) -> 
     drive = ready()
     drive.say("Hi")
     drive.begin("r1", named, attempt)
-    assert drive.of(e.ResponseStarted) == [e.ResponseStarted(response="r1", say=None, attempt=0, dead=True)]
+    assert drive.of(e.ResponseStarted) == [e.ResponseStarted(response="r1", say=None, attempt=0, dead=True, link="p1")]
     assert drive.of(e.CancelDispatched) == [e.CancelDispatched(link="p1", response="r1")]
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Any, Final
 
 from ...core.definition import DEFAULT_MODELS, SessionDefinition
@@ -17,10 +18,9 @@ from ..realtime.audio import format_from_wire
 from ..realtime.say_form import recognise as say_text
 from ..speech import engines
 from ..speech.engines import Speech
-from ..speech.synthesise import Synthesiser
 from ..speech.vad import VoiceActivity
 from .dial import dial
-from .local_voice import voiced
+from .local_voice import spoken
 from .model import Ask, Delta, Failure, Text
 from .model_server import PATH, ModelServer
 
@@ -99,18 +99,10 @@ class LocalModel:
         if ask.settings.output_modalities == ["text"] or synthesiser is None:
             yield Text(text=text)
             return
-        async for delta in self._speak(synthesiser, text, ask):
-            yield delta
-
-    async def _speak(self, synthesiser: Synthesiser, text: str, ask: Ask) -> AsyncGenerator[Delta, None]:
-        pieces = voiced(synthesiser, text, format_from_wire(ask.settings.output["format"]))
-        loop, worker = asyncio.get_running_loop(), self._workers.synthesis
-        try:
-            while (deltas := await loop.run_in_executor(worker, next, pieces, None)) is not None:
-                for delta in deltas:
-                    yield delta
-        finally:
-            worker.submit(pieces.close)  # in its own thread: a cancelled answer may still be speaking there
+        form = format_from_wire(ask.settings.output["format"])
+        async with aclosing(spoken(synthesiser, text, form, self._workers.synthesis)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def close(self) -> None:
         """The session is over."""

@@ -59,7 +59,7 @@ from .messages import (
     TranscriptionFailed,
     View,
 )
-from .say_form import SAY_KEY, compose
+from .say_form import CLIP_KEY, SAY_KEY, compose
 from .wire import Message, audio_text, encode_event
 
 __all__ = ["ClientProtocol"]
@@ -239,6 +239,17 @@ class ClientProtocol:
             request["audio"] = {"output": output}
         create = Create(event_id=f"{say}:{attempt}", say=say, attempt=attempt, in_band=conversation == "auto")
         return self._create(create, request)
+
+    def play(self, say: str, attempt: int, digest: str, *, output: dict[str, Any], modalities: Sequence[str]) -> bytes:
+        """response.create that plays the recording of this digest, on a line whose other end has it."""
+        request = {
+            "conversation": "none",
+            "input": [],
+            "output_modalities": list(modalities),
+            "metadata": {SAY_KEY: say, CLIP_KEY: digest},
+            "audio": {"output": output},
+        }
+        return self._create(Create(event_id=f"{say}:{attempt}", say=say, attempt=attempt, in_band=False), request)
 
     def create_response(self, request: dict[str, Any] | None, event_id: str) -> bytes:
         """response.create as given (None: from the session alone)."""

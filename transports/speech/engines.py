@@ -178,6 +178,14 @@ def load() -> Speech:
         return _loaded
 
 
+def load_synthesiser() -> Synthesiser:
+    """The process's voice, loaded with the other engines. Raises TurnlogError TL603 where there is none."""
+    speech = load()
+    if speech.synthesiser is None:
+        raise speech.engines.synthesis.error()
+    return speech.synthesiser
+
+
 def _load(engines: SpeechEngines) -> Speech:
     voice_activity, hearing = _try(engines.voice_activity, SileroModel)
     recogniser, recognition = _try(engines.recognition, lambda: MoonshineRecogniser(voice_activity))

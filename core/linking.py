@@ -1,0 +1,34 @@
+"""Decisions on links: what it means that one is gone, or could not be opened. Live only."""
+
+from collections.abc import Iterator
+
+from . import events as e
+from .decide import begin_ending
+from .playing import Heads
+from .saying import voice_lost
+from .state import State
+
+__all__ = ["decide_link_closed", "decide_link_failed"]
+
+
+def decide_link_closed(state: State, heads: Heads, closed: e.LinkClosed) -> Iterator[e.Event]:
+    """A link is gone: without its provider a session ends; without callers nobody is left to hear."""
+    of_provider, of_caller = closed.link == state.links.provider, closed.link in state.links.callers
+    of_voice = closed.link == state.links.voice
+    yield closed
+    if of_provider:
+        detail = f"{closed.code} {closed.reason}".strip()
+        yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code="TL302", detail=detail))
+    elif of_voice:
+        yield from voice_lost(state, heads)
+    elif of_caller and not state.links.callers:
+        yield e.CallersGone(reason=closed.reason)
+
+
+def decide_link_failed(state: State, heads: Heads, failed: e.LinkFailed) -> Iterator[e.Event]:
+    """A link could not be opened: the provider's is the session's end, its own voice that of the says which need it."""
+    yield failed
+    if failed.side == "voice":
+        yield from voice_lost(state, heads)
+    else:
+        yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code=failed.code, detail=failed.message))
