@@ -7,7 +7,7 @@ it: the callers are not told of it, it holds no say back, and words that the eng
 from .definition import Echo
 from .folds.floor import Speech
 from .state import State
-from .words import behind_echo, repeats, telling
+from .words import behind_echo, repeats
 
 __all__ = ["echo_policy", "is_echo", "is_suspect", "may_echo", "own_words", "speaking", "unmasked_ns"]
 
@@ -15,7 +15,6 @@ _MS = 1_000_000
 _LATEST_MS = 400  # an echo comes back by then: network, buffers and room
 _ROUNDING_MS = 100
 _VOICE_MS = 1000  # a voice alone is measured by then (docs/design.md)
-_FEW = 2  # words
 _SUSPECT_PERCENT = 50  # so many of its words repeated make suspect speech an echo
 _VOICE_PERCENT = 95  # and so many speech in which a voice was measured
 
@@ -56,14 +55,11 @@ def unmasked_ns(state: State) -> int:
 
 
 def is_echo(state: State, speech: Speech, words: str, said: str) -> bool:
-    """Whether the words of speech over sound are those that were said.
-
-    One or two words in which no voice was measured are taken for misheard ones, unless they are answers ("yes", "thank you").
-    """
+    """Whether the words of speech over sound are those that were said; of suspect speech one is enough, and half of several."""
     if echo_policy(state) == "client_aec" or (speech.proved_ns is not None and not speech.during_sound):
         return False
     if is_suspect(state, speech):
-        return 0 < telling(words) <= _FEW or repeats(words, said, percent=_SUSPECT_PERCENT, least=0)
+        return repeats(words, said, percent=_SUSPECT_PERCENT, least=0)
     return repeats(words, said, percent=_VOICE_PERCENT) if speech.cut else repeats(words, said)
 
 

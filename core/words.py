@@ -20,7 +20,6 @@ __all__ = [
     "sentences",
     "similarity",
     "spoken_ms",
-    "telling",
 ]
 
 _ONES: Final = (
@@ -67,7 +66,7 @@ def repeats(heard: str, said: str, *, percent: int = _ECHO_PERCENT, least: int =
     `least` of them are more than an answer in a word ("yes", "no", "thank you").
     """
     words, spoken = _words(heard), _words(said)
-    if not words or telling(heard) < least:
+    if not words or sum(word not in _SHORT_ANSWERS for word in words) < least:
         return False
     needed = max(1, -(-len(words) * percent // 100))
     firsts = set(words[: len(words) - needed + 1])  # one of them is the first that matches
@@ -85,11 +84,6 @@ def behind_echo(heard: str, said: str) -> str:
         if tuple(last) in pairs and repeats(" ".join(tokens[:end]), said):
             return " ".join(tokens[end:])
     return heard
-
-
-def telling(heard: str) -> int:
-    """How many of the words are more than an answer in a word."""
-    return sum(word not in _SHORT_ANSWERS for word in _words(heard))
 
 
 def _in_order(words: list[str], among: list[str]) -> int:

@@ -192,9 +192,11 @@ def test_a_key_of_the_telephone_is_a_turn() -> None:
 # --- echoes that are hard to tell ---
 
 
-@pytest.mark.parametrize(("heard", "is_turn"), [("Woke", False), ("big words", False), ("yes", True), ("is a pool there", True)])
-def test_one_word_in_which_no_voice_was_measured_is_an_echo(heard: str, is_turn: bool) -> None:
-    """A short echo is often misheard, so its words need not be those of the say; answers in a word pass, and more words do."""
+@pytest.mark.parametrize(
+    ("heard", "is_turn"), [("hello", False), ("a big wall of words", False), ("bye", True), ("is a pool there", True)]
+)
+def test_what_is_said_again_without_a_voice_is_an_echo(heard: str, is_turn: bool) -> None:
+    """One word of the say is enough, and of several, which are often misheard, half; other words are a turn."""
     drive, _ = sounding(echo="guard")
     drive.signal("p1", BEGAN)
     turn(drive, heard)

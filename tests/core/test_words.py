@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnlog.core.sentences import UNSPACED
-from turnlog.core.words import behind_echo, heard_words, repeats, similarity, telling
+from turnlog.core.words import behind_echo, heard_words, repeats, similarity
 
 SAID = "Good evening. Would you like a single room or a double room, with a view of the sea?"
 
@@ -169,8 +169,3 @@ def test_a_long_transcript_is_cut_in_a_moment() -> None:
 def test_words_behind_an_echo(heard: str, own: str) -> None:
     """Only words at the beginning go, and only a stretch that counts as an echo by itself."""
     assert behind_echo(heard, SAID) == own
-
-
-def test_answers_tell_nothing() -> None:
-    """Yes, no and thanks are words, but none by which an echo could be told."""
-    assert [telling(heard) for heard in ("", "Yes, please.", "Okay, two rooms")] == [0, 0, 2]

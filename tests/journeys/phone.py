@@ -152,6 +152,10 @@ class Phone:
         """Wait until so much of the response of this number was played."""
         await self.until(lambda: len(self.got) > response and self.played.get([*self.got][response], 0) >= ms * PER_MS)
 
+    async def until_said(self) -> None:
+        """Wait until all was said."""
+        await self.until(lambda: not self._to_say)
+
     async def until_heard_out(self) -> None:
         """Wait until all that came was played."""
         await self.until(lambda: not self._to_play)
