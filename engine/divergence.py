@@ -143,8 +143,8 @@ def brief(command: c.Command) -> str:
         case c.AwaitSignal():
             return f"signal({_short(command.name)})"
         case c.Update():
-            parts = {"instructions": command.instructions, "tools": command.tools, "voice": command.voice}
-            changed = [f"{key}={_short(value)}" for key, value in parts.items() if value is not None]
+            parts = ((name, getattr(command, name)) for name in command.__struct_fields__)
+            changed = [f"{name}={_short(value)}" for name, value in parts if value is not None]
             return f"update({', '.join(changed)})"
         case c.Patch():
             return f"patched({_short(command.name)})"

@@ -76,6 +76,7 @@ class HandlerRun:
         watched = partial(self._watch.run, run) if self._watch else run
         self.loop = HandlerLoop(at_ns, partial(strictly, watched) if run is run_refusing else watched)
         self.journal = Journal(self.loop, patches)
+        self.journal.observe(1, at_ns, started)  # who answers, as declared: the conversation depends on it
         self.finished = False
         self.failure: BaseException | None = None
         self._handler = handler

@@ -240,8 +240,8 @@ class Journal:
                     stream.end = stream.end or self.over
 
     def _utterance(self, event: e.PlayoutEnded) -> None:
-        if not self._watching:
-            return
+        if not (self._watching and event.heard):
+            return  # nobody asks, or it had no words: the model called a tool
         one = Utterance(
             response=event.response,
             say=event.say,

@@ -104,6 +104,8 @@ async def echoing_call(kit: Kit, **options: Any) -> Call:
         await caller.falls_silent()
         await caller.says("a room please")
         await caller.hears("you said a room")
+        await caller.falls_silent()
+        await asyncio.sleep(2)
         await caller.says("bye")
         await caller.hears("you said bye")
         await call.ended()

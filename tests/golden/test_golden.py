@@ -41,6 +41,26 @@ JOURNAL = {
 }
 
 
+# The types by which it tells of two sides that speak at once.
+TALK = {
+    "AnswersSwitched",
+    "CallerCancelled",
+    "CancelDispatched",
+    "PlayoutCut",
+    "PlayoutEnded",
+    "ResponseDelivered",
+    "SayCancelRequested",
+    "SayRepeated",
+    "SaySpoken",
+    "SpeechConfirmed",
+    "SpeechSustained",
+    "ToolAnswered",
+    "ToolRequested",
+    "TruncateDispatched",
+    "TurnDiscarded",
+}
+
+
 def handlers(folder: Path) -> ModuleType:
     """The module that recorded a folder's logs."""
     if "golden_recorder" not in sys.modules:
@@ -56,11 +76,18 @@ def test_the_golden_logs_are_there() -> None:
     """Each kind of session of each version has its log."""
     found = {(path.parent.name, path.stem) for path in LOGS}
     assert found >= {("v0_1", name) for name in ("typed", "spoken", "failing", "journal")}
+    assert found >= {("v0_1_talk", name) for name in ("barged", "echoing", "nodding", "switching")}
 
 
 def test_a_golden_log_holds_the_whole_journal() -> None:
     """Every kind of command and completion is in a log of this version, so that none of them can change unseen."""
     assert {one.type for one in open_archive(HERE / "v0_1" / "journal.turnlog").scan()} >= JOURNAL
+
+
+def test_golden_logs_hold_what_talk_brings() -> None:
+    """Cuts, acknowledged and held speech, taken back and repeated says, the model's tools and a switch are in logs of 0.1."""
+    logs = (HERE / "v0_1_talk").glob("*.turnlog")
+    assert {one.type for path in logs for one in open_archive(path).scan()} >= TALK
 
 
 @each_log
