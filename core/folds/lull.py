@@ -13,7 +13,7 @@ _S = 1_000_000_000
 class Lull:
     """Who is to be heard now. Times are ns."""
 
-    __slots__ = ("_detection", "_model_answers", "answer_by_ns", "quiet_ns", "speaking")
+    __slots__ = ("_detection", "_held", "_model_answers", "answer_by_ns", "quiet_ns", "speaking", "unanswered")
 
     def __init__(self) -> None:
         self.speaking = False
@@ -21,6 +21,8 @@ class Lull:
         self.quiet_ns = 0  # since when nothing of a say or a response has sounded, and the user has said nothing
         self._detection: dict[str, Any] | None = None
         self._model_answers = False
+        self._held = (False, False)  # the provider was told not to answer by itself: as confirmed, as told last
+        self.unanswered: set[str] = set()  # what the user said meanwhile, and no answer has followed
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
@@ -40,10 +42,20 @@ class Lull:
             case e.InputCommitted():
                 self.speaking, self.quiet_ns = False, at_ns
                 self.answer_by_ns = self._answer_by_ns(at_ns)
+                if self.answer_by_ns and any(self._held):
+                    self.unanswered.add(event.item)
+                    self.answer_by_ns = 0 if all(self._held) else self.answer_by_ns
+            case e.ConfigurationDispatched():
+                self._held = (self._held[0], event.answer_held)
+            case e.ConfigurationConfirmed():
+                self._held = (self._held[1], self._held[1])
+            case e.TurnDiscarded():
+                self.unanswered.discard(event.item)
             case e.InputClearDispatched():
                 self.speaking, self.answer_by_ns = False, 0
             case e.ResponseStarted(say=None):
                 self.answer_by_ns = 0
+                self.unanswered.clear()
             case e.PlayoutEnded() | e.SaySettled():
                 self.quiet_ns = at_ns
 

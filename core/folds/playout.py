@@ -74,7 +74,7 @@ class Repair(NamedTuple):
 class Playout:
     """Responses that are being generated or heard."""
 
-    __slots__ = ("_model_answers", "_truncated", "repairs", "responses", "unheard", "voice_heard")
+    __slots__ = ("_kept", "_model_answers", "_truncated", "repairs", "responses", "unheard", "voice_heard")
 
     def __init__(self) -> None:
         self.responses: dict[str, Sounding] = {}
@@ -82,6 +82,7 @@ class Playout:
         self.repairs: deque[Repair] = deque()
         self.voice_heard = False  # from then on the provider will not change its voice
         self._model_answers = False
+        self._kept: dict[str, int] = {}  # what the provider's history may hold of the last items of its, in ms
         self._truncated: deque[str] = deque(maxlen=_KEPT_ITEMS)  # the last items that the provider has cut
 
     def sounding(self) -> dict[str, Sounding]:
@@ -130,7 +131,8 @@ class Playout:
                 one.delivered = event
             case e.PlayoutAcknowledged() if one:
                 one.acks[event.item, event.content_index] = Ack(event.played_ms, event.source, at_ns)
-            case e.PlayoutAcknowledged():  # of a response whose playout had ended: its history is to say what was heard
+            case e.PlayoutAcknowledged() if event.played_ms < self._kept.get(event.item, 0):  # its playout had ended
+                self._kept[event.item] = event.played_ms
                 self.repairs.append(Repair(seq, event.item, event.content_index, event.played_ms))
             case e.PlayoutCut() if one:
                 one.cut, one.cut_ns, one.cut_seq = event, at_ns, seq
@@ -143,6 +145,9 @@ class Playout:
                 self._end(seq, event, self.responses.pop(event.response))
 
     def _end(self, seq: int, event: e.PlayoutEnded, one: Sounding) -> None:
+        if one.in_band:
+            self._kept |= {part.item: part.heard_ms for part in event.heard}
+            self._kept = dict(list(self._kept.items())[-_KEPT_ITEMS:])
         if one.cut is None:
             return
         if one.is_open:

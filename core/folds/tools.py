@@ -73,6 +73,9 @@ class Tools:
                 self.responses.discard(event.response)
             case e.ToolRequested():
                 self.model_calls[event.call_id] = ModelCall(event)
+            case e.TurnEnded() if event.item in self.lull.unanswered:
+                self.lull.unanswered.discard(event.item)
+                self.follow_up.owe(seq)
             case e.ToolAnswered() if event.call_id in self.model_calls:
                 self.model_calls[event.call_id].answered = event
                 self.model_calls[event.call_id].answered_seq = seq

@@ -1,5 +1,7 @@
 """Where the model answers: its words go through the same ledger, and a say takes its turn beside them."""
 
+import asyncio
+
 import pytest
 
 from tests.delivery.scenes import assert_sound, line, words
@@ -131,4 +133,58 @@ async def test_speech_over_a_say_amid_model_answers(turnlog: Kit, mode: str) -> 
         await call.caller.interrupts("hold on", after_ms=1000)
         await call.caller.hears("the model")
         await call.caller.falls_silent()
+    assert_sound(call)
+
+
+async def test_a_turn_over_an_uninterruptible_say_is_answered_by_the_model(turnlog: Kit) -> None:
+    """While a say is open the provider answers nothing: what was said meanwhile is answered when it is over."""
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.say(LONG, interruptible=False)
+        try:
+            while True:
+                await session.input()
+        except SessionEnded:
+            pass
+
+    provider = SpeakingProvider(pace=Pace(speed=1.0), reply="The model.")
+    async with turnlog.call(line(desk, answers="model"), "line.talk", provider=provider) as call:
+        await call.caller.interrupts("what now", after_ms=1000)
+        await call.caller.hears("model20")
+        await call.caller.hears("the model")
+        await call.caller.falls_silent()
+    assert len(provider.events("response.create")) == 2
+    assert_sound(call)
+
+
+@pytest.mark.parametrize("mode", ["out_of_band", "in_band"])
+@pytest.mark.parametrize("after_ms", [0, 300, 3000])
+async def test_late_words_of_a_caller_about_a_say(turnlog: Kit, mode: str, after_ms: float) -> None:
+    """A truncation of an item that is in no history is not handed on to the provider, who would refuse it."""
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.say(LONG)
+        try:
+            while True:
+                await session.input()
+        except SessionEnded:
+            pass
+
+    provider = SpeakingProvider(reply="The model.")
+    async with turnlog.call(line(desk, answers="model", say_mode=mode), "line.talk", provider=provider) as call:
+        await call.caller.hears("model3")
+        item = call.caller.events("response.output_audio.delta")[-1]["item_id"]
+        speaking = asyncio.create_task(call.caller.says("hold on"))
+        await call.caller.gets("input_audio_buffer.speech_started")
+        await asyncio.sleep(after_ms / 1000)
+        call.caller.sends({"type": "conversation.item.truncate", "item_id": item, "content_index": 0, "audio_end_ms": 500})
+        await speaking
+        await call.caller.hears("the model")
+        await call.caller.falls_silent()
+    assert not call.of(e.PeerFaulted)
+    told = [one["audio_end_ms"] for one in provider.events("conversation.item.truncate")]
+    if mode == "in_band":
+        assert told[-1] == 500 and told == sorted(told, reverse=True)
+    else:
+        assert not told
     assert_sound(call)
