@@ -79,5 +79,6 @@ def assert_sound(call: Call) -> None:
             assert sound.response not in gone, f"{sound.response} came after what followed it"
         for done in caller.events("response.done"):
             at = next(one.at_ms for one in caller.received if one.event is done)
-            late = [one for one in caller.received if one.at_ms > at and one.event.get("response_id") == done["response"]["id"]]
-            assert not late, f"behind its response.done: {late[0].event['type']}"
+            behind = [one.event for one in caller.received if one.at_ms > at and one.event["type"].startswith("response.")]
+            late = [event["type"] for event in behind if event.get("response_id") == done["response"]["id"]]
+            assert not late, f"behind its response.done: {late}"

@@ -94,7 +94,7 @@ def test_the_engine_cuts_where_a_handler_answers(answers: str) -> None:
 
 
 def test_who_answers_may_change() -> None:
-    """The dispatch says who answers by it: tools go with the model; while a say is open it does not answer by itself."""
+    """The dispatch says who answers by it: tools go with the model; while a say is open it neither answers nor cuts by itself."""
     provider = Provider(answers="model", tools=["look_up"])
     provider.leg = ProviderLeg("p1", [{"type": "function", "name": "look_up", "parameters": {}}])
     provider.apply(e.LinkOpened(link="p1", side="provider", transport="in_process"))
@@ -105,5 +105,5 @@ def test_who_answers_may_change() -> None:
         return [tool["name"] for tool in session["tools"]], detection["create_response"], detection["interrupt_response"]
 
     assert told("model") == told("") == (["look_up"], True, True)
-    assert told("model", held=True) == (["look_up"], False, True)
+    assert told("model", held=True) == (["look_up"], False, False)
     assert told("handler") == ([], False, False)

@@ -1,8 +1,8 @@
 """The session object that configures a provider, from a definition and what its callers asked for. Pure.
 
-A handler answers: then create_response and interrupt_response go out as false, whatever was declared (the engine decides
-what is said and what is cut), and the model gets no tools. A null idle_timeout_ms is never sent, since with a value the
-model would speak by itself.
+A handler answers, or a say is open: then create_response and interrupt_response go out as false, whatever was declared (the
+engine decides what is said and what is cut). Where a handler answers the model gets no tools. A null idle_timeout_ms is never
+sent, since with a value the model would speak by itself.
 """
 
 from typing import Any
@@ -61,10 +61,8 @@ def _turn_detection(
     if declared is None:
         return None
     effective = {key: value for key, value in declared.items() if key != "idle_timeout_ms"}
-    if not answers:
+    if not answers or held:  # held: while a say is owed or sounds the model answers nobody by itself, and cuts no say of ours
         effective |= {"create_response": False, "interrupt_response": False}
-    elif held:  # while a say is owed or sounds the model answers nobody by itself
-        effective["create_response"] = False
     return effective
 
 
