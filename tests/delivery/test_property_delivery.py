@@ -239,7 +239,7 @@ async def play(call: Call, case: Case) -> None:
     await call.ended(within_s=900)
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(CASES)
 def test_what_always_holds(case: Case) -> None:
     """One terminal state each, one mouth, nothing of a dead response, heard words are a prefix, and the log replays."""
