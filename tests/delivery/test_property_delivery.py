@@ -210,16 +210,16 @@ def assert_honest(call: Call) -> None:
         heard, asked = settled.heard_text.split(), " ".join(dict.fromkeys(texts.get(settled.say, []))).split()
         if settled.say not in resumed:
             assert heard == asked[: len(heard)], f"{settled.say}: heard {heard} of {asked}"
-    dead = {one.response for one in call.of(e.ResponseStarted) if one.dead}
+    dead = {event.response for event in call.of(e.ResponseStarted) if event.dead}
     cut: set[str] = set()
-    for one in call.events:
-        match one:
+    for event in call.events:
+        match event:
             case e.PlayoutCut():
-                assert one.response not in cut, "cut twice"
-                cut.add(one.response)
+                assert event.response not in cut, "cut twice"
+                cut.add(event.response)
             case e.ResponseDelivered() | e.AudioStarted():
-                assert one.response not in cut | dead, f"{type(one).__name__} of a dead response"
-    truncated = [one["item_id"] for one in call.provider.events("conversation.item.truncate")]
+                assert event.response not in cut | dead, f"{type(event).__name__} of a dead response"
+    truncated = [event["item_id"] for event in call.provider.events("conversation.item.truncate")]
     by_caller = {one.item for one in call.of(e.PlayoutAcknowledged)}
     twice = {item for item in truncated if truncated.count(item) > 1}
     assert twice <= by_caller, f"truncated twice: {twice}"
