@@ -85,8 +85,11 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
             return f"{event.name} {_value(event.data)!r} {event.key}"
         case e.CallCompleted():
             return f"#{event.index} {_value(event.result)!r}"
-        case e.CallFailed() | e.HandlerFailed():
+        case e.CallFailed():
             return f"#{event.index} {event.type_name}: {event.message}"
+        case e.HandlerFailed():
+            where = f" at {event.traceback[-1].rpartition('/')[2]}" if event.traceback else ""
+            return f"#{event.index} {event.type_name}: {event.message}{where}"
         case e.InputRequested():
             limit = "" if event.command.timeout_s is None else f"timeout={event.command.timeout_s:g}"
             return f"#{event.index} input({limit})"

@@ -155,10 +155,11 @@ class Return(msgspec.Struct, frozen=True, kw_only=True, tag="return"):
 
 
 class Fail(msgspec.Struct, frozen=True, kw_only=True, tag="raise"):
-    """The handler raised."""
+    """The handler raised. frames: those of its own files, outermost first, each as "file:line function"."""
 
     type_name: str
     message: str
+    frames: list[str] = []
 
 
 Command = Input | Say | CancelSay | Call | Step | Stream | AwaitSignal | Update | Patch | End | Abandon | Return | Fail
@@ -172,11 +173,13 @@ def compared(command: Command) -> bytes:
     """The bytes by which two commands are the same. What follows from the log is no choice of the handler's.
 
     Such are the turn that a say answers, the items of its stream that had come, and the samples of a recording: its file may
-    have gone since, its name tells which one is meant.
+    have gone since, its name tells which one is meant. Nor is it where in its files a handler raised: they may have changed.
     """
     if isinstance(command, Say):
         clip = command.clip and msgspec.structs.replace(command.clip, digest="", rate=0, ms=0)
         command = msgspec.structs.replace(command, turn=0, after=0, clip=clip)
+    elif isinstance(command, Fail):
+        command = msgspec.structs.replace(command, frames=[])
     return encode_command(command)
 
 

@@ -282,7 +282,9 @@ def decide_command(state: State, heads: Heads, index: int, command: c.Command, s
             reason = "completed" if state.links.callers or not state.links.had_caller else "caller_gone"
             yield from begin_ending(state, e.SessionEnding(reason=reason, drain=True))
         case c.Fail():
-            yield e.HandlerFailed(index=index, type_name=command.type_name, message=command.message)
+            yield e.HandlerFailed(
+                index=index, type_name=command.type_name, message=command.message, traceback=command.frames
+            )
             detail = f"{command.type_name}: {command.message}"
             yield from begin_ending(state, e.SessionEnding(reason="handler_failed", code="TL106", detail=detail))
 

@@ -86,7 +86,7 @@ def first_difference(then: c.Command | None, now: c.Command | None) -> tuple[str
         case "kind":
             return "", "kind"
     assert then is not None and now is not None
-    for field in (name for name in then.__struct_fields__ if name not in ("turn", "after")):
+    for field in (name for name in then.__struct_fields__ if name not in ("turn", "after", "frames")):
         if found := _differs(getattr(then, field), getattr(now, field), field):
             path, old, new = found
             old_text, new_text = _apart(old, new)

@@ -13,6 +13,7 @@ from ..core import events as e
 from ..core.errors import HandlerStuck, SessionEnded
 from .app import Handler
 from .escapes import run_callbacks
+from .frames import raised_in
 from .handler_loop import HandlerLoop
 from .issued import Issued
 from .journal import Journal
@@ -168,7 +169,8 @@ def how_it_ended(error: BaseException) -> tuple[c.Return | c.Fail, c.Site | None
     """The command that says what a handler raised, and the line where it did."""
     if _is_the_end(error):
         return c.Return(), None
-    return c.Fail(type_name=type(error).__name__, message=words_of(error)), _raised_at(error)
+    frames = raised_in(error.__traceback__)
+    return c.Fail(type_name=type(error).__name__, message=words_of(error), frames=frames), _raised_at(error)
 
 
 def definition_site(handler: Handler) -> c.Site:

@@ -1,27 +1,19 @@
 """Where a handler stands: its own frames among those of the loop that drives it, for reports and for the debugger."""
 
-import asyncio
-import os
 from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
 from .app import Handler
+from .frames import is_own
 from .handler_run import HandlerRun
 
 __all__ = ["Kept", "own_frames", "standing_frames"]
 
-_OWN = tuple({os.path.dirname(os.path.abspath(__file__)) + os.sep, os.path.dirname(os.path.realpath(__file__)) + os.sep})
-_STDLIB = os.path.dirname(os.path.abspath(asyncio.__file__)) + os.sep
-
 
 def own_frames(frames: Sequence[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
     """Those that are neither asyncio's nor the engine's."""
-    return [frame for frame in frames if _is_own(frame[0])]
-
-
-def _is_own(file: str) -> bool:
-    return not file.startswith((*_OWN, _STDLIB))
+    return [frame for frame in frames if is_own(frame[0])]
 
 
 class Kept:
@@ -54,7 +46,7 @@ def standing_frames(run: HandlerRun, kept: Kept) -> list[tuple[FrameType, int]]:
         frames = [(kept.frame, kept.frame.f_lineno)] if kept.frame else []
     else:
         frames = [(frame, frame.f_lineno) for frame in _awaiting(kept.coro)]
-    return [(frame, line) for frame, line in frames if _is_own(frame.f_code.co_filename)]
+    return [(frame, line) for frame, line in frames if is_own(frame.f_code.co_filename)]
 
 
 def _awaiting(coro: Any) -> list[FrameType]:

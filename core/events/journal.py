@@ -209,7 +209,7 @@ class HandlerReturned(Event, frozen=True, kw_only=True):
 
 
 class HandlerFailed(Event, frozen=True, kw_only=True):
-    """The handler's coroutine raised."""
+    """The handler's coroutine raised. traceback: the frames of its own files, outermost first, at most twenty; no values."""
 
     index: int
     type_name: str

@@ -16,6 +16,7 @@ SITE = c.Site("desk.py", 7)
 FILLER = c.Say(text="One moment", when="drop", metadata={"filler": "find"})
 HEARD = e.HeardPart(item="i", generated_ms=1_900, delivered_ms=900, heard_ms=640, heard_text="Room twelve")
 CUT_SHORT = 'the model, cut short, heard 640 of 1900 ms (ack): "Room twelve"'
+RAISED = "#3 KeyError: 'ann' at b.py:9 f"
 HELD = "p1, the model answers, but not while a say is open"
 
 
@@ -45,6 +46,7 @@ def test_every_event_of_a_log_has_one_line_and_whole_facts(typed: Typed) -> None
         (e.TransportReceived(link="c1", n=1, data=b"\xff"), "c1 \N{REPLACEMENT CHARACTER}"),
         (e.TurnEnded(turn=1, item="i", text="", transcript_status="late"), 'turn 1 "" (late)'),
         (e.CallersGone(), ""),
+        (e.HandlerFailed(index=3, type_name="KeyError", message="'ann'", traceback=["/a/b.py:9 f"]), RAISED),
         (e.EndRequested(index=4, command=c.End(reason="closing time"), site=SITE), '#4 end("closing time")'),
         (e.CommandAbandoned(index=5, command=3), "#5 waits for #3 no more"),
         (e.SayCancelRequested(index=6, command=c.CancelSay(say="say_1"), site=SITE), "#6 cancel(say_1)"),

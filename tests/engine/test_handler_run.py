@@ -126,7 +126,7 @@ def test_a_failure_carries_its_place() -> None:
 
     run = run_of(desk)
     (asked,) = run.start(1)
-    assert asked.issued.command == c.Fail(type_name="KeyError", message="")
+    assert c.compared(asked.issued.command) == c.compared(c.Fail(type_name="KeyError", message=""))
     assert asked.issued.site == c.Site(__file__, desk.__code__.co_firstlineno + 1)
     assert isinstance(run.failure, KeyError)
     run.close()
