@@ -1,5 +1,7 @@
 """A caller who speaks: recordings in, a recording out, in real time, over a Realtime link in this process.
 
+What has come and was not heard is dropped when the engine tells that the caller's speech interrupts it.
+
 Every 20 ms one frame leaves the microphone (speech, or silence) and one is heard (what has come, or silence). Both go into
 WAV files of one timeline, frame by frame, so that what is between a question and its answer can be measured in them.
 """
@@ -11,7 +13,7 @@ from typing import Final
 
 from ..core.errors import LinkClosed
 from ..core.ports import Link
-from ..core.signals import OutputAudio
+from ..core.signals import OutputAudio, SpeechBegan
 from ..transports.realtime.audio import PCM16, WavWriter, bytes_for_ms
 from ..transports.realtime.client import ClientProtocol
 from ..transports.realtime.wire import parse
@@ -83,6 +85,8 @@ class SpokenCaller:
                 for signal in self._client.receive(parse(await self._link.receive())):
                     if isinstance(signal, OutputAudio):
                         self._to_hear += a2b_base64(signal.audio)
+                    elif isinstance(signal, SpeechBegan):  # as clients do when their user speaks
+                        self._to_hear.clear()
         except LinkClosed:
             self._connected = False
 

@@ -70,6 +70,26 @@ async def test_what_comes_at_once_is_heard_at_the_pace_of_speech(tmp_path: Path)
     assert not any(said)
 
 
+async def test_a_caller_whose_speech_interrupts_hears_no_more_of_what_had_come(tmp_path: Path) -> None:
+    """At speech_started what waits is dropped; what comes later is heard."""
+    mine, engine = pair()
+    caller = SpokenCaller(mine, tmp_path)
+    running = asyncio.create_task(caller.run())
+    engine.send(delta(b"\x01\x01" * 24000))
+    await sent(engine, 5)
+    began = {"type": "input_audio_buffer.speech_started", "event_id": "e", "item_id": "u", "audio_start_ms": 0}
+    engine.send(json.dumps(began).encode())
+    await sent(engine, 3)
+    engine.send(delta(b"\x02\x02" * FRAME))
+    await sent(engine, 5)
+    await caller.hang_up()
+    await running
+    caller.close()
+    heard, _ = read_wav(caller.recordings[1])
+    assert 0 < heard.count(b"\x01") < 8 * FRAME
+    assert heard.count(b"\x02") == 2 * FRAME
+
+
 async def test_a_caller_that_is_stopped_hears_nothing_more(tmp_path: Path) -> None:
     """stop() drops what was still to be said and heard."""
     mine, engine = pair()
