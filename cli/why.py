@@ -37,6 +37,7 @@ _WORDS = {
     "mouth": "other words were sounding",
     "caller": "until a caller was there",
     "provider link": "until the provider was ready",
+    "voice line": "until this machine's own voice was there",
     "user speaks": "it was held while the user spoke",
     "words": "until its stream had a sentence",
     "confirmation": "until the provider knew who is to answer",

@@ -13,7 +13,7 @@ from ..core import commands as c
 from ..core import events as e
 from .divergence import command_of, records_command
 
-__all__ = ["Answer", "Answers", "Decoded", "Recollection", "readdress", "say_words_ms"]
+__all__ = ["Answer", "Answers", "Decoded", "Recollection", "readdress", "say_ms", "say_words_ms"]
 
 _MS_A_CHARACTER = 65  # speech of about 15 characters a second
 
@@ -108,6 +108,11 @@ def readdress(answer: e.Event, index: int) -> e.Event:
         case e.SaySettled():
             return msgspec.structs.replace(answer, say=f"say_{index}")
     return answer
+
+
+def say_ms(command: c.Say) -> int:
+    """How long a say that the record does not know takes: a recording's own time, else its words'."""
+    return command.clip.ms if command.clip else say_words_ms(command.text)
 
 
 def say_words_ms(text: str) -> int:

@@ -16,7 +16,7 @@ from ..core.core import SessionCore, Staged
 from ..core.errors import HandlerError
 from ..core.ports import Recorded
 from ..core.state import State
-from .answers import Answers, readdress, say_words_ms
+from .answers import Answers, readdress, say_ms
 from .divergence import brief
 from .handler_run import DELIVERED, Asked, HandlerRun
 
@@ -176,7 +176,7 @@ class Rest:
     def _settle_open(self) -> None:
         """Says that the record does not know count as played, after the time that their words take."""
         for say in list(self.core.state.delivery.says.values()):
-            text, length_ms = say.requested.command.text, say_words_ms(say.requested.command.text)
+            text, length_ms = say.command.text, say_ms(say.command)
             for response, one in list(self.core.state.playout.responses.items()):
                 if one.say == say.requested.say:
                     self.core.record(e.PlayoutEnded(response=response), say.seq, self._now_ns)

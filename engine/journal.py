@@ -55,6 +55,7 @@ class Journal:
         self.issued: list[Issued] = []
         self.work: dict[int, Callable[..., Any]] = {}  # the functions of steps and streams that the host has not finished
         self.earlier: Callable[..., Any] | None = None  # reads the log; a replay needs none
+        self.plays = False  # whether what is said is heard by anyone: offline no recording's file is needed
         self.clips: dict[str, AudioClip] = {}  # the recordings of says that are not settled
         self.conversation = Conversation()
         self.outbox: deque[dict[str, Any]] = deque(maxlen=OUTBOX)

@@ -103,6 +103,7 @@ class LiveSession:
         """Commit the session's beginning, and let the handler run to its first await."""
         self._run.effects.spawn = self._spawn
         self._run.effects.voice = self._speak_here
+        self._run.handler.journal.plays = True
         if isinstance(self._run.handler, HostRun):
             self._run.handler.connect(self._run.ask)
         await self._run.round([])

@@ -17,7 +17,7 @@ _CHOICES = {
 
 
 def say_command(spoken: Spoken, *, turn: int, live: bool, options: dict[str, Any]) -> c.Say:
-    """The command. `turn`: the last turn that the handler has taken. In a replay (not live) a recording's file is not needed.
+    """The command. `turn`: the last turn that the handler has taken. Offline (not live) a recording's file is not needed.
 
     Raises HandlerError TL105 for what is nothing to say, TL111 for an option that is none; MediaError TL602.
     """

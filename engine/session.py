@@ -102,12 +102,12 @@ class RealtimeSession:
             "metadata": metadata,
         }
         journal = self._journal
-        command = say_command(spoken, turn=journal.turn_taken, live=journal.patches is None, options=options)
+        command = say_command(spoken, turn=journal.turn_taken, live=journal.plays, options=options)
         if key:
             self._check_key(command)
         index = journal.issue(command)
         is_repeated = command.key and journal.keys[command.key] is not command
-        if isinstance(spoken, AudioClip) and journal.patches is None and not is_repeated:
+        if isinstance(spoken, AudioClip) and journal.plays and not is_repeated:
             journal.clips[f"say_{index}"] = spoken
         return journal.completion(index)
 

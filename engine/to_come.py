@@ -7,7 +7,8 @@ import heapq
 from itertools import count
 
 from ..core import events as e
-from .answers import say_words_ms
+from ..core.commands import Say
+from .answers import say_ms
 
 __all__ = ["Agenda", "Mouth"]
 
@@ -56,16 +57,16 @@ class Mouth:
         """A say whose end a record tells."""
         self._ends[say] = 0
 
-    def speak(self, say: str, text: str, at_ns: int) -> tuple[int, e.SaySettled]:
+    def speak(self, say: str, command: Say, at_ns: int) -> tuple[int, e.SaySettled]:
         """A say that no record knows: its end, and when that comes."""
         if self.gone:
             self._ends[say] = 0
             return at_ns, e.SaySettled(say=say, status="failed", code="caller_gone")
-        length_ms = say_words_ms(text)
+        length_ms = say_ms(command)
         end_ns = max(at_ns, *self._ends.values(), 0) + length_ms * 1_000_000
         self._ends[say] = end_ns
         return end_ns, e.SaySettled(
-            say=say, status="played", generated_ms=length_ms, heard_ms=length_ms, source="clock", heard_text=text
+            say=say, status="played", generated_ms=length_ms, heard_ms=length_ms, source="clock", heard_text=command.text
         )
 
     def settle(self, say: str) -> bool:

@@ -129,7 +129,7 @@ class _Run:
                 if command.key:
                     self.mouth.keys[command.key] = f"say_{index}"
                 if known is None:
-                    self.agenda.plan(*self.mouth.speak(f"say_{index}", command.text, at_ns))
+                    self.agenda.plan(*self.mouth.speak(f"say_{index}", command, at_ns))
                 else:
                     self.mouth.ask(f"say_{index}")
                     self._expect(known, index, at_ns)

@@ -218,11 +218,13 @@ _UNBLOCKS: dict[type[AnyEvent], StretchName] = {
     e.PlayoutCut: "mouth",
     e.PlayoutEnded: "mouth",
     e.LinkReady: "provider link",
-    e.LinkOpened: "caller",
     e.ConfigurationConfirmed: "confirmation",
     e.TurnEnded: "user speaks",
     e.TurnDiscarded: "user speaks",
 }
+
+
+_LINES: dict[str, StretchName] = {"provider": "provider link", "caller": "caller", "voice": "voice line"}
 
 
 def _to_the_audio(trail: Trail, tiling: Tiling, say: Entry[e.SayRequested], answer: _Answer) -> None:
@@ -233,6 +235,8 @@ def _to_the_audio(trail: Trail, tiling: Tiling, say: Entry[e.SayRequested], answ
         match entry.event:
             case e.TurnEnded() | e.TurnDiscarded() if asked or say.event.command.on_stale != "hold":
                 pass
+            case e.LinkOpened(side=side) if not asked:
+                tiling.add(_LINES[side], entry.at_ns, entry.seq)
             case event if not asked and type(event) in _UNBLOCKS:
                 tiling.add(_UNBLOCKS[type(event)], entry.at_ns, entry.seq)
             case e.StreamItem(index=index) | e.StreamEnded(index=index) if index == stream and not asked:

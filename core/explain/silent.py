@@ -6,6 +6,8 @@ provider that is not ready hold everything else up; then comes what the handler 
 
 from .. import events as e
 from ..due import HANDLER_GRACE_S
+from ..folds.delivery import OpenSay
+from ..saying import needs_voice
 from ..states import SayState, SessionState
 from .listening import handler_waits, user_first
 from .moment import Moment
@@ -45,7 +47,7 @@ def _case(moment: Moment) -> Case:
     return (
         _end(moment)
         or sounding(moment)
-        or _links(moment)
+        or _links(moment, head)
         or cutting(moment)
         or (say_waits(moment, head) if head else None)
         or user_first(moment)
@@ -67,7 +69,7 @@ def _end(moment: Moment) -> Case | None:
     return None
 
 
-def _links(moment: Moment) -> Case | None:
+def _links(moment: Moment, head: OpenSay | None) -> Case | None:
     links = moment.state.links
     if not links.callers:
         if links.gone_ns is None:
@@ -75,6 +77,8 @@ def _links(moment: Moment) -> Case | None:
         until_ns = links.gone_ns + HANDLER_GRACE_S * S
         what = "the caller has gone; the handler may finish, then the session ends"
         return Case("no_caller", "caller", what, moment.latest(e.CallersGone), until_ns)
+    if head is not None and needs_voice(moment.state.life.definition, head.command):
+        return None  # it waits for no provider
     if links.provider is None:
         return Case("provider_link", "provider", "the provider's link is not open yet", moment.trail.first)
     if not links.provider_ready:

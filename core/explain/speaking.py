@@ -5,7 +5,7 @@ from ..commands import Site
 from ..due import DISPATCH_TIMEOUT_S, REFUSED_PAUSE_S
 from ..folds.delivery import OpenSay
 from ..playing import STALL_S, ends_ns
-from ..saying import HOLD_S, is_held
+from ..saying import HOLD_S, is_held, line_for
 from ..states import SayState
 from .listening import user_first
 from .moment import Moment
@@ -39,7 +39,7 @@ def sounding(moment: Moment) -> Case | None:
 def _delivered_until(moment: Moment, response: str, started_ns: int) -> int:
     """When the audio that came so far has been heard, as far as its segments are in the log."""
     begun = moment.latest(e.ResponseStarted, lambda one: one.response == response)
-    track = f"{moment.state.links.provider}.in"
+    track = f"{moment.state.playout.responses[response].link or moment.state.links.provider}.in"
     parts = [one.event for one in moment.trail.between(begun.seq, moment.seq) if isinstance(one.event, e.MediaRecorded)]
     return started_ns + sum(part.duration_ms for part in parts if part.track == track) * MS
 
@@ -103,6 +103,8 @@ def _pending(moment: Moment, head: OpenSay, words: str) -> Case:
         came = moment.trail.latest(moment.seq, e.StreamItem, lambda one: one.index == head.command.stream)
         what = "the stream that is being spoken has no further sentence yet"
         return Case("words", "tool", what, came if came and came.seq > since.seq else since, site=site)
+    if line_for(state, head) is None:
+        return Case("voice_line", "engine", f"{words} waits for the line to this machine's own voice", since, site=site)
     return _held(moment, head, words) or _paused(moment, head, words) or Case(
         "dispatch", "engine", f"{words} is due to be asked for", since, site=site
     )

@@ -30,6 +30,7 @@ StretchName = Literal[
     "confirmation",  # the model was to be silent first, or was told to answer
     "filler",  # a tool ran in silence until its filler was due
     "provider link",
+    "voice line",  # to this machine's own voice
     "dispatch",
     "refusal",
     "pause",  # after a refusal

@@ -4,7 +4,7 @@ import pytest
 
 from turnlog.core import commands as c
 from turnlog.core import events as e
-from turnlog.engine.answers import Answers, Decoded, readdress, say_words_ms
+from turnlog.engine.answers import Answers, Decoded, readdress, say_ms, say_words_ms
 
 SITE = c.Site("desk.py", 3)
 
@@ -63,3 +63,9 @@ def test_an_answer_is_readdressed(event: e.CallFailed | e.StreamEnded) -> None:
 def test_words_take_time() -> None:
     """65 ms a character, never nothing."""
     assert (say_words_ms("abcd"), say_words_ms("")) == (260, 1)
+
+
+def test_a_recording_takes_its_own_time() -> None:
+    """However long its words, which it has none of, would take."""
+    assert say_ms(c.Say(text="", clip=c.Clip(name="hold.wav", digest="", rate=8000, ms=4000))) == 4000
+    assert say_ms(c.Say(text="abcd")) == 260

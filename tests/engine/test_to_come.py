@@ -1,6 +1,7 @@
 """What is still to come in an offline run: the order of events, and one mouth for all says."""
 
 from turnlog.core import events as e
+from turnlog.core.commands import Say
 from turnlog.engine.answers import say_words_ms
 from turnlog.engine.to_come import Agenda, Mouth
 
@@ -21,8 +22,8 @@ def test_events_come_at_their_times_and_in_the_order_planned() -> None:
 def test_says_are_spoken_one_behind_the_other() -> None:
     """The second begins when the first has ended, and both count as played whole by the clock."""
     mouth = Mouth()
-    first_ns, first = mouth.speak("say_1", "Good evening", 5)
-    second_ns, second = mouth.speak("say_2", "Bye", 6)
+    first_ns, first = mouth.speak("say_1", Say(text="Good evening"), 5)
+    second_ns, second = mouth.speak("say_2", Say(text="Bye"), 6)
     assert first_ns == 5 + say_words_ms("Good evening") * 1_000_000
     assert second_ns == first_ns + say_words_ms("Bye") * 1_000_000
     assert [(one.status, one.heard_text, one.source) for one in (first, second)] == [
@@ -46,6 +47,6 @@ def test_when_the_callers_have_gone_nothing_is_spoken() -> None:
     """A say fails at once as caller_gone, and is open until that is settled."""
     mouth = Mouth()
     mouth.gone = True
-    at_ns, end = mouth.speak("say_1", "Hello?", 7)
+    at_ns, end = mouth.speak("say_1", Say(text="Hello?"), 7)
     assert (at_ns, end.status, end.code) == (7, "failed", "caller_gone")
     assert (mouth.open, mouth.spoken_here) == (["say_1"], [])
