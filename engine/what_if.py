@@ -117,6 +117,14 @@ class _Run:
         for one in asked:
             self._accept(one, at_ns)
 
+    def _accept_until(self, event: e.Event, at_ns: int) -> None:
+        """Enter what was asked for up to the command that this event records: what that brought comes before the others."""
+        sought = c.compared(command_of(event)[1])
+        while c.compared(self.asked[0].issued.command) != sought:
+            self._accept(self.asked.popleft(), at_ns)
+        self._accept(self.asked.popleft(), at_ns)
+        self.asked_ns = at_ns  # the others are entered no earlier
+
     def _accept(self, asked: Asked, at_ns: int) -> None:
         index, command, site = asked.issued.index, asked.issued.command, asked.issued.site
         self.now.append(Issue(index, command, site))
@@ -200,7 +208,7 @@ class _Run:
         while True:
             if self.asked:
                 if self._is_asked_for(entry.event):
-                    self._accept_all(entry.at_ns)
+                    self._accept_until(entry.event, entry.at_ns)
                     continue
                 if entry.at_ns > self.asked_ns and isinstance(entry.event, (*DELIVERED, *RECORDS_COMMAND)):
                     self._accept_all(self.asked_ns)

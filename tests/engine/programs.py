@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+from turnlog.engine.handles import SayHandle
 from turnlog.engine.session import RealtimeSession
 
 __all__ = ["Interpreter", "Program", "Trace", "lookup"]
@@ -36,6 +37,7 @@ class Interpreter:
         self.program = program
         self.trace = Trace()
         self.tasks: list[asyncio.Task[None]] = []
+        self.handles: list[SayHandle] = []
 
     async def handler(self, session: RealtimeSession) -> None:
         """The handler."""
@@ -78,6 +80,70 @@ class Interpreter:
     async def do_say_heard(self, text: str) -> str:
         handle = await self.session.say(text)
         return (await handle.settled()).heard_text
+
+    async def do_say_so(self, text: str, options: dict[str, Any]) -> str:
+        """Say with options; the handle is kept for those who settle and cancel."""
+        self.handles.append(await self.session.say(text, **options))
+        return self.handles[-1].id
+
+    async def do_settled(self, number: int) -> object:
+        """What became of a say, once it is settled."""
+        if number >= len(self.handles):
+            return None
+        outcome = await self.handles[number].settled()
+        return [outcome.status, outcome.code, outcome.heard_ms, outcome.heard_text]
+
+    async def do_unsay(self, number: int) -> object:
+        """Take a say back, and look at it the next moment."""
+        if number >= len(self.handles):
+            return None
+        await self.handles[number].cancel()
+        return self.handles[number].status
+
+    async def do_race(self, number: int) -> object:
+        """Its end is awaited while it is taken back; whichever comes first is seen."""
+        return await self.do_wait([[["settled", number]], [["unsay", number]]], "first", None)
+
+    async def do_say_stream(self, key: int, most: int, leave: bool, options: dict[str, Any]) -> object:
+        """A stream of which some items are taken is spoken, and left or read beside it."""
+        stream = self.session.stream(lookup, key)
+        if most:
+            async for item in stream:
+                self.note("item", item)
+                if stream.taken >= most:
+                    break
+        self.handles.append(await self.session.say(stream, **options))
+        if leave:
+            await stream.aclose()
+        else:
+            async for item in stream:
+                self.note("item beside", item)
+        return self.handles[-1].id
+
+    async def do_watch(self, most: int) -> int:
+        """What ends to be heard, as it ends."""
+        seen = 0
+        async for one in self.session.utterances():
+            self.note("utterance", [one.response, one.say, one.heard_ms, one.heard_text, one.interrupted])
+            seen += 1
+            if seen == most:
+                break
+        return seen
+
+    async def do_turns(self, most: int) -> list[Any]:
+        """Turns, and what they say that they interrupted."""
+        seen: list[Any] = []
+        async for turn in self.session.turns():
+            seen.append([turn.text, turn.channel, turn.metadata.get("interrupted")])
+            if len(seen) == most:
+                break
+        return seen
+
+    async def do_answers(self, who: str) -> None:
+        await self.session.update(answers=who)  # type: ignore[arg-type] # "handler" or "model"
+
+    async def do_earlier(self, before: int | None) -> list[str]:
+        return [line.text for line in await self.session.earlier(before=before)]
 
     async def do_call(self, key: int) -> object:
         return await self.session.call("lookup", key)

@@ -9,66 +9,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.programs import Program
+from tests.engine.statements import PROGRAMS, QUIET, SEEDS, SIMPLE, TALKS
 from tests.engine.worlds import World, digest, main, replayed
 from turnlog.core.errors import Divergence
 from turnlog.engine.replay import replay
 
 ROOT = Path(__file__).parents[2]
-SECONDS = st.sampled_from([0.0, 0.001, 0.02, 0.25, 1.0, 30.0])
-SOON = st.sampled_from([0.001, 0.02, 0.25, 1.0])
-TEXT = st.sampled_from(["Good evening.", "One moment.", "Goodbye."])
-FEW = st.integers(0, 1)
-
-
-def statement(name: str, *args: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Statements of this name with these arguments."""
-    return st.tuples(st.just(name), *args).map(list)
-
-
-SIMPLE = st.one_of(
-    *(statement(name, TEXT) for name in ("say", "say_heard")),
-    *(statement(name, st.integers(0, 3)) for name in ("call", "step")),
-    statement("stream", st.integers(0, 3), st.integers(1, 3)),
-    statement("input", st.one_of(st.none(), SOON)),
-    statement("signal", st.sampled_from(["a", "b"])),
-    statement("update", TEXT),
-    statement("look"),
-    statement("patched", st.sampled_from(["one", "two"])),
-    statement("end", st.booleans()),
-    *(statement("sleep", SECONDS) for _ in range(2)),
-    statement("cancel", st.integers(0, 4)),
-    statement("put", FEW, st.integers(0, 9)),
-    *(statement(name, FEW) for name in ("get", "set", "clear", "await_event")),
-    statement("fail"),
-    statement("mood", st.sampled_from(["merry", "sad"])),
-)
-
-
-def compound(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Statements with bodies of `inner` ones."""
-    body = st.lists(inner, min_size=1, max_size=3)
-    bodies = st.lists(body, min_size=1, max_size=4)
-    return st.one_of(
-        statement("gather", bodies, st.booleans()),
-        statement("group", bodies),
-        statement("wait", bodies, st.sampled_from(["first", "error", "all"]), st.one_of(st.none(), SOON)),
-        statement("as_completed", bodies),
-        statement("timeout", SOON, body),
-        statement("wait_for", SOON, body),
-        *(statement(name, body) for name in ("shield", "spawn", "spawn", "lock", "room", "swallow")),
-        statement("try", body, body),
-        statement("finally", body, body),
-        statement("generator", body, st.sampled_from(["left", "closed", "read"])),
-    )
-
-
-PROGRAMS = st.lists(st.recursive(SIMPLE, compound, max_leaves=12), min_size=1, max_size=8)
-SEEDS = st.integers(0, 2**32)
-QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], database=None)
 
 
 def assert_replays(program: Program, seed: int) -> None:
@@ -83,6 +33,13 @@ def assert_replays(program: Program, seed: int) -> None:
 @given(program=PROGRAMS, seed=SEEDS)
 def test_any_program_replays(program: Program, seed: int) -> None:
     """What a random handler does in a random session, a replay of it does again, whole and cut anywhere."""
+    assert_replays(program, seed)
+
+
+@settings(QUIET, max_examples=60)
+@given(program=TALKS, seed=SEEDS)
+def test_says_streams_and_speech_over_them_replay(program: Program, seed: int) -> None:
+    """Tasks that say, take back, stream, watch and switch who answers, beside a provider and a user who interrupts."""
     assert_replays(program, seed)
 
 
@@ -123,7 +80,7 @@ def assert_replays_elsewhere(programs: list[Program], seed: int) -> None:
 
 
 @settings(QUIET, max_examples=2, phases=[Phase.generate])  # each failure names its program; making it smaller takes long
-@given(programs=st.lists(PROGRAMS, min_size=15, max_size=30), seed=SEEDS)
+@given(programs=st.lists(PROGRAMS | TALKS, min_size=15, max_size=30), seed=SEEDS)
 def test_any_program_replays_in_another_process(programs: list[Program], seed: int) -> None:
     """With another PYTHONHASHSEED."""
     assert_replays_elsewhere(programs, seed)
@@ -131,7 +88,7 @@ def test_any_program_replays_in_another_process(programs: list[Program], seed: i
 
 @pytest.mark.soak
 @settings(QUIET, max_examples=3000)
-@given(program=PROGRAMS, seed=SEEDS)
+@given(program=PROGRAMS | TALKS, seed=SEEDS)
 def test_any_program_replays_for_long(program: Program, seed: int) -> None:
     """The same, many times."""
     assert_replays(program, seed)
@@ -139,7 +96,7 @@ def test_any_program_replays_for_long(program: Program, seed: int) -> None:
 
 @pytest.mark.soak
 @settings(QUIET, max_examples=40, phases=[Phase.generate])
-@given(programs=st.lists(PROGRAMS, min_size=50, max_size=100), seed=SEEDS)
+@given(programs=st.lists(PROGRAMS | TALKS, min_size=50, max_size=100), seed=SEEDS)
 def test_any_program_replays_in_another_process_for_long(programs: list[Program], seed: int) -> None:
     """The same, many times."""
     assert_replays_elsewhere(programs, seed)

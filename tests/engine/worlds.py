@@ -12,12 +12,14 @@ from random import Random
 import msgspec
 
 from tests.engine.programs import Interpreter, Program, Trace
+from tests.engine.voices import Voice
 from turnlog.core import events as e
 from turnlog.core.codec import encode
 from turnlog.core.core import SessionCore
 from turnlog.core.definition import define_session
 from turnlog.core.errors import TurnlogError
 from turnlog.core.ports import Recorded
+from turnlog.engine.earlier import EARLIER
 from turnlog.engine.handler_run import DELIVERED, Asked, HandlerRun
 from turnlog.engine.replay import replay
 
@@ -28,7 +30,10 @@ MS = 1_000_000
 ROUNDS = 200
 
 STARTED = e.SessionStarted(
-    session="sess_1", target="hotel.desk", definition=define_session("desk", provider="scripted", transport="in_process")
+    session="sess_1",
+    target="hotel.desk",
+    definition=define_session("desk", provider="scripted", transport="in_process", resume_after_false_start=True),
+    tools=[e.ToolRules(name="lookup", filler="One moment.", after_ms=300)],
 )
 
 
@@ -43,6 +48,8 @@ class World:
         self.now_ns = START_NS + self.dice.randrange(10**9)
         self.first: list[Asked] = []
         self.calls: list[int] = []
+        self.readings: set[int] = set()  # steps that read what was said earlier
+        self.voice = Voice(self.core, self.dice) if self.dice.random() < 0.6 else None
         self.streams: dict[int, int] = {}
         self.turns = self.keys = 0
 
@@ -51,6 +58,8 @@ class World:
         self.run = HandlerRun(self.interpreter.handler, STARTED, self.now_ns)
         self.core.record(STARTED, e.Root.START, self.now_ns)
         self.core.record(e.LinkOpened(link="c1", side="caller", transport="in_process"), e.Root.HOST, self.now_ns)
+        if self.voice:
+            self.voice.open(self.now_ns)
         try:
             self.commit()
             rounds = itertools.count()
@@ -63,13 +72,20 @@ class World:
     def round(self, *, hurry: bool) -> None:
         """What the handler asked for, what else happens, an append, and what the handler sees of it; `hurry` ends it."""
         self.now_ns += self.dice.choice([0, 1, 20 * MS, 300 * MS])
+        timer = self.run.next_timer()
+        if timer and not self.first and self.dice.random() < 0.5:
+            self.now_ns = max(self.now_ns, timer[1] + self.dice.choice([0, 0, MS]))
         first, self.first = self.first, []
         for issued, cause in first:
             self.core.command(issued.index, issued.command, issued.site, cause, self.now_ns)
         for _ in range(self.dice.choice([0, 1, 1, 1, 2, 3])):
             self.something_happens()
+        if self.voice:
+            self.core.time_passed(self.now_ns)
+            self.core.sends_due(self.now_ns)
         if hurry:
             self.core.ending(e.SessionEnding(reason="engine_stopped"), self.now_ns)
+        self.may_timer()  # none that is due waits for the end
         if not any(isinstance(staged.event, DELIVERED) for staged in self.core.staged):
             self.core.close_when_done(self.now_ns)
         self.commit()
@@ -83,6 +99,8 @@ class World:
             match event:
                 case e.CallRequested() | e.StepRequested():
                     self.calls.append(event.index)
+                    if isinstance(event, e.StepRequested) and event.command.name == EARLIER:
+                        self.readings.add(event.index)
                 case e.StreamRequested():
                     self.streams[event.index] = 0
         for seq, at_ns, _, event in staged:
@@ -96,7 +114,11 @@ class World:
         """One thing that may happen now."""
         likely = ["timer"] * 4 + ["call"] * 4 + ["stream"] * 3 + ["heard"] * 3 + ["turn"] * 2 + ["signal", "update"]
         what = self.dice.choice([*likely, "gone"] if self.dice.random() < 0.05 else likely)
-        if not self.core.ended:
+        if self.core.ended:
+            return
+        if self.voice and self.dice.random() < 0.6:
+            self.voice.act(self.now_ns)
+        else:
             getattr(self, f"may_{what}")()
 
     def record(self, event: e.Event, cause: int = e.Root.HOST) -> None:
@@ -104,10 +126,10 @@ class World:
         self.core.record(event, cause, self.now_ns)
 
     def may_timer(self) -> None:
-        """The earliest timer fires, late or on time, at most once a round."""
+        """The earliest timer that is due fires, at most once a round."""
         timer = self.run.next_timer()
-        if timer and not any(isinstance(staged.event, e.TimerFired) for staged in self.core.staged):
-            self.now_ns = max(self.now_ns, timer[1] + self.dice.choice([0, 0, MS]))
+        fired = any(isinstance(staged.event, e.TimerFired) for staged in self.core.staged)
+        if timer and timer[1] <= self.now_ns and not fired:
             self.record(e.TimerFired(timer=timer[0], deadline_ns=timer[1]), e.Root.TIMER)
 
     def may_call(self) -> None:
@@ -115,7 +137,9 @@ class World:
         if self.calls:
             index = self.calls.pop(self.dice.randrange(len(self.calls)))
             if self.dice.random() < 0.8:
-                self.record(e.CallCompleted(index=index, result=msgspec.msgpack.encode({"value": self.dice.randrange(9)})))
+                known: object = {"value": self.dice.randrange(9)}
+                result = [[1, "user", "Hello."]] if index in self.readings else known
+                self.record(e.CallCompleted(index=index, result=msgspec.msgpack.encode(result)))
             else:
                 self.record(e.CallFailed(index=index, type_name="LookupError", message="nobody"))
 
@@ -125,14 +149,15 @@ class World:
             index = self.dice.choice(list(self.streams))
             if self.dice.random() < 0.6:
                 self.streams[index] += 1
-                self.record(e.StreamItem(index=index, n=self.streams[index], item=msgspec.msgpack.encode(self.dice.randrange(9))))
+                item = self.dice.choice(["Well. ", "And so ", "it is. ", "Yes! ", self.dice.randrange(9)])
+                self.record(e.StreamItem(index=index, n=self.streams[index], item=msgspec.msgpack.encode(item)))
             else:
                 del self.streams[index]
                 self.record(e.StreamEnded(index=index, type_name=self.dice.choice(["", "", "OSError"])))
 
     def may_heard(self) -> None:
-        """The oldest say ends in one of its ways."""
-        for say in list(self.core.state.delivery.says)[:1]:
+        """The oldest say ends in one of its ways, where no provider speaks it."""
+        for say in [] if self.voice else list(self.core.state.delivery.says)[:1]:
             status = self.dice.choice(["played", "played", "interrupted", "failed"])
             self.record(e.SaySettled(say=say, status=status, heard_ms=5, heard_text="heard"))  # type: ignore[arg-type]
 
