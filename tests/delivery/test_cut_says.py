@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from binascii import b2a_base64
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from tests.delivery.scenes import FIVE_S, LEAD_MS, TEN_S, assert_sound, line, re
 from turnlog import RealtimeSession
 from turnlog.core import events as e
 from turnlog.testing import Call, Kit, Pace, SpeakingProvider
+from turnlog.testing.fake_speech import pieces
+from turnlog.testing.provider_line import ProviderLine
+from turnlog.transports.realtime.audio import PCM16
 
 
 async def says_ten_seconds(session: RealtimeSession) -> None:
@@ -101,7 +105,8 @@ async def _line(provider: SpeakingProvider) -> Any:
     return provider.line
 
 
-async def test_two_pieces_in_flight_the_first_truncated_the_second_deleted(turnlog: Kit) -> None:
+@pytest.mark.parametrize("mode", ["out_of_band", "in_band"])
+async def test_two_pieces_in_flight_the_first_truncated_the_second_deleted(turnlog: Kit, mode: str) -> None:
     """A say of two responses, the second begun while the first is still heard: each is repaired by what was heard of it."""
     first, second = words(19, "one"), words(80, "a") + " " + words(60, "b")
     provider = SpeakingProvider(pace=Pace(speed=None, audio_ms=1))
@@ -111,20 +116,77 @@ async def test_two_pieces_in_flight_the_first_truncated_the_second_deleted(turnl
         async for turn in session.turns():
             await session.say(f"You said {turn.text}.")
 
-    app = line(desk, say_mode="in_band", lead_ms=3000)
+    app = line(desk, say_mode=mode, lead_ms=3000)
     async with turnlog.call(app, "line.talk", provider=provider) as call:
         await provider.gets("response.create", n=2, within_s=60)
         await call.caller.is_silent(0.3)
-        pieces = [one.text for one in call.of(e.SayDispatched)]
+        asked = [one.text for one in call.of(e.SayDispatched)]
         await call.caller.says("hold on please")
         await call.caller.hears("you said hold on please")
         await call.caller.falls_silent()
     cuts = [one for one in call.of(e.PlayoutEnded) if one.interrupted]
-    assert len(pieces) == 2 and len(cuts) == 2
-    [truncate], [delete] = provider.events("conversation.item.truncate"), provider.events("conversation.item.delete")
-    assert truncate["audio_end_ms"] == cuts[0].heard[0].heard_ms > 0
-    assert truncate["item_id"] == cuts[0].heard[0].item and delete["item_id"] == cuts[1].heard[0].item
+    assert len(asked) == 2 and len(cuts) == 2
+    truncates, deletes = provider.events("conversation.item.truncate"), provider.events("conversation.item.delete")
+    if mode == "in_band":
+        [truncate], [delete] = truncates, deletes
+        assert truncate["audio_end_ms"] == cuts[0].heard[0].heard_ms > 0
+        assert truncate["item_id"] == cuts[0].heard[0].item and delete["item_id"] == cuts[1].heard[0].item
+    else:
+        assert not truncates and not deletes
     assert [settled.status for settled in call.of(e.SaySettled)] == ["interrupted", "played"]
+    assert_sound(call)
+
+
+@pytest.fixture
+def in_two_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider speaks what comes behind a "|" as an item of its own in the same response."""
+
+    async def speaks(self: ProviderLine, response: str, text: str, wire_format: dict[str, Any]) -> None:
+        for n, half in enumerate(text.split("|")):
+            for told, audio in pieces(half, word_ms=300, form=PCM16):
+                part = (f"part{n}", 0)
+                if told:
+                    self.server.output_transcript(response, told, part)
+                self.server.output_audio(response, b2a_base64(audio, newline=False), part)
+                self.flush()
+                await asyncio.sleep(0.1 / (self._behaviour.pace.speed or 1e9))
+
+    monkeypatch.setattr(ProviderLine, "_speak", speaks)
+
+
+@pytest.mark.usefixtures("in_two_items")
+@pytest.mark.parametrize("speed", [8.0, None])
+@pytest.mark.parametrize("mode", ["out_of_band", "in_band"])
+async def test_two_items_of_one_response(turnlog: Kit, mode: str, speed: float | None) -> None:
+    """Two items of five seconds, cut after one: the first is truncated where it was heard to, the second deleted."""
+    provider = SpeakingProvider(pace=Pace(speed=speed))
+    text = f"{FIVE_S[:-1]} | {words(16, 'more')}"
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.say(text)
+        async for turn in session.turns():
+            await session.say(f"You said {turn.text}.")
+
+    async with turnlog.call(line(desk, say_mode=mode), "line.talk", provider=provider) as call:
+        await call.caller.hears("word2")
+        if speed:  # the second item has begun by now
+            await asyncio.sleep(0.5)
+        call.caller.acknowledges = False
+        await call.caller.says("hold on please")
+        first_ms = call.caller.heard[0].heard_ms
+        await call.caller.hears("you said hold on please")
+        await call.caller.falls_silent()
+    settled = call.of(e.SaySettled)[0]
+    truncates, deletes = provider.events("conversation.item.truncate"), provider.events("conversation.item.delete")
+    assert (settled.status, settled.code) == ("interrupted", "speech") and abs(settled.heard_ms - first_ms) <= settled.error_ms
+    if mode == "in_band":
+        [cut] = [one for one in call.of(e.PlayoutEnded) if one.interrupted]
+        assert [(one["item_id"], one["audio_end_ms"]) for one in truncates] == [(cut.heard[0].item, cut.heard[0].heard_ms)]
+        assert [one["item_id"] for one in deletes] == [part.item for part in cut.heard[1:]]
+        assert len(deletes) == 1
+    else:
+        assert not truncates and not deletes
+    assert not call.of(e.PeerFaulted)
     assert_sound(call)
 
 

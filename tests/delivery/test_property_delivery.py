@@ -5,6 +5,7 @@ A case is a handler's program, a caller's script and a provider's habits; it pla
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.delivery.scenes import assert_sound, line, words
 from turnlog import RealtimeSession, SessionEnded
 from turnlog.core import events as e
-from turnlog.core.errors import LinkClosed
+from turnlog.core.errors import LinkClosed, TurnlogError
 from turnlog.engine.handles import SayHandle
 from turnlog.testing import Call, Kit, Pace, SpeakingProvider
 
@@ -94,7 +95,9 @@ STEPS = st.one_of(
 DEEDS = st.builds(
     Deed,
     st.sampled_from([0, 5, 30, 200, 333, 900, 2500]),
-    st.sampled_from("says says says mumbles types cancels clears truncates reports dials hangs_up breaks expires".split()),
+    st.sampled_from(
+        "says says says mumbles coughs joins types cancels clears truncates reports dials hangs_up breaks expires".split()
+    ),
 )
 CASES = st.builds(
     Case,
@@ -165,6 +168,19 @@ def handler(case: Case) -> Any:
     return desk
 
 
+async def coughs(call: Call) -> None:
+    """The provider hears a sound without words."""
+    server = call.provider.line.server
+    item = f"item_cough_{round(call.caller.now_ms)}_{len(call.caller.received)}"
+    server.speech_started(item, 0)
+    call.provider.line.flush()
+    await asyncio.sleep(0.2)
+    server.speech_stopped(item, 200)
+    server.commit_audio(item)
+    server.transcription_completed(item, "", {"type": "duration", "seconds": 0.2})
+    call.provider.line.flush()
+
+
 async def happens(call: Call, what: str) -> None:
     """One deed."""
     caller = call.caller
@@ -177,6 +193,11 @@ async def happens(call: Call, what: str) -> None:
             await caller.says("hold on please")
         case "mumbles":
             await caller.says("mhm")
+        case "coughs":
+            await coughs(call)
+        case "joins":
+            with suppress(TurnlogError):  # it may be over
+                await call.calls_in(acknowledges=True)
         case "types":
             caller.types("typed words")
         case "cancels":
@@ -243,7 +264,7 @@ async def play(call: Call, case: Case) -> None:
 @given(CASES)
 def test_what_always_holds(case: Case) -> None:
     """One terminal state each, one mouth, nothing of a dead response, heard words are a prefix, and the log replays."""
-    provider = SpeakingProvider(pace=case.pace)
+    provider = SpeakingProvider(pace=case.pace, reply=words(8, "model"))
     provider.mishaps.refusals += case.refusals
     provider.mishaps.repeats = set(case.repeats)
     provider.mishaps.late_ms, provider.mishaps.races = case.late_ms, case.races
