@@ -22,7 +22,7 @@ __all__ = ["MODEL_CALL_S", "STARTED", "Effects", "carried_by"]
 STARTED = frozenset(
     {
         *(e.CallRequested, e.StepRequested, e.CommandAbandoned, e.StreamRequested, e.ToolRequested),
-        *(e.CallFailed, e.ToolAnswered, e.SayRequested, e.SaySettled),
+        *(e.CallFailed, e.ToolAnswered, e.SayRequested, e.SayRepeated, e.SaySettled),
     }
 )
 """The events that `start` acts on."""
@@ -89,6 +89,8 @@ class Effects:
                 self.voice(requested.command)
                 if requested.command.stream:
                     self._spoken[requested.say] = requested.command.stream
+            case e.SayRepeated() as repeated if repeated.command.stream:
+                self._stop(("stream", repeated.command.stream))  # the say with this key speaks another one
             case e.SaySettled() as settled if settled.say in self._spoken:
                 self._stop(("stream", self._spoken.pop(settled.say)))  # nobody else reads what a say speaks
             case e.ToolRequested(allowed=True) as asked:

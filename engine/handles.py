@@ -12,7 +12,7 @@ import msgspec
 from ..core import commands as c
 from ..core import events as e
 
-__all__ = ["Holder", "ItemStream", "SayHandle", "SayOutcome", "Utterance", "Utterances"]
+__all__ = ["Holder", "ItemStream", "SayHandle", "SayOutcome", "Utterance", "Utterances", "utterance"]
 
 
 class Holder(Protocol):
@@ -155,6 +155,21 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True):
     source: e.PlayoutSource
     error_ms: int
     interrupted: bool
+
+
+def utterance(event: e.PlayoutEnded) -> Utterance:
+    """The response whose playout this event ends."""
+    return Utterance(
+        response=event.response,
+        say=event.say,
+        heard_text=" ".join(part.heard_text for part in event.heard if part.heard_text),
+        generated_ms=sum(part.generated_ms for part in event.heard),
+        delivered_ms=sum(part.delivered_ms for part in event.heard),
+        heard_ms=sum(part.heard_ms for part in event.heard),
+        source=event.source,
+        error_ms=event.error_ms,
+        interrupted=event.interrupted,
+    )
 
 
 class Utterances(AsyncIterator[Utterance]):

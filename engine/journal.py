@@ -19,7 +19,7 @@ from ..core.folds.conversation import Conversation
 from ..core.turn import SessionTurn
 from .clip import AudioClip
 from .escapes import escape
-from .handles import ItemStream, SayHandle, SayOutcome, Utterance, Utterances
+from .handles import ItemStream, SayHandle, SayOutcome, Utterances, utterance
 from .issued import Issued, call_site
 from .settling import SettlingLoop
 
@@ -40,6 +40,7 @@ OBSERVED = frozenset(
 )
 """What `observe` looks at: the conversation's events, and those of the outbox."""
 
+_NOBODY = "nobody"  # speaks the stream of a say that was repeated
 OUTBOX = 200  # says that `outbox` keeps; older ones are in the log
 
 
@@ -194,7 +195,8 @@ class Journal:
             case e.SayRequested() | e.SayRepeated():  # index 0, the engine's own, is nobody's
                 self._settle(event.index, SayHandle(self, event.say, event.command.text))
                 if stream := self._streams.get(event.command.stream):
-                    stream.say = event.say
+                    stream.say = event.say if isinstance(event, e.SayRequested) else _NOBODY
+                    self._leave_stream(_NOBODY)
             case e.CallCompleted():
                 self.work.pop(event.index, None)
                 self._settle(event.index, decode_value(event.result, f"the result in event {seq}"))
@@ -243,17 +245,7 @@ class Journal:
     def _utterance(self, event: e.PlayoutEnded) -> None:
         if not (self._watching and event.heard):
             return  # nobody asks, or it had no words: the model called a tool
-        one = Utterance(
-            response=event.response,
-            say=event.say,
-            heard_text=" ".join(part.heard_text for part in event.heard if part.heard_text),
-            generated_ms=sum(part.generated_ms for part in event.heard),
-            delivered_ms=sum(part.delivered_ms for part in event.heard),
-            heard_ms=sum(part.heard_ms for part in event.heard),
-            source=event.source,
-            error_ms=event.error_ms,
-            interrupted=event.interrupted,
-        )
+        one = utterance(event)
         for watching in list(self._watching):
             watching.ended.append(one)
         self._wake()

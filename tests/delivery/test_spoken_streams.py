@@ -182,6 +182,27 @@ async def test_a_stream_that_has_ended_before_it_is_spoken(turnlog: Kit) -> None
     assert [status for _, status, _ in statuses(call)] == ["played"]
 
 
+async def test_a_stream_with_a_used_key_is_not_written(turnlog: Kit) -> None:
+    """A second say of one key speaks nothing, so the function of its stream is stopped, and iterating it ends."""
+    writers = Writer(), Writer()
+    rest: list[list[str]] = []
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.say(session.stream(writers[0].write), key="once")
+        second = session.stream(writers[1].write)
+        await session.say(second, key="once")
+        rest.append([item async for item in second])
+        await session.input()
+
+    async with turnlog.call(line(desk), "line.talk") as call:
+        await call.caller.hears("sixth12", within_s=60)
+        await call.caller.falls_silent()
+        await call.caller.is_silent(1)
+        assert writers[0].ended and not writers[1].ended and writers[1].written < 5
+    assert rest == [[], []]
+    assert [status for _, status, _ in statuses(call)] == ["played"]
+
+
 async def test_a_say_behind_a_slow_stream_waits_for_its_end(turnlog: Kit) -> None:
     """Between two sentences of a stream that is slow, no other say cuts in."""
     writer = Writer(pause_s=0.6)
