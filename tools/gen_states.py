@@ -24,7 +24,10 @@ What a log may hold, in which order. An event that has no arrow from a state can
 
 SAY_TEXT = """\
 A say is owed to the caller from `SayRequested` to `SaySettled`, of which there is exactly one: played, interrupted,
-cancelled, or failed with a code. A refused attempt leaves it pending, to be tried again.
+cancelled, or failed with a code. A refused attempt leaves it pending, to be tried again. A say in several pieces (long text,
+a stream) is dispatched, sounds and plays once for each; the next piece is asked for when the one before is delivered, while
+it is still heard. What cuts a say (the user's speech, a cancel, another say) leaves it `cut` until it is known how much was
+heard, and, where false starts are resumed, whether it was speech: if not, `SayResumed` makes the rest of it pending again.
 """
 
 SESSION_TEXT = """\
@@ -47,7 +50,10 @@ def render() -> str:
 
 
 def _section(title: str, text: str, table: dict[tuple[S, type[Event]], S], first: S, last: S) -> list[str]:
-    arrows = [f"    {state.value} --> {after.value}: {event.__name__}" for (state, event), after in table.items()]
+    between: dict[tuple[str, str], list[str]] = {}  # an arrow for all events that lead from one state to another
+    for (state, event), after in table.items():
+        between.setdefault((state.value, after.value), []).append(event.__name__)
+    arrows = [f"    {state} --> {after}: {', '.join(events)}" for (state, after), events in between.items()]
     rows = [f"| {state.value} | {event.__name__} | {after.value} |" for (state, event), after in table.items()]
     return [
         f"## {title}\n",

@@ -39,11 +39,15 @@ def picture(trail: Trail, *, seq: int | None = None) -> dict[str, Any]:
             "provider_ready": state.links.provider_ready,
             "callers": list(state.links.callers),
             "settings": state.links.settings,
+            "unconfirmed_updates": state.links.unconfirmed,
+            "model_is_held": state.links.answer_held,
         },
+        "speech": _speech(state),
         "turns": _turns(state),
         "says": _says(state),
         "settled": state.delivery.settled,
         "sounding": _sounding(state, moment.now_ns),
+        "to_mend_at_the_provider": [{"item": one.item, "heard_ms": one.heard_ms} for one in state.playout.repairs],
         "model_calls": _model_calls(state),
         "handler": _handler(moment),
         "owed_to_the_provider": [type(one.event).__name__ for one in state.relay.owed],
@@ -61,6 +65,14 @@ def _turns(state: State) -> dict[str, Any]:
     return {"ended": state.turns.count, "coming": coming, "typed": typed}
 
 
+def _speech(state: State) -> list[dict[str, Any]]:
+    """Who of the user's speech has the floor: since when, whether callers know of it, and what it cut."""
+    return [
+        {"item": item, "stopped": one.stopped_ns is not None, "held": one.held, "over_sound": one.over_sound, "cut": one.cut}
+        for item, one in state.floor.speech.items()
+    ]
+
+
 def _says(state: State) -> list[dict[str, Any]]:
     return [
         {
@@ -68,7 +80,10 @@ def _says(state: State) -> list[dict[str, Any]]:
             "state": one.state.value,
             "attempt": one.attempt,
             "response": one.response,
-            "text": one.requested.command.text,
+            "text": "".join(one.pieces) or one.requested.command.text,
+            "piece": one.piece + 1,
+            "pieces": len(one.pieces),
+            "more_to_come": one.stream is not None,
         }
         for one in state.delivery.says.values()
     ]
