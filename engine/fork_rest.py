@@ -174,7 +174,7 @@ class Rest:
         self.core.record(event, cause, self._now_ns)
 
     def _settle_open(self) -> None:
-        """Says that the record does not know count as played, after the time that their words take."""
+        """Says that the record does not know count as played, after the time that their words, or their recording, take."""
         for say in list(self.core.state.delivery.says.values()):
             text, length_ms = say.command.text, say_ms(say.command)
             for response, one in list(self.core.state.playout.responses.items()):

@@ -1,7 +1,7 @@
 """A session with barge-in, streams, keys and cancels is read again: decided anew, replayed, forked, and asked what if."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -96,6 +96,35 @@ async def test_it_can_be_forked_anywhere(turnlog: Kit, make: Make) -> None:
             assert sorted(event.say for event in events if isinstance(event, e.SaySettled)) == sorted(asked)
 
     await asyncio.to_thread(asyncio.run, every())  # a handler's loop of its own
+
+
+async def test_a_fork_speaks_a_stream_by_its_words(turnlog: Kit) -> None:
+    """A say of a stream that the past does not hold counts as played with all that the record's stream brings."""
+    hotel = App("hotel")
+
+    async def pieces() -> AsyncIterator[str]:
+        yield "Room twelve is free. "
+        yield "It costs ninety euros."
+
+    @hotel.session("desk", provider="openai", transport="websocket")
+    async def desk(session: RealtimeSession) -> None:
+        async for _ in session.turns():
+            said = await session.say(session.stream(pieces))
+            await said.settled()
+
+    store, into = MemoryStore(), MemoryStore()
+    async with turnlog.call(hotel, "hotel.desk", store=store) as call:
+        await call.caller.gets("session.created")
+        await call.caller.says("any rooms")
+        await call.caller.hears("ninety euros")
+        call.session.end("enough")
+        await call.ended()
+    at = next(one.seq for one in call.log if one.type == "LinkReady")
+    script = parse_script("any rooms")
+    await asyncio.to_thread(asyncio.run, fork(store, call.session.id, at, desk, name="fork", script=script, into=into))
+    (settled,) = [event for event in map(decode, into.scan("fork")) if isinstance(event, e.SaySettled)]
+    assert (settled.status, settled.heard_text) == ("played", "Room twelve is free. It costs ninety euros.")
+    assert settled.heard_ms > 1_000
 
 
 @each_call
