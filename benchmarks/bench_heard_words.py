@@ -100,17 +100,18 @@ class TellingSynthesiser:
         for piece in pieces_to_speak(text):
             phonemes: list[str] = []
             until: list[int] = []
-            for chunk in self._voice.synthesize(" ".join(piece.split()), include_alignments=True):
+            chunks = list(self._voice.synthesize(" ".join(piece.split()), include_alignments=True))
+            for chunk in chunks:
                 at = spoken
                 for part in chunk.phoneme_alignments:
                     at += part.num_samples
                     phonemes.append(part.phoneme)
                     until.append(at)
-                pcm16 = bytes(chunk.audio_int16_bytes)
-                spoken += len(pcm16) // 2
-                yield pcm16
+                spoken += len(chunk.audio_int16_bytes) // 2
             ends.extend(until[last] * 1000 / self.rate for last in _last_phonemes(self._voice, piece.split(), phonemes))
             self.spoken[text] = ends, spoken * 1000 // self.rate
+            for chunk in chunks:  # who listens may stop at any of them
+                yield bytes(chunk.audio_int16_bytes)
 
 
 def _last_phonemes(voice: Any, words: list[str], phonemes: list[str]) -> Iterator[int]:

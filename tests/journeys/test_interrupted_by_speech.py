@@ -48,7 +48,7 @@ LONG = [text for text in TEXTS if len(text) > 100]
 PLACES_MS = [(700, 5900, 3100), (1500, 4700, 2300), (5300, 900, 3900, 2700)]  # where each call's says are interrupted
 NEWS = [LONG[0:3], LONG[3:6], LONG[6:10]]
 for _n in range(len(NEWS)):
-    app.session(f"news{_n}", provider="local", transport="in_process", echo="client_aec")(news)
+    app.session(f"news{_n}", provider="local", transport="in_process")(news)
 
 
 @pytest.mark.parametrize(("wire", "session"), [("sockets", "default"), ("sockets", "aec"), ("in_process", "default")])
@@ -114,7 +114,7 @@ async def test_heard_text_is_what_was_heard(tmp_path: Path, speech: Speech) -> N
 
 async def interrupted(server: Hosted, n: int) -> list[tuple[Flush, bytes]]:
     """One call: each say interrupted at its place. Where the caller stopped, and what it had played of the say."""
-    async with calling(server, f"hotel.news{n}", "in_process") as phone:
+    async with calling(server, f"hotel.news{n}", "sockets") as phone:
         for at, place_ms in enumerate(PLACES_MS[n]):
             await phone.until_played(place_ms, response=at)
             phone.says(recording("2-breakfast"))
