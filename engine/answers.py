@@ -11,6 +11,7 @@ import msgspec
 
 from ..core import commands as c
 from ..core import events as e
+from ..core.codec import decode_value
 from .divergence import command_of, records_command
 
 __all__ = ["Answer", "Answers", "Decoded", "Recollection", "readdress", "say_ms", "say_words_ms"]
@@ -79,6 +80,14 @@ class Answers:
     def said(self, say: str) -> int:
         """The recorded index of the command that asked for this say; 0 for the engine's own."""
         return self._says.get(say, 0)
+
+    def spoken(self, command: c.Say, stream: int) -> str:
+        """The words of a say; of one that speaks a stream, what the recorded stream of index `stream` brought."""
+        known = self.by_index.get(stream) if command.stream else None
+        came = [one.event for one in known.answers] if known else []
+        items = [event.item for event in came if isinstance(event, e.StreamItem) and event.n > command.after]
+        words = [decode_value(item, "an item of a spoken stream") for item in items]
+        return "".join([command.text, *(word for word in words if isinstance(word, str))]).strip()
 
     def filled(self, say: str) -> int:
         """The recorded index of the handler's call that this filler of the engine's bridges; 0 for a call of the model's."""

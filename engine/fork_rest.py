@@ -176,7 +176,8 @@ class Rest:
     def _settle_open(self) -> None:
         """Says that the record does not know count as played, after the time that their words, or their recording, take."""
         for say in list(self.core.state.delivery.says.values()):
-            text, length_ms = say.command.text, say_ms(say.command)
+            text = "".join(say.pieces).strip()  # of a stream: what the record's has brought
+            length_ms = say_ms(msgspec.structs.replace(say.command, text=text))
             for response, one in list(self.core.state.playout.responses.items()):
                 if one.say == say.requested.say:
                     self.core.record(e.PlayoutEnded(response=response), say.seq, self._now_ns)

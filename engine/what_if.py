@@ -137,7 +137,9 @@ class _Run:
                 if command.key:
                     self.mouth.keys[command.key] = f"say_{index}"
                 if known is None:
-                    self.agenda.plan(*self.mouth.speak(f"say_{index}", command, at_ns))
+                    stream = next((then for then, now in self.bound.items() if now == command.stream), 0)
+                    words = msgspec.structs.replace(command, text=self.answers.spoken(command, stream))
+                    self.agenda.plan(*self.mouth.speak(f"say_{index}", words, at_ns))
                 else:
                     self.mouth.ask(f"say_{index}")
                     self._expect(known, index, at_ns)

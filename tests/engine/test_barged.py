@@ -78,6 +78,30 @@ async def test_a_changed_handler_hears_of_its_own_says(turnlog: Kit) -> None:
     assert [row.now.text for row in found.rows if row.now][-3:-1] == ['say("Good morning")', 'say("say_2 was heard")']
 
 
+async def test_a_changed_handler_speaks_a_stream_by_its_words(turnlog: Kit) -> None:
+    """What-if: a streamed say that has another place than in the record counts as played with what its stream brought."""
+    hotel = App("hotel")
+
+    async def pieces() -> AsyncIterator[str]:
+        yield "Room twelve is free. "
+        yield "It costs ninety euros."
+
+    @hotel.session("desk", provider="openai", transport="websocket")
+    async def desk(session: RealtimeSession) -> None:
+        said = await session.say(session.stream(pieces))
+        await session.say((await said.settled()).heard_text)
+
+    async def changed(session: RealtimeSession) -> None:
+        await session.say("One command more")
+        said = await session.say(session.stream(pieces))
+        await session.say((await said.settled()).heard_text)
+
+    async with turnlog.call(hotel, "hotel.desk") as call:
+        await call.ended()
+    found = await asyncio.to_thread(what_if, call.log, changed)
+    assert [row.now.text for row in found.rows if row.now][-2] == 'say("Room twelve is free. It costs ninety euros.")'
+
+
 @each_call
 async def test_it_can_be_forked_anywhere(turnlog: Kit, make: Make) -> None:
     """At each event that is no message's: what is stored verifies and replays, and each of its says is settled once."""
@@ -112,6 +136,12 @@ async def test_a_fork_speaks_a_stream_by_its_words(turnlog: Kit) -> None:
             said = await session.say(session.stream(pieces))
             await said.settled()
 
+    async def changed(session: RealtimeSession) -> None:
+        async for _ in session.turns():
+            await session.say("One command more")
+            said = await session.say(session.stream(pieces))
+            await said.settled()
+
     store, into = MemoryStore(), MemoryStore()
     async with turnlog.call(hotel, "hotel.desk", store=store) as call:
         await call.caller.gets("session.created")
@@ -121,8 +151,8 @@ async def test_a_fork_speaks_a_stream_by_its_words(turnlog: Kit) -> None:
         await call.ended()
     at = next(one.seq for one in call.log if one.type == "LinkReady")
     script = parse_script("any rooms")
-    await asyncio.to_thread(asyncio.run, fork(store, call.session.id, at, desk, name="fork", script=script, into=into))
-    (settled,) = [event for event in map(decode, into.scan("fork")) if isinstance(event, e.SaySettled)]
+    await asyncio.to_thread(asyncio.run, fork(store, call.session.id, at, changed, name="fork", script=script, into=into))
+    (_, settled) = [event for event in map(decode, into.scan("fork")) if isinstance(event, e.SaySettled)]
     assert (settled.status, settled.heard_text) == ("played", "Room twelve is free. It costs ninety euros.")
     assert settled.heard_ms > 1_000
 
