@@ -234,6 +234,8 @@ def closing(state: State, heads: Heads) -> Iterator[e.Event]:
             yield from settle_all(state, heads, ending.reason)
     elif ending.drain and state.playout.sounding() and state.links.callers and state.links.provider:
         return  # the model's own words are heard to their end
+    elif state.playout.responses:  # what was heard of them is a fact, too
+        yield from settle_all(state, heads, ending.reason)
     else:
         yield e.SessionEnded(reason=ending.reason, code=ending.code, detail=ending.detail)
 

@@ -247,6 +247,18 @@ def assert_honest(call: Call) -> None:
     assert not [one for one in call.provider.events("response.cancel") if "response_id" not in one]
 
 
+def assert_accounted(call: Call) -> None:
+    """What the one caller got and played is what the ledger says was delivered and heard, as far as a clock can tell."""
+    ended, [caller] = call.of(e.PlayoutEnded), call.callers
+    parts = [part for one in ended for part in one.heard]
+    received_ms, heard_ms = (sum(getattr(one, what) for one in caller.heard) for what in ("received_ms", "heard_ms"))
+    delivered_ms = sum(part.delivered_ms for part in parts)
+    assert abs(received_ms - delivered_ms) <= len(parts) + 1, f"got {received_ms} of {delivered_ms} ms delivered"
+    told_ms = sum(part.heard_ms for part in parts)
+    error_ms = sum(max(one.error_ms, 50) for one in ended if one.heard)
+    assert told_ms <= heard_ms + error_ms + 1, f"the ledger has {told_ms} ms heard, the caller {heard_ms}"
+
+
 async def play(call: Call, case: Case) -> None:
     """The script of the outside, then as long as it takes."""
     call.caller.acknowledges = case.acknowledges
@@ -258,6 +270,9 @@ async def play(call: Call, case: Case) -> None:
     except LinkClosed:
         pass
     await call.ended(within_s=900)
+    if len(call.callers) == 1 and not any(deed.what == "hangs_up" for deed in case.deeds):
+        await call.caller.falls_silent()
+        assert_accounted(call)
 
 
 @settings(max_examples=60, deadline=None)
