@@ -13,11 +13,13 @@ from .ports import PartHead, Playhead
 from .state import State
 from .words import heard_words, spoken_ms
 
-__all__ = ["ACK_WAIT_MS", "STALL_S", "Heads", "acknowledged", "cut", "delivered", "ended", "ends_ns"]
+__all__ = ["ACK_WAIT_MS", "FLUSHED", "STALL_S", "Heads", "acknowledged", "cut", "delivered", "ended", "ends_ns"]
 
 Heads = Callable[[str], Playhead]
 """Where the playout of a response stands at the moment of the decision."""
 
+FLUSHED = frozenset({"speech", "caller"})
+"""The cuts by which callers throw away what they have and have not played. After others they play it: at most the lead."""
 ACK_WAIT_MS = 250  # how long a caller whose playout was cut may take to say what it played
 STALL_S = 15  # a response of which nothing comes for so long has come to nothing
 _ACK_GRACE_MS = 1000  # by so much a caller that reports its playout may lag behind our clock

@@ -11,6 +11,7 @@ from ..core import events as e
 from ..core import signals as s
 from ..core.core import Staged
 from ..core.definition import Echo
+from ..core.playing import FLUSHED
 from ..core.state import State
 from ..transports.realtime.audio import AudioFormat
 from ..transports.realtime.durations import decoded_size, format_declared
@@ -71,7 +72,7 @@ class Ears:
                     for microphone in self._microphones.values():
                         microphone.has_spoken = False
                         microphone.detector.forget_doubt()
-                case e.PlayoutCut():
+                case e.PlayoutCut(reason=reason) if reason in FLUSHED:
                     self._ends_ns = min(self._ends_ns, one.at_ns)
                     self._played.forget(0, one.at_ns // _FRAME_NS)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from ..core import events as e
 from ..core import signals as s
 from ..core.core import Staged
+from ..core.playing import FLUSHED
 from ..core.ports import Playhead
 from ..store.media import Kept
 from .pieces import LONGEST_MS, pieces
@@ -116,21 +117,27 @@ class Mouth:
         """Follow the facts: what is cut is dropped, what is over is forgotten. Before they are in the log: see `cut`."""
         for one in staged:
             match one.event:
-                case e.ResponseStarted(dead=True) | e.PlayoutCut():
+                case e.PlayoutCut(response=response, reason=reason):
+                    self.cut(response, one.at_ns, flushed=reason in FLUSHED)
+                case e.ResponseStarted(dead=True):
                     self.cut(one.event.response, one.at_ns)
-                case e.ResponseEnded() if response := self._responses.get(one.event.response):
-                    response.ended = True
+                case e.ResponseEnded() if known := self._responses.get(one.event.response):
+                    known.ended = True
                 case e.PlayoutEnded():
                     self.forget(one.event.response)
 
-    def cut(self, response: str, now_ns: int) -> None:
-        """Drop at once what waits of a response; what still comes of it is counted and never delivered."""
+    def cut(self, response: str, now_ns: int, *, flushed: bool = True) -> None:
+        """Drop at once what waits of a response; what still comes of it is counted and never delivered.
+
+        flushed: the callers throw away what they have of it. Else they play it, and what comes next comes behind it.
+        """
         known = self._response(response)
         if known.dead:
             return
         self._clock.settle(now_ns)
         known.dead = True
-        self._clock.drop(known, now_ns)
+        if flushed:
+            self._clock.drop(known, now_ns)
         self._drop_queued(response, known)
 
     def forget(self, response: str) -> None:

@@ -8,7 +8,7 @@ from .behaviour import Mishaps, Pace, ProviderReceived
 from .caller import ScriptedCaller
 from .calls import Call, call
 from .fake_model import FakeModel, FakeModelProvider
-from .fake_speech import SpokenWord, listen, speak
+from .fake_speech import FakeSynthesiser, SpokenWord, listen, speak
 from .faults import FaultRates, Faults, Happened
 from .kit import Kit
 from .listener import Listener, Received
@@ -21,6 +21,7 @@ __all__ = [
     "Call",
     "FakeModel",
     "FakeModelProvider",
+    "FakeSynthesiser",
     "FaultRates",
     "Faults",
     "Happened",

@@ -220,7 +220,7 @@ def test_what_was_cut_raises_no_bound() -> None:
     room = Room()
     room.plays(at_gain(speech("1-room"), 1.5))
     room.now_ms += 100
-    room.happens(e.PlayoutCut(response="r", reason="cancelled"))
+    room.happens(e.PlayoutCut(response="r", reason="speech"))
     room.plays(at_gain(speech("4-goodbye"), 0.1))
     room.listens(speech("2-breakfast"))
     assert len(room.told) == 1

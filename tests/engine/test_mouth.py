@@ -255,6 +255,19 @@ def test_the_next_response_sounds_at_once_after_a_cut() -> None:
     assert ear.mouth.sample("next", ear.now_ns).ends_ns == 1300 * MS
 
 
+def test_what_nobody_told_the_callers_to_drop_is_played_before_the_next() -> None:
+    """Callers throw away at speech only: after a cut of ours they have the lead, and the next response comes behind it."""
+    for reason, behind_ms in (("replaced", 300), ("cancelled", 300), ("mismatch", 300), ("speech", 0), ("caller", 0)):
+        ear = Ear(300)
+        ear.take(audio(1000))
+        ear.passes(200)
+        ear.mouth.observe(staged(ear, e.PlayoutCut(response="r", reason=reason)))
+        ear.take(audio(100, response="next"))
+        ear.passes(100)
+        assert ear.mouth.sample("next", ear.now_ns).ends_ns == (1300 + behind_ms) * MS, reason
+        assert ear.played_ms() == [200]
+
+
 def test_a_cut_leaves_the_others_alone() -> None:
     """Of two responses in the mouth the one that is not cut is delivered whole, and counted as if the other played on."""
     ear = Ear(300)
