@@ -63,6 +63,7 @@ class Phone:
         self.events: list[dict[str, Any]] = []
         self.flushes: list[Flush] = []
         self.connected = True
+        self.late_ms = 0.0  # by how much a tick was late at worst
 
     # --- in ---
 
@@ -109,6 +110,7 @@ class Phone:
         while True:
             due += FRAME_MS / 1000
             await asyncio.sleep(due - loop.time())
+            self.late_ms = max(self.late_ms, (loop.time() - due) * 1000)
             self.speaker += self._play()
             if self.connected and (self._to_say or not self._muted):
                 audio = base64.b64encode(self._microphone()).decode()
@@ -162,7 +164,7 @@ class Phone:
 
     async def until_hung_up(self) -> None:
         """Wait until the other end has closed the link."""
-        await self.until(lambda: not self.connected)
+        await self.until(lambda: not self.connected, within_s=60)
 
     async def until_done(self, n: int = 1) -> dict[str, Any]:
         """Wait for the n-th response.done; it."""

@@ -1,9 +1,11 @@
 """A caller without echo cancellation: its microphone hears its loudspeaker at -10 dB and 120 ms late, real engines listen."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pytest
 
 import turnlog
 from tests.journeys.phone import RATE, calling
@@ -14,6 +16,7 @@ from turnlog.transports.speech.engines import Speech
 from turnlog.transports.speech.resample import read_audio
 
 ECHO_DB = -10
+CALM_MS = 150
 app = turnlog.App("hotel")
 
 
@@ -32,8 +35,15 @@ for _name, _echo in (("default", None), ("half", "half_duplex"), ("aec", "client
     app.session(_name, provider="local", transport="in_process", echo=_echo)(desk)
 
 
-async def call(server: Hosted, session: str, interrupter: bytes = b"") -> list[Any]:
-    """A caller with an echo; somebody speaks in the middle of the second say, if wanted. The log."""
+class Call(NamedTuple):
+    """A call that is over. late_ms: by how much the caller's clock was late at worst, which makes its echo as late."""
+
+    log: list[Any]
+    late_ms: float
+
+
+async def call(server: Hosted, session: str, interrupter: bytes = b"") -> Call:
+    """A caller with an echo; somebody speaks in the middle of the second say, if wanted."""
     async with calling(server, f"hotel.{session}", "sockets", echo_db=ECHO_DB) as phone:
         if interrupter:
             await phone.until_played(3000, response=1)
@@ -41,7 +51,18 @@ async def call(server: Hosted, session: str, interrupter: bytes = b"") -> list[A
         await phone.until_hung_up()
         assert len(phone.flushes) == len(phone.of("input_audio_buffer.speech_started"))
     (row,) = [row for row in await server.store.sessions() if row.target == f"hotel.{session}"]
-    return await server.events(row.session)
+    return Call(await server.events(row.session), phone.late_ms)
+
+
+async def calmly(hold: Callable[[Hosted], Awaitable[list[Call]]], folder: Path, speech: Speech) -> list[list[Any]]:
+    """The logs of calls, held again where the machine stood still meanwhile: guard knows echoes of up to 400 ms."""
+    for attempt in range(3):
+        (folder / str(attempt)).mkdir()
+        async with hosted(app, folder / str(attempt), speech=speech) as server:
+            calls = await hold(server)
+        if max(one.late_ms for one in calls) <= CALM_MS:
+            return [one.log for one in calls]
+    pytest.skip(f"this machine stands still for more than {CALM_MS} ms again and again: no call is in real time")
 
 
 def kinds(log: list[Any], *types: type[e.Event]) -> list[Any]:
@@ -51,8 +72,11 @@ def kinds(log: list[Any], *types: type[e.Event]) -> list[Any]:
 
 async def test_an_echo_neither_interrupts_nor_is_a_turn(tmp_path: Path, speech: Speech) -> None:
     """With guard, the default here, and half duplex all is heard out; with client_aec the same echo cuts it and is a turn."""
-    async with hosted(app, tmp_path, speech=speech) as server:
-        guard, half, aec = await asyncio.gather(*(call(server, name) for name in ("default", "half", "aec")))
+
+    async def hold(server: Hosted) -> list[Call]:
+        return await asyncio.gather(*(call(server, name) for name in ("default", "half", "aec")))
+
+    guard, half, aec = await calmly(hold, tmp_path, speech)
     for log in (guard, half):
         assert [event.status for event in kinds(log, e.SaySettled)] == ["played", "played"]
         assert kinds(log, e.PlayoutCut, e.SpeechConfirmed, e.TurnEnded) == []
@@ -62,17 +86,18 @@ async def test_an_echo_neither_interrupts_nor_is_a_turn(tmp_path: Path, speech: 
     assert kinds(aec, e.PlayoutCut) and kinds(aec, e.TurnEnded)
 
 
-async def test_a_person_interrupts_over_the_echo(
-    tmp_path: Path, speech: Speech, cards: dict[Path, str], word_error_rate: Callable[[str, str], float]
-) -> None:
+async def test_a_person_interrupts_over_the_echo(tmp_path: Path, speech: Speech, cards: dict[Path, str]) -> None:
     """Under guard a human voice over the echo cuts the say; the turn has the person's words, without most of the echo's."""
     path, words = next(iter(cards.items()))
-    async with hosted(app, tmp_path, speech=speech) as server:
-        log = await call(server, "default", read_audio(path, RATE))
+
+    async def hold(server: Hosted) -> list[Call]:
+        return [await call(server, "default", read_audio(path, RATE))]
+
+    (log,) = await calmly(hold, tmp_path, speech)
     (cut,) = kinds(log, e.PlayoutCut)
     (turn,) = kinds(log, e.TurnEnded)
     print(f"heard as {turn.transcript!r}, the turn is {turn.text!r}, said was {words!r}")
     assert (cut.reason, cut.say, turn.interrupted) == ("speech", "say_2", ["say_2"])
-    assert turn.transcript.lower().startswith("welcome")
+    assert len(turn.transcript) > len(turn.text)
     assert turn.transcript.endswith(turn.text)
     assert len(turn.text.split()) <= 6 and "ten of" in turn.text.lower()
