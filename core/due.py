@@ -21,6 +21,7 @@ __all__ = [
     "ANSWER_TIMEOUT_S",
     "DISPATCH_TIMEOUT_S",
     "HANDLER_GRACE_S",
+    "READY_TIMEOUT_S",
     "REFUSED_PAUSE_S",
     "TRANSCRIPT_TIMEOUT_S",
     "Looked",
@@ -33,6 +34,7 @@ __all__ = [
 TRANSCRIPT_TIMEOUT_S = 3
 ANSWER_TIMEOUT_S = 10
 DISPATCH_TIMEOUT_S = 10  # response.created comes before anything is generated: a provider that is this slow has lost it
+READY_TIMEOUT_S = 30  # a provider that has confirmed nothing of its configuration by then never will
 REFUSED_PAUSE_S = 1
 HANDLER_GRACE_S = 10
 _S = 1_000_000_000
@@ -172,6 +174,9 @@ def timeouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterato
     for link, asked_ns in list(_unanswered(state).items()):
         if now_ns >= asked_ns + ANSWER_TIMEOUT_S * _S:
             yield iter([e.AnswerTimedOut(link=link)])
+    if (mute_ns := _mute_ns(state)) is not None and now_ns >= mute_ns:
+        detail = f"the provider has confirmed no session within {READY_TIMEOUT_S} s"
+        yield iter([e.SessionEnding(reason="provider_lost", code="no_answer", detail=detail)])
     gone_ns = state.links.gone_ns
     if gone_ns is not None:
         yield settle_all(state, heads, "caller_gone")
@@ -203,7 +208,14 @@ def _at_rest(state: State) -> bool:
     """Whether the clock can bring nothing: no turn is on its way, nothing is owed or sounds, nobody has gone or asked."""
     turns = state.turns
     idle = not (turns.open or turns.asks or state.delivery.says or state.playout.responses or state.floor.speech)
-    return (idle and state.links.gone_ns is None) or state.life.phase is SessionState.ENDED
+    return (idle and state.links.gone_ns is None and _mute_ns(state) is None) or state.life.phase is SessionState.ENDED
+
+
+def _mute_ns(state: State) -> int | None:
+    """When a provider that was reached and never became ready counts as lost."""
+    links = state.links
+    waits = links.provider is not None and not links.provider_ready and state.life.ending is None
+    return links.provider_ns + READY_TIMEOUT_S * _S if waits else None
 
 
 def _dispatched(state: State) -> OpenSay | None:
@@ -264,6 +276,8 @@ def next_deadline(state: State, looked: Looked) -> int | None:
     # or the live loop would find it in the past and never rest.
     if not _is_hard_ending(state) and _mouth_is_ours(state) and (say := next_say(state)) and line_for(state, say):
         due += _holds_end(state)
+    if (mute_ns := _mute_ns(state)) is not None:
+        due.append(mute_ns)
     if state.links.gone_ns is not None and state.life.ending is None:
         due.append(state.links.gone_ns + HANDLER_GRACE_S * _S)
     return min(due, default=None)

@@ -54,6 +54,7 @@ class Links:
         "callers",
         "configuration_owed",
         "gone_ns",
+        "provider_ns",
         "had_caller",
         "provider",
         "provider_ready",
@@ -75,6 +76,7 @@ class Links:
         self.provider_ready = False
         self.callers: list[str] = []
         self.had_caller = False
+        self.provider_ns = 0  # when its link was opened
         self.gone_ns: int | None = None  # since when nobody is left of the callers there were
         self.settings: dict[str, Any] = {}
         self.unconfirmed = 0  # session.updates on their way
@@ -91,6 +93,7 @@ class Links:
                 self.voice = event.link
             case e.LinkOpened(side="provider"):
                 self.provider, self.configuration_owed, self.provider_ready, self.unconfirmed = event.link, seq, False, 0
+                self.provider_ns = at_ns
             case e.LinkOpened():
                 self.callers.append(event.link)
                 self.had_caller, self.gone_ns = True, None

@@ -1,6 +1,6 @@
 """The line to this machine's own voice: which says go by it, what they wait for, and what its loss means."""
 
-from tests.core.driving import Drive, anatomy, replayed
+from tests.core.driving import MS, Drive, anatomy, replayed
 from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core import signals as s
@@ -53,7 +53,7 @@ def test_a_say_waits_for_its_own_line_only() -> None:
     drive.say("Hello", mode="tts")
     drive.open_caller()
     assert not links(drive)
-    assert drive.core.next_deadline() is None
+    assert drive.core.next_deadline() == drive.now_ns + 30_000 * MS  # only the provider's, to become ready
     open_voice(drive)
     assert links(drive) == ["v1"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.delivery.scenes import FIVE_S, TEN_S, assert_sound, line, statuses
+from tests.delivery.scenes import FIVE_S, TEN_S, assert_sound, event_times, line, statuses
 from turnlog import RealtimeSession
 from turnlog.core import events as e
 from turnlog.testing import Kit, Pace, SpeakingProvider
@@ -28,6 +28,19 @@ async def test_a_provider_that_never_answers(turnlog: Kit) -> None:
     assert settled == [(FIVE_S, "failed", "no_answer")]
     assert [one.attempt for one in call.of(e.SayDispatched)] == [1, 2, 3, 4, 5]
     assert {one.code for one in call.of(e.SayRefused)} == {"no_answer"}
+
+
+async def test_a_provider_that_never_greets(turnlog: Kit) -> None:
+    """A provider that was reached and confirms no session within 30 s is lost: the say has failed, the caller is let go."""
+    provider = SpeakingProvider()
+    provider.mishaps.greets.clear()
+    async with turnlog.call(line(repeats_turns), "line.talk", provider=provider) as call:
+        ended = await call.ended()
+        provider.mishaps.greets.set()
+    [reached_ns], [given_up_ns] = event_times(call, e.ConfigurationDispatched), event_times(call, e.SessionEnding)
+    assert given_up_ns - reached_ns == 30 * 10**9
+    assert (ended.reason, ended.code) == ("provider_lost", "no_answer")
+    assert statuses(call) == [(FIVE_S, "failed", "provider_lost")]
 
 
 async def test_an_answer_that_comes_too_late_is_silent(turnlog: Kit) -> None:
