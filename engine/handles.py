@@ -4,7 +4,7 @@ They ask the journal, and are settled by what is delivered to it only.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -17,8 +17,6 @@ __all__ = ["Holder", "ItemStream", "SayHandle", "SayOutcome", "Utterance", "Utte
 
 class Holder(Protocol):
     """The journal, as these see it."""
-
-    outcomes: dict[str, "SayOutcome"]
 
     async def wait(self) -> None:
         """Until something was delivered."""
@@ -49,18 +47,30 @@ class SayOutcome(msgspec.Struct, frozen=True, kw_only=True):
     error_ms: int = 0
 
 
+    @classmethod
+    def of(cls, event: e.SaySettled) -> "SayOutcome":
+        """The outcome that an event tells."""
+        return cls(**{name: getattr(event, name) for name in cls.__struct_fields__})
+
+
 class SayHandle:
     """A say that is durable and owed to the caller. Before it is settled `status` is "open", and nothing counts as heard."""
 
-    def __init__(self, holder: Holder, say: str, text: str) -> None:
+    def __init__(self, holder: Holder, say: str, command: c.Say) -> None:
         self._holder = holder
         self.id = say
-        self.text = text
+        self.text = command.text
+        self.key = command.key
+        self._outcome: SayOutcome | None = None
 
     @property
     def outcome(self) -> SayOutcome | None:
         """How it ended, or None while it is owed or sounding."""
-        return self._holder.outcomes.get(self.id)
+        return self._outcome
+
+    def settle(self, outcome: SayOutcome) -> None:
+        """It has ended: the engine's to say."""
+        self._outcome = outcome
 
     async def settled(self) -> SayOutcome:
         """Wait until the caller has heard it, or will not."""
@@ -175,14 +185,14 @@ def utterance(event: e.PlayoutEnded) -> Utterance:
 class Utterances(AsyncIterator[Utterance]):
     """The utterances that end from here on."""
 
-    def __init__(self, holder: Holder, over: Any) -> None:
+    def __init__(self, holder: Holder, over: Callable[[], bool]) -> None:
         self._holder = holder
-        self._over = over  # () -> the end of the session, or None
+        self._over = over  # whether none can follow
         self.ended: deque[Utterance] = deque()
 
     async def __anext__(self) -> Utterance:
         while not self.ended:
-            if self._over() is not None:
+            if self._over():
                 raise StopAsyncIteration
             await self._holder.wait()
         return self.ended.popleft()

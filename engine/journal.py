@@ -40,7 +40,6 @@ OBSERVED = frozenset(
 )
 """What `observe` looks at: the conversation's events, and those of the outbox."""
 
-_NOBODY = "nobody"  # speaks the stream of a say that was repeated
 OUTBOX = 200  # says that `outbox` keeps; older ones are in the log
 
 
@@ -60,7 +59,7 @@ class Journal:
         self.clips: dict[str, AudioClip] = {}  # the recordings of says that are not settled
         self.conversation = Conversation()
         self.outbox: deque[dict[str, Any]] = deque(maxlen=OUTBOX)
-        self.outcomes: dict[str, SayOutcome] = {}
+        self.says: dict[str, SayHandle] = {}  # that are not settled, or have a key, by which they may be asked for again
         self.keys: dict[str, c.Say] = {}  # what each key of a say was used for
         self.turns: deque[SessionTurn] = deque()
         self.turn_taken = 0  # the number of the last turn that the handler was given
@@ -151,9 +150,14 @@ class Journal:
 
     def utterances(self) -> Utterances:
         """What ends to be heard from here on."""
-        watching = Utterances(self, lambda: self.over)
+        watching = Utterances(self, self._is_heard_out)
         self._watching.add(watching)
         return watching
+
+    def _is_heard_out(self) -> bool:
+        """Whether nobody is heard any more, and what was to be heard has ended: how, is told to those who watch."""
+        waits = self.conversation.model_speaks or any(handle.outcome is None for handle in self.says.values())
+        return self.ended or (self.over is not None and not waits)
 
     async def signal(self, index: int, name: str) -> Any:
         """Take the next signal of this name off its queue; one that came before it was awaited is there."""
@@ -193,10 +197,12 @@ class Journal:
                 self.turns.append(_turn(seq, event))
                 self._wake()
             case e.SayRequested() | e.SayRepeated():  # index 0, the engine's own, is nobody's
-                self._settle(event.index, SayHandle(self, event.say, event.command.text))
+                handle = self.says.setdefault(event.say, SayHandle(self, event.say, event.command))
+                self._settle(event.index, handle)
                 if stream := self._streams.get(event.command.stream):
-                    stream.say = event.say if isinstance(event, e.SayRequested) else _NOBODY
-                    self._leave_stream(_NOBODY)
+                    stream.say = event.say
+                if isinstance(event, e.SayRepeated):  # what the first one speaks is said: this one's stream is nobody's
+                    self._leave_stream(event.command.stream)
             case e.CallCompleted():
                 self.work.pop(event.index, None)
                 self._settle(event.index, decode_value(event.result, f"the result in event {seq}"))
@@ -217,16 +223,12 @@ class Journal:
                 self._settle(event.index, None)
             case e.SaySettled():
                 self.clips.pop(event.say, None)
-                self.outcomes[event.say] = SayOutcome(
-                    status=event.status,
-                    heard_ms=event.heard_ms,
-                    heard_text=event.heard_text,
-                    code=event.code,
-                    generated_ms=event.generated_ms,
-                    source=event.source,
-                    error_ms=event.error_ms,
-                )
-                self._leave_stream(event.say)
+                if said := self.says.get(event.say):
+                    said.settle(SayOutcome.of(event))
+                    if not said.key:
+                        del self.says[event.say]
+                for index in [index for index, stream in self._streams.items() if stream.say == event.say]:
+                    self._leave_stream(index)
                 self._wake()
             case e.PlayoutEnded():
                 self._utterance(event)
@@ -262,12 +264,11 @@ class Journal:
                 stream.end = failed or StopAsyncIteration()
         self._wake()
 
-    def _leave_stream(self, say: str) -> None:
-        """A say that is settled speaks no more of its stream, and nobody else reads it: its function is stopped."""
-        for index, stream in list(self._streams.items()):
-            if stream.say == say:
-                del self._streams[index]
-                stream.end = StopAsyncIteration()
+    def _leave_stream(self, index: int) -> None:
+        """Nothing more of a stream is spoken, and nobody else reads it: its function is stopped."""
+        if stream := self._streams.pop(index, None):
+            stream.end = StopAsyncIteration()
+            self._wake()
 
     def _settle(self, index: int, result: object = None, error: BaseException | None = None) -> None:
         if future := self._open.pop(index, None):

@@ -123,6 +123,8 @@ class Mouth:
                     self.cut(one.event.response, one.at_ns)
                 case e.ResponseEnded() if known := self._responses.get(one.event.response):
                     known.ended = True
+                    if known.dead and not known.arrived_ns:  # from its start: no PlayoutEnded will follow
+                        self.forget(one.event.response)
                 case e.PlayoutEnded():
                     self.forget(one.event.response)
 

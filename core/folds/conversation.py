@@ -26,6 +26,11 @@ class Conversation:
         self._model: set[str] = set()  # the model's own responses whose playout has not ended
         self._model_answers = False  # else nobody hears the model's own words
 
+    @property
+    def model_speaks(self) -> bool:
+        """Whether anything of the model's own is being heard, or about to be."""
+        return bool(self._model)
+
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         match event:

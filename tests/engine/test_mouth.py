@@ -326,6 +326,20 @@ def test_facts_cut_and_forget() -> None:
     ear.mouth.forget("never")
 
 
+def test_what_is_over_leaves_nothing() -> None:
+    """Responses that were dead from their start, cut before a sound, or heard: none is kept behind its last fact."""
+    ear = Ear(100)
+    for n in range(3):
+        dead, cut, heard = f"dead{n}", f"cut{n}", f"heard{n}"
+        begun = e.ResponseStarted(response=dead, dead=True)
+        ear.mouth.observe(staged(ear, begun, e.ResponseEnded(response=dead, status="cancelled")))
+        ear.mouth.observe(staged(ear, e.ResponseStarted(response=cut), e.PlayoutCut(response=cut, reason="speech")))
+        ear.mouth.observe(staged(ear, e.ResponseEnded(response=cut, status="cancelled"), e.PlayoutEnded(response=cut)))
+        ear.take(audio(20, response=heard))
+        ear.mouth.observe(staged(ear, e.PlayoutEnded(response=heard)))
+    assert not ear.mouth._responses
+
+
 def test_words_that_lead_the_queue_are_due_at_once() -> None:
     """After a cut of the audio before them nothing holds them back."""
     ear = Ear(100)

@@ -1,5 +1,10 @@
 """What a handler gets of its own says: the same handle for the same key, and what was heard of each response."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
 from turnlog import App, RealtimeSession
 from turnlog.core import events as e
 from turnlog.testing import Kit
@@ -21,6 +26,90 @@ async def test_a_say_with_the_key_of_an_earlier_one_is_that_one(turnlog: Kit) ->
         assert handles == ["say_1", "say_1", "played"]
         assert len(call.of(e.SayRequested)) == len(call.of(e.SayRepeated)) == 1
         assert call.provider.says == ["Good morning"]
+
+
+async def test_a_stream_under_the_key_of_an_earlier_say_is_stopped(turnlog: Kit) -> None:
+    """The first one is spoken, or was: nobody reads the second, which has no end; so it is in the replay."""
+    app = App("hotel")
+    written: list[str] = []
+    statuses: list[str] = []
+
+    async def words(name: str, most: int) -> AsyncIterator[str]:
+        for n in range(most):
+            written.append(name)
+            yield f"{name}{n}. "
+            await asyncio.sleep(0.1)
+
+    @app.session("desk", provider="openai", transport="websocket")
+    async def desk(session: RealtimeSession) -> None:
+        said: list[str] = []
+        first = await session.say(session.stream(words, "once", 3), key="news")
+        for name in ("meanwhile", "afterwards"):
+            stream = session.stream(words, name, 1_000_000)
+            again = await session.say(stream, key="news")
+            said += [item async for item in stream]
+            assert again.id == first.id
+            said.append((await again.settled()).status)
+        await session.input()
+        statuses[:] = said
+
+    async with turnlog.call(app, "hotel.desk") as call:
+        await call.caller.hears("once2")
+        await call.caller.is_silent(30)
+        await call.caller.says("thank you")
+        await call.ended()
+    assert statuses == ["played", "played"]
+    assert written.count("once") == 3 and written.count("meanwhile") <= 2 and written.count("afterwards") <= 2
+    assert call.caller.heard[0].heard.startswith("once0")
+
+
+async def test_a_say_that_is_settled_is_the_handlers_alone(turnlog: Kit) -> None:
+    """Its handle goes on telling how it ended, and nothing but a key keeps it: a long call holds no list of its says."""
+    app = App("hotel")
+    kept: list[set[str]] = []
+    told: list[str] = []
+
+    @app.session("desk", provider="openai", transport="websocket")
+    async def desk(session: RealtimeSession) -> None:
+        first = await session.say("number 0")
+        for n in range(1, 5):
+            await (await session.say(f"number {n}", key="three" if n == 3 else "")).settled()
+        kept.append(set(session._journal.says))
+        told.extend((first.status, first.heard_text))
+
+    async with turnlog.call(app, "hotel.desk") as call:
+        await call.ended()
+    assert kept == [{"say_4"}] * 2  # live, and in the replay
+    assert told == ["played", "number 0"] * 2
+
+
+@pytest.mark.parametrize("how", ["hangs_up", "drains"])
+async def test_the_last_utterance_is_told(turnlog: Kit, how: str) -> None:
+    """What sounds when the caller hangs up, or the handler ends the session, is an utterance too; then they are over."""
+    app = App("hotel")
+    heard: list[tuple[str, bool]] = []
+
+    @app.session("desk", provider="openai", transport="websocket", echo="client_aec")
+    async def desk(session: RealtimeSession) -> None:
+        ended = session.utterances()
+        await session.say("Breakfast is served from seven to ten")
+        await session.input()
+        await session.say("Very well then")
+        if how == "drains":
+            await session.end("done")
+        heard.clear()
+        heard.extend([(one.heard_text, one.interrupted) async for one in ended])
+        assert session.now().second < 9  # nobody waits for the ten seconds after a hang-up
+
+    async with turnlog.call(app, "hotel.desk") as call:
+        await call.caller.hears("ten")
+        await call.caller.says("thank you")
+        await call.caller.hears("very")
+        if how == "hangs_up":
+            await call.caller.hangs_up()
+        await call.ended()
+    last = ("Very", True) if how == "hangs_up" else ("Very well then", False)
+    assert heard == [("Breakfast is served from seven to ten", False), last]
 
 
 async def test_utterances_are_what_was_heard_of_each_response(turnlog: Kit) -> None:

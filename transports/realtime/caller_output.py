@@ -7,6 +7,7 @@ what comes of it. A response that was cut is over: nothing of it is shown any mo
 import msgspec
 
 from ...core import signals as s
+from .recent import REMEMBERED
 from .server import ServerProtocol
 from .server_output import Outcome
 
@@ -70,6 +71,8 @@ class CallerOutput:
         if part not in shown.parts:
             shown.parts.add(part)
             self._parts[server.output_item(shown.mine, part) or ""] = (signal.response, *part)
+            if len(self._parts) > REMEMBERED:
+                del self._parts[next(iter(self._parts))]
 
     def end(self, response: str, outcome: Outcome) -> None:
         """The provider made no more of it; some may still be on its way to the caller."""

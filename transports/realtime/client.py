@@ -59,6 +59,7 @@ from .messages import (
     TranscriptionFailed,
     View,
 )
+from .recent import Recent
 from .say_form import CLIP_KEY, SAY_KEY, compose
 from .wire import Message, audio_text, encode_event
 
@@ -76,7 +77,7 @@ class ClientProtocol:
         self._creates = Creates()
         self._responses = ResponseTracker()
         self._audio: AudioReader[OutputAudioDelta] = AudioReader()
-        self._items: set[str] = set()  # announced: a dialect may announce an item under two names
+        self._items = Recent()  # announced: a dialect may announce an item under two names
 
     # Public methods for receiving messages.
 

@@ -25,6 +25,7 @@ from .messages import (
     OutputTranscriptDone,
     ResponseDone,
 )
+from .recent import Recent
 from .say_form import SAY_KEY
 
 __all__ = ["Create", "Creates", "ResponseTracker"]
@@ -79,7 +80,7 @@ class ResponseTracker:
 
     def __init__(self) -> None:
         self._open: dict[str, _Response] = {}
-        self._finished: set[str] = set()
+        self._finished = Recent()
 
     # Public methods for receiving events.
 

@@ -10,6 +10,7 @@ from ...core.errors import ProtocolError
 from ...core.signals import AnswerRequested
 from .checks import Refusal
 from .conversation import Conversation
+from .recent import Recent
 from .refusals import active_response
 from .server_output import Floor, Outbox, Outcome, ResponseStream
 from .server_playout import SentAudio
@@ -27,7 +28,7 @@ class ServerResponses:
         self._floor = Floor(outbox, conversation, outbox.ids("conv"), sent)
         self._requested: dict[str, ResponseSettings] = {}  # accepted, not started
         self._open: dict[str, ResponseStream] = {}
-        self._finished: set[str] = set()
+        self._finished = Recent()
         self.audio_produced = False  # from then on the session's voice is fixed
 
     @property
