@@ -291,9 +291,7 @@ def _failure(seq: int, event: e.CallFailed | e.StreamEnded) -> StepError:
 
 
 def _turn(seq: int, event: e.TurnEnded) -> SessionTurn:
-    metadata: dict[str, Any] = {"item": event.item, "turn": event.turn, "seq": seq}
-    if event.interrupted:
-        metadata["interrupted"] = list(event.interrupted)
+    metadata: dict[str, Any] = {"item": event.item, "turn": event.turn, "seq": seq, "interrupted": list(event.interrupted)}
     if event.channel == "audio":
         metadata |= {"start_ms": event.start_ms, "end_ms": event.end_ms, "transcript_status": event.transcript_status}
     return SessionTurn(text=event.text, transcript=event.transcript, channel=event.channel, metadata=metadata)

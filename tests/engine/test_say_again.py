@@ -83,6 +83,27 @@ async def test_a_say_that_is_settled_is_the_handlers_alone(turnlog: Kit) -> None
     assert told == ["played", "number 0"] * 2
 
 
+async def test_a_turn_that_cut_nothing_says_so(turnlog: Kit) -> None:
+    """Its list of what it interrupted is there and empty, spoken or typed: a handler may look into it unasked."""
+    app = App("hotel")
+    cut: list[object] = []
+
+    @app.session("desk", provider="openai", transport="websocket", echo="client_aec")
+    async def desk(session: RealtimeSession) -> None:
+        await session.say("Good morning")
+        cut[:] = [turn.metadata["interrupted"] async for turn in session.turns()]
+
+    async with turnlog.call(app, "hotel.desk") as call:
+        await call.caller.hears("good morning")
+        await call.caller.is_silent(1)
+        await call.caller.says("is there any news")
+        call.caller.types("hello")
+        await call.caller.is_silent(1)
+        await call.caller.hangs_up()
+        await call.ended()
+    assert cut == [[], []]
+
+
 @pytest.mark.parametrize("how", ["hangs_up", "drains"])
 async def test_the_last_utterance_is_told(turnlog: Kit, how: str) -> None:
     """What sounds when the caller hangs up, or the handler ends the session, is an utterance too; then they are over."""
