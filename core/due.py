@@ -88,7 +88,7 @@ def _reducing(state: State, provider: str | None) -> Iterator[Caused]:
     for link, response, seq in state.playout.cancels():
         if line := link or provider:
             yield e.CancelDispatched(link=line, response=response), seq
-    while provider is not None and state.playout.repairs:
+    while provider is not None and state.playout.repairs and not _is_hard_ending(state):  # else nobody reads it any more
         one = state.playout.repairs[0]
         if one.heard_ms:
             truncated = e.TruncateDispatched(
