@@ -51,14 +51,17 @@ def find_espeak() -> str:
 
 
 class PiperSynthesiser:
-    """Synthesiser by Piper on one thread (two are slower): 0.09 s of a core per second of speech. Pieces take turns."""
+    """Synthesiser by Piper on one thread (two are slower): 0.09 s of a core per second of speech. Pieces take turns.
 
-    def __init__(self) -> None:
+    `varied` False: without the noise that lets a voice sound a little different each time; equal texts give equal samples.
+    """
+
+    def __init__(self, *, varied: bool = True) -> None:
         """Load and warm the voice. Raises MissingExtra, or TurnlogError TL603."""
         path = piper_voice()
         try:
             import onnxruntime
-            from piper import PiperVoice
+            from piper import PiperVoice, SynthesisConfig
             from piper.config import PiperConfig
         except ImportError as error:
             raise TurnlogError("TL603", f"piper-tts does not load: {error}", "`turnlog doctor` says what it needs") from error
@@ -70,6 +73,7 @@ class PiperSynthesiser:
             config = PiperConfig.from_dict(json.load(file))
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._voice: Any = PiperVoice(config=config, session=session)
+        self._style = None if varied else SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
         self._lock = threading.Lock()
         self.rate: int = config.sample_rate
         for _ in self.synthesise("Warm up."):
@@ -78,7 +82,7 @@ class PiperSynthesiser:
     def synthesise(self, text: str) -> Iterator[bytes]:
         """PCM16 mono at `rate` Hz, the first sentence first; nothing for a text without words."""
         for piece in _spoken(text.replace("[[", "[ [")):  # Piper reads [[…]] as phonemes
-            chunks = iter(self._voice.synthesize(piece))
+            chunks = iter(self._voice.synthesize(piece, self._style))
             while (pcm16 := self._next(chunks)) is not None:
                 if pcm16:
                     yield pcm16
