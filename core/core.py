@@ -132,7 +132,7 @@ class SessionCore:
         return self.state.life.phase is SessionState.ENDED
 
     def _heads(self, now_ns: int) -> Heads:
-        return lambda response: self.playheads.sample(response, now_ns)
+        return Heads(self.playheads, now_ns)
 
     def _record_all(self, events: Iterable[e.Event], cause: int, now_ns: int, *, chained: bool = False) -> None:
         # Strategy: what a wire message means is caused by the message; else the first fact causes the ones behind it.

@@ -3,20 +3,30 @@
 What was heard is a measurement: by the play clock, or by what a caller says it played. What is decided carries the figures.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
 from . import events as e
 from .folds.playout import Sounding
-from .ports import PartHead, Playhead
+from .ports import PartHead, Playhead, Playheads
 from .state import State
 from .words import heard_words, spoken_ms
 
 __all__ = ["ACK_WAIT_MS", "FLUSHED", "STALL_S", "Heads", "acknowledged", "cut", "delivered", "ended", "ends_ns"]
 
-Heads = Callable[[str], Playhead]
-"""Where the playout of a response stands at the moment of the decision."""
+
+class Heads(NamedTuple):
+    """Where playouts stand at the moment of the decision."""
+
+    playheads: Playheads
+    now_ns: int
+
+    def __call__(self, response: str) -> Playhead:
+        """Where that of `response` does."""
+        return self.playheads.sample(response, self.now_ns)
+
 
 FLUSHED = frozenset({"speech", "caller"})
 """The cuts by which callers throw away what they have and have not played. After others they play it: at most the lead."""
@@ -40,16 +50,18 @@ def cut(state: State, heads: Heads, response: str, reason: str, item: str = "") 
     if one is None or one.cut is not None:
         return
     head = heads(response)
-    heard = _heard(state, response, one, head)
+    heard = _heard(state, response, one, head, heads.now_ns)
+    source, error_ms = _measured(one, head) if heard else ("none", 0)
     yield e.PlayoutCut(
-        response=response,
-        reason=reason,
-        say=one.say,
-        item=item,
-        heard=heard,
-        source=head.source if heard else "none",
-        error_ms=head.error_ms if heard else 0,
+        response=response, reason=reason, say=one.say, item=item, heard=heard, source=source, error_ms=error_ms
     )
+
+
+def _measured(one: Sounding, head: Playhead) -> tuple[e.PlayoutSource, int]:
+    """How it is known what was heard: by what the caller said last, else by our clock."""
+    if not one.acks:
+        return head.source, head.error_ms
+    return max(one.acks.values(), key=lambda ack: ack.at_ns).source, _ACK_ERROR_MS
 
 
 def acknowledged(state: State, heads: Heads, ack: e.PlayoutAcknowledged, *, final: bool) -> Iterator[e.Event]:
@@ -87,20 +99,21 @@ def ended(state: State, heads: Heads, response: str) -> e.PlayoutEnded:
         head = heads(response)
         heard = _heard(state, response, one, head)
         if one.acks:
-            return e.PlayoutEnded(response=response, say=one.say, heard=heard, source="ack", error_ms=_ACK_ERROR_MS)
+            source, error_ms = _measured(one, head)
+            return e.PlayoutEnded(response=response, say=one.say, heard=heard, source=source, error_ms=error_ms)
         if not sum(part.delivered_ms for part in heard):
             return e.PlayoutEnded(response=response, say=one.say, heard=heard)
         whole = [_whole(part) for part in heard]  # the clock has run to the end of what was delivered
         return e.PlayoutEnded(
             response=response, say=one.say, heard=whole, source=head.source, error_ms=head.error_ms
         )
-    heard, told = [], False
+    heard, told = [], None
     for part in one.cut.heard:
         ack = one.acks.get((part.item, part.content_index))
         if ack is None or ack.at_ns < one.cut_ns:
             heard.append(part)
             continue
-        told = True
+        told = ack.source
         heard_ms = min(ack.played_ms, part.delivered_ms)
         heard.append(_shortened(part, _words_of(one, part) or part.heard_text, heard_ms))
     return e.PlayoutEnded(
@@ -108,7 +121,7 @@ def ended(state: State, heads: Heads, response: str) -> e.PlayoutEnded:
         say=one.say,
         interrupted=True,
         heard=heard,
-        source="ack" if told else one.cut.source,
+        source=told or one.cut.source,
         error_ms=_ACK_ERROR_MS if told else one.cut.error_ms,
     )
 
@@ -129,27 +142,37 @@ def _words_of(one: Sounding, part: e.HeardPart) -> str:
     return next((known.transcript for known in made if (known.item, known.content_index) == (part.item, part.content_index)), "")
 
 
-def _heard(state: State, response: str, one: Sounding, head: Playhead) -> list[e.HeardPart]:
-    """What was heard of each part by now. Parts of text alone, which take no time, were heard as they came."""
+def _heard(
+    state: State, response: str, one: Sounding, head: Playhead, going_on_ns: int | None = None
+) -> list[e.HeardPart]:
+    """What was heard of each part. Parts of text alone, which take no time, were heard as they came.
+
+    going_on_ns: the time, if it is being played now: what a caller last told of it has gone on since.
+    """
     made = {(part.item, part.content_index): part for part in one.ended.parts} if one.ended else {}
     known = {(part.item, part.content_index): part for part in head.parts}
     if one.ended and not one.ended.parts and not known and one.ended.transcript:
         made[("", 0)] = e.PartGenerated(item="", generated_ms=one.ended.generated_ms, transcript=one.ended.transcript)
     asked = _asked_words(state, response) if len(known | made) == 1 else ""
     return [
-        _part(key, made.get(key), known.get(key), one, asked)
+        _part(key, made.get(key), known.get(key), one, asked, going_on_ns)
         for key in [*known, *(key for key in made if key not in known)]
     ]
 
 
 def _part(
-    key: tuple[str, int], made: e.PartGenerated | None, head: PartHead | None, one: Sounding, asked: str
+    key: tuple[str, int],
+    made: e.PartGenerated | None,
+    head: PartHead | None,
+    one: Sounding,
+    asked: str,
+    going_on_ns: int | None,
 ) -> e.HeardPart:
     generated_ms = made.generated_ms if made else head.received_ms if head else 0
     delivered_ms = head.delivered_ms if head else 0
     told = made.transcript if made else head.words if head else ""
     words = told or asked
-    heard_ms = min(_played(key, head, one), delivered_ms)
+    heard_ms = min(_played(key, head, one, going_on_ns), delivered_ms)
     if generated_ms:
         # Words that nobody told to be of this audio are those of all of it, and more of it may have been to come.
         whole_ms = generated_ms if told or one.ended else max(generated_ms, spoken_ms(words))
@@ -166,9 +189,11 @@ def _part(
     )
 
 
-def _played(key: tuple[str, int], head: PartHead | None, one: Sounding) -> int:
+def _played(key: tuple[str, int], head: PartHead | None, one: Sounding, going_on_ns: int | None) -> int:
     ack = one.acks.get(key)
-    return ack.played_ms if ack else head.played_ms if head else 0
+    if ack is None:
+        return head.played_ms if head else 0
+    return ack.played_ms + (0 if going_on_ns is None else max(0, going_on_ns - ack.at_ns) // _MS)
 
 
 def _asked_words(state: State, response: str) -> str:

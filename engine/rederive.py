@@ -19,7 +19,8 @@ from ..core.decide import decide
 from ..core.due import timeouts
 from ..core.errors import StoreError, TurnlogError
 from ..core.heads import ClockPlayheads
-from ..core.ports import Playhead, Recorded
+from ..core.playing import Heads
+from ..core.ports import Recorded
 from ..core.state import State
 from ..store.messages import scan_messages
 from ..store.port import Store
@@ -155,8 +156,9 @@ class _Rederivation:
                 for event in decide(self.state, self._heads, received.link, signal, recorded.at_ns):
                     self._decided(event, recorded.seq, recorded.at_ns)
 
-    def _heads(self, response: str) -> Playhead:
-        return ClockPlayheads(self.state).sample(response, self._round_ns)
+    @property
+    def _heads(self) -> Heads:
+        return Heads(ClockPlayheads(self.state), self._round_ns)
 
     def _signals(self, leg: Leg, raw: bytes) -> list[s.Signal]:
         try:

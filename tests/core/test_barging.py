@@ -265,3 +265,16 @@ def test_who_answers_right_behind_a_question_may_use_its_words() -> None:
     drive.signal("c1", s.SpeechLasted(ms=200))
     turn(drive, "big world of words")
     assert [one.text for one in drive.turns()] == ["big world of words"]
+
+
+@pytest.mark.parametrize("source", ["ack", "mark", "rtp"])
+def test_what_a_caller_tells_of_its_playout_is_taken_before_our_clock(source: Any) -> None:
+    """It lags 400 ms behind; told 300 ms ago, it has played 300 ms more since. How it knows stands in the outcome."""
+    drive, say = sounding()
+    told = s.PlayoutReported(response="r1", item="", content_index=0, played_ms=600, final=False, source=source)
+    drive.signal("c1", told)
+    drive.wait(300)
+    drive.signal("p1", BEGAN)
+    assert [(cut.source, cut.heard[0].heard_ms) for cut in cuts(drive)] == [(source, 900)]
+    drive.wait(250)
+    assert (drive.outcome(say).source, drive.outcome(say).heard_ms) == (source, 900)

@@ -1,6 +1,6 @@
 """What turnlog reads out of a client's messages: one struct per wire type that it uses. The rules are those of messages."""
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Raw
 
@@ -74,11 +74,15 @@ class OutputBufferClear(View, frozen=True, kw_only=True, tag="output_audio_buffe
 
 
 class PlayoutReport(View, frozen=True, kw_only=True, tag="turnlog.playout"):
-    """turnlog's own, for clients that can tell: so much of an item's audio has been played by now."""
+    """turnlog's own, for clients that can tell: so much of an item's audio has been played by now.
+
+    `source`: how they know: their player says so (ack), it passed a mark in the audio, or the clock of an RTP stream.
+    """
 
     item_id: str
     played_ms: int
     content_index: int = 0
+    source: Literal["ack", "mark", "rtp"] = "ack"
 
 
 class ResponseCreate(View, frozen=True, kw_only=True, tag="response.create"):

@@ -119,5 +119,10 @@ class ServerItems:
 
 def _reported(view: ItemTruncate | PlayoutReport, response: str, played_ms: int, *, final: bool) -> Signal:
     return PlayoutReported(
-        response=response, item=view.item_id, content_index=view.content_index, played_ms=played_ms, final=final
+        response=response,
+        item=view.item_id,
+        content_index=view.content_index,
+        played_ms=played_ms,
+        final=final,
+        source=view.source if isinstance(view, PlayoutReport) else "ack",
     )
