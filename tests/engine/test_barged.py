@@ -1,11 +1,14 @@
 """A session with barge-in, streams, keys and cancels is read again: decided anew, replayed, forked, and asked what if."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.engine.barged import app, busy_call, echoing_call, nodding_call
+from tests.golden.record_golden import load_handlers
+from tests.golden.record_talk import SCRIPTS, provider
 from turnlog import App, RealtimeSession, replay
 from turnlog.core import events as e
 from turnlog.core.codec import decode
@@ -19,15 +22,23 @@ from turnlog.store.memory import MemoryStore
 from turnlog.testing import Kit
 from turnlog.testing.calls import Call
 
-Make = Callable[..., Awaitable[Call]]
-each_call = pytest.mark.parametrize("make", [busy_call, echoing_call, nodding_call], ids=["busy", "echo", "nod"])
+app = load_handlers(Path(__file__).parent.parent / "golden" / "v0_1_talk").app
+each_call = pytest.mark.parametrize("name", SCRIPTS)
+
+
+async def held(kit: Kit, name: str, **options: Any) -> Call:
+    """A call like that of the golden log of this name, as it goes today."""
+    async with kit.call(app, f"golden.{name}", provider=provider(), **options) as call:
+        await SCRIPTS[name](call)
+        await call.ended()
+    return call
 
 
 @each_call
-async def test_its_turns_are_decided_the_same_again(turnlog: Kit, make: Make) -> None:
+async def test_its_turns_are_decided_the_same_again(turnlog: Kit, name: str) -> None:
     """Echoes, nods and interruptions are decided from what sounded then: rederive finds no difference."""
     store = MemoryStore()
-    call = await make(turnlog, store=store)
+    call = await held(turnlog, name, store=store)
     again = await asyncio.to_thread(rederive, store, call.session.id)
     assert again.differences == []
     turns = [event for event in call.events if isinstance(event, e.TurnEnded | e.TurnDiscarded)]
@@ -35,9 +46,9 @@ async def test_its_turns_are_decided_the_same_again(turnlog: Kit, make: Make) ->
 
 
 @each_call
-async def test_each_prefix_of_it_replays(turnlog: Kit, make: Make) -> None:
+async def test_each_prefix_of_it_replays(turnlog: Kit, name: str) -> None:
     """A log that is cut anywhere replays as far as it goes."""
-    call = await make(turnlog)
+    call = await held(turnlog, name)
     log, handler = call.log, app.resolve(call.session.target).handler
 
     def every() -> None:
@@ -48,9 +59,9 @@ async def test_each_prefix_of_it_replays(turnlog: Kit, make: Make) -> None:
 
 
 @each_call
-async def test_an_unchanged_handler_asks_for_the_same(turnlog: Kit, make: Make) -> None:
+async def test_an_unchanged_handler_asks_for_the_same(turnlog: Kit, name: str) -> None:
     """What-if of the handler itself: each row is equal, to the end of the record."""
-    call = await make(turnlog)
+    call = await held(turnlog, name)
     found = await asyncio.to_thread(what_if, call.log, app.resolve(call.session.target).handler)
     different = [row for row in found.rows if str(row.status) != "equal"]
     assert (different, found.stopped, found.seq) == ([], "", len(call.log))
@@ -103,10 +114,10 @@ async def test_a_changed_handler_speaks_a_stream_by_its_words(turnlog: Kit) -> N
 
 
 @each_call
-async def test_it_can_be_forked_anywhere(turnlog: Kit, make: Make) -> None:
+async def test_it_can_be_forked_anywhere(turnlog: Kit, name: str) -> None:
     """At each event that is no message's: what is stored verifies and replays, and each of its says is settled once."""
     store = MemoryStore()
-    call = await make(turnlog, store=store)
+    call = await held(turnlog, name, store=store)
 
     async def every() -> None:
         handler = app.resolve(call.session.target).handler
@@ -158,9 +169,9 @@ async def test_a_fork_speaks_a_stream_by_its_words(turnlog: Kit) -> None:
 
 
 @each_call
-async def test_it_can_be_explained_everywhere(turnlog: Kit, make: Make) -> None:
+async def test_it_can_be_explained_everywhere(turnlog: Kit, name: str) -> None:
     """One waiter after each event, an outcome of each say with its outside cause, and no ms of a gap unexplained."""
-    call = await make(turnlog)
+    call = await held(turnlog, name)
     trail = Trail.of(call.log)
     assert {why_silent(trail, seq=entry.seq).name for entry in trail.entries} >= {"playout", "speaking", "ended"}
     for settled in call.of(e.SaySettled):

@@ -15,7 +15,7 @@ from turnlog.testing.virtual_loop import run_virtual
 
 from .record_golden import load_handlers
 
-__all__ = ["SCRIPTS", "main"]
+__all__ = ["SCRIPTS", "main", "provider"]
 
 
 async def _barged(one: Call) -> None:
@@ -75,6 +75,11 @@ SCRIPTS: dict[str, Callable[[Call], Awaitable[None]]] = {
 }
 
 
+def provider() -> SpeakingProvider:
+    """What the calls are held with: a model that has something to say of its own."""
+    return SpeakingProvider(reply="I shall look that up for you now and tell you all that I can find")
+
+
 async def _record(folder: Path) -> None:
     module = load_handlers(folder)
     for name, script in SCRIPTS.items():
@@ -82,8 +87,7 @@ async def _record(folder: Path) -> None:
         if path.exists():
             print(f"{path}: kept")
             continue
-        provider = SpeakingProvider(reply="I shall look that up for you now and tell you all that I can find")
-        async with call(module.app, f"golden.{name}", provider=provider, seed=name) as one:
+        async with call(module.app, f"golden.{name}", provider=provider(), seed=name) as one:
             await script(one)
             ended = await one.ended()
             await one.saves(path)

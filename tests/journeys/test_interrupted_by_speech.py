@@ -1,4 +1,4 @@
-"""A say of nine seconds, cut short by recorded words: with real engines, in real time, over both kinds of links."""
+"""A say of more than ten seconds, cut short by recorded words: with real engines, in real time, over both kinds of links."""
 
 import asyncio
 import statistics
@@ -16,7 +16,7 @@ from turnlog.transports.speech.engines import Speech
 
 TOUR = (
     "Let me tell you about the house. The garden behind it has four hundred old trees, and the restaurant looks over the "
-    "harbour, where fishing boats come in every morning before six."
+    "harbour, where fishing boats come in every morning before six. The oldest tree was planted by the first owner's daughter."
 )
 POOL = "The pool is on the roof."
 MOST_MS = 100  # of audio that may reach a caller behind the detection
@@ -49,6 +49,12 @@ PLACES_MS = [(700, 5900, 3100), (1500, 4700, 2300), (5300, 900, 3900, 2700)]  # 
 NEWS = [LONG[0:3], LONG[3:6], LONG[6:10]]
 for _n in range(len(NEWS)):
     app.session(f"news{_n}", provider="local", transport="in_process")(news)
+
+
+def test_the_say_is_a_long_one(speech: Speech) -> None:
+    """Ten seconds at least, as the voice speaks it."""
+    assert speech.synthesiser is not None
+    assert sum(map(len, speech.synthesiser.synthesise(TOUR))) / 2 / speech.synthesiser.rate > 10
 
 
 @pytest.mark.parametrize(("wire", "session"), [("sockets", "default"), ("sockets", "aec"), ("in_process", "default")])

@@ -6,36 +6,20 @@ from ...core import events as e
 from ...core import signals as s
 from ...core.core import Staged
 from ...core.decide import CONFIGURATION
-from ...core.errors import TurnlogError
 from ...core.state import State
 from ...core.tool_calls import ANSWER
-from .client import ClientProtocol
+from .client_leg import ClientLeg
 from .session_wire import modalities, provider_session
-from .wire import Message
 
 __all__ = ["ProviderLeg"]
 
 
-class ProviderLeg:
+class ProviderLeg(ClientLeg):
     """One connection to a provider. `link` is its name in the log, `tools` what the model may call."""
 
     def __init__(self, link: str, tools: list[dict[str, Any]]) -> None:
-        self._link = link
+        super().__init__(link)
         self._tools = tools
-        self._client = ClientProtocol()
-        self.receive_audio = self._client.receive_audio
-
-    def receive(self, message: Message) -> list[s.Signal]:
-        """What a message means. Raises ProtocolError for one that cannot be used."""
-        return self._client.receive(message)
-
-    def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
-        """Nothing: a client does not answer a server's unreadable message."""
-        return []
-
-    def owed(self) -> list[bytes]:
-        """Nothing: a client owes no answers."""
-        return []
 
     def present(self, staged: Staged, state: State) -> list[bytes]:
         """The message that carries out a dispatch of this link."""

@@ -7,34 +7,15 @@ has no handshake: a say may be asked for as soon as it stands. Nothing is heard 
 from ...core import events as e
 from ...core import signals as s
 from ...core.core import Staged
-from ...core.errors import TurnlogError
 from ...core.state import State
-from .client import ClientProtocol
+from .client_leg import ClientLeg
 from .session_wire import modalities
-from .wire import Message
 
 __all__ = ["VoiceLeg"]
 
 
-class VoiceLeg:
+class VoiceLeg(ClientLeg):
     """One connection to this machine's own voice. `link` is its name in the log."""
-
-    def __init__(self, link: str) -> None:
-        self._link = link
-        self._client = ClientProtocol()
-        self.receive_audio = self._client.receive_audio
-
-    def receive(self, message: Message) -> list[s.Signal]:
-        """What a message means. Raises ProtocolError for one that cannot be used."""
-        return self._client.receive(message)
-
-    def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
-        """Nothing: a client does not answer a server's unreadable message."""
-        return []
-
-    def owed(self) -> list[bytes]:
-        """Nothing: a client owes no answers."""
-        return []
 
     def present(self, staged: Staged, state: State) -> list[bytes]:
         """The message that carries out a dispatch of this link."""

@@ -1,0 +1,29 @@
+"""What our ends of all lines to those who speak have in common: a client's machine that only its own dispatches move."""
+
+from ...core import signals as s
+from ...core.errors import TurnlogError
+from .client import ClientProtocol
+from .wire import Message
+
+__all__ = ["ClientLeg"]
+
+
+class ClientLeg:
+    """One connection on which we are the client. `link` is its name in the log."""
+
+    def __init__(self, link: str) -> None:
+        self._link = link
+        self._client = ClientProtocol()
+        self.receive_audio = self._client.receive_audio
+
+    def receive(self, message: Message) -> list[s.Signal]:
+        """What a message means. Raises ProtocolError for one that cannot be used."""
+        return self._client.receive(message)
+
+    def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
+        """Nothing: a client does not answer a server's unreadable message."""
+        return []
+
+    def owed(self) -> list[bytes]:
+        """Nothing: a client owes no answers."""
+        return []
