@@ -88,6 +88,8 @@ def _of_the_mouth(event: e.Event | e.Unknown | e.Erased) -> str:
             return f"{event.response}, {event.delivered_ms} ms"
         case e.PlayoutAcknowledged():
             return f"{event.link} played {event.played_ms} ms of {event.item or event.response}"
+        case e.PlayoutBuffered():
+            return f"{event.link} has {event.state} {'playing ' if event.state != 'cleared' else ''}{event.response} itself"
         case e.PlayoutCut():
             return f"{event.say or 'the model'} by {event.reason}, {_heard(event)}"
         case e.PlayoutEnded():

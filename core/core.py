@@ -12,7 +12,7 @@ from . import events as e
 from . import signals as s
 from .decide import begin_ending, decide, decide_command, decide_signal
 from .due import Looked, closing, next_deadline, sends_due, timeouts
-from .heads import ClockPlayheads
+from .heads import BufferedPlayheads, ClockPlayheads
 from .linking import decide_link_closed, decide_link_failed
 from .playing import Heads
 from .ports import Playheads
@@ -34,17 +34,21 @@ class Staged(NamedTuple):
 class SessionCore:
     """Decides, applies and says what is due. `seq` is the last assigned one.
 
-    `playheads` is asked where a playout stands when something is decided on it: by the log alone, unless audio is delivered.
+    Where a playout stands when something is decided on it follows from the log, unless somebody `delivers` audio.
     """
 
-    __slots__ = ("_looked", "playheads", "seq", "staged", "state")
+    __slots__ = ("_buffered", "_looked", "seq", "staged", "state")
 
     def __init__(self) -> None:
         self.state = State()
         self.seq = 0
         self.staged: list[Staged] = []
-        self.playheads: Playheads = ClockPlayheads(self.state)
+        self._buffered = BufferedPlayheads(self.state, ClockPlayheads(self.state))
         self._looked: Looked = {}
+
+    def delivers(self, playheads: Playheads) -> None:
+        """From now on these are asked where a playout stands: they deliver the audio."""
+        self._buffered.under = playheads
 
     # --- facts from the log ---
 
@@ -132,7 +136,7 @@ class SessionCore:
         return self.state.life.phase is SessionState.ENDED
 
     def _heads(self, now_ns: int) -> Heads:
-        return Heads(self.playheads, now_ns)
+        return Heads(self._buffered, now_ns)
 
     def _record_all(self, events: Iterable[e.Event], cause: int, now_ns: int, *, chained: bool = False) -> None:
         # Strategy: what a wire message means is caused by the message; else the first fact causes the ones behind it.

@@ -66,8 +66,24 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
             # Before it is ready a provider has been told nothing but our configuration: it will not take it, so it never is.
             if signal.code == "session_expired" or not state.links.provider_ready:
                 yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code=signal.code, detail=signal.message))
+        case s.ProviderBuffer() if signal.response in state.playout.responses:
+            yield from _plays_itself(state, heads, link, signal, now_ns)
         case s.CallerConfigured() | s.ItemCreated() | s.CommitRequested() | s.AudioCleared() | s.AnswerRequested():
             yield from _caller_asked(state, link, signal)
+
+
+def _plays_itself(state: State, heads: Heads, link: str, signal: s.ProviderBuffer, now_ns: int) -> Iterator[e.Event]:
+    """A provider that plays to the caller itself tells where it is."""
+    sounds = state.playout.responses[signal.response].started_ns is not None
+    yield e.PlayoutBuffered(link=link, response=signal.response, state=signal.state)
+    match signal.state:
+        case "started" if not sounds:
+            yield e.AudioStarted(response=signal.response)
+        case "stopped" if state.playout.responses[signal.response].ended:
+            yield from _delivered(state, heads, signal.response, now_ns)
+        case "cleared":
+            talking = next((item for item, _ in state.floor.talking()), "")
+            yield from cut(state, heads, signal.response, "speech" if talking else "caller", talking)
 
 
 def _user_spoke(state: State, heads: Heads, signal: s.Signal) -> Iterator[e.Event]:

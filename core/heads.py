@@ -1,11 +1,77 @@
-"""The playhead by the log alone, where nobody delivers audio: in forks, in re-decided turns, in tests of the core."""
+"""Playheads that follow from the log: where nobody here delivers audio, and where the provider plays it itself."""
 
-from .ports import PartHead, Playhead
+from . import events as e
+from .folds.playout import Sounding
+from .ports import PartHead, Playhead, Playheads
 from .state import State
+from .words import spoken_ms
 
-__all__ = ["ClockPlayheads"]
+__all__ = ["BufferedPlayheads", "ClockPlayheads", "buffered_until_ms"]
+
+_BUFFER_GRACE_MS = 5_000  # by so much a provider may be late with the end of what it plays itself
+_BUFFER_ERROR_MS = 100
 
 _MS = 1_000_000
+
+
+class BufferedPlayheads:
+    """Playheads: of a response that its provider plays to the caller itself, by what it says (output_audio_buffer.*).
+
+    Others are asked of `under`. From its start on a millisecond of audio takes a millisecond; stopped, it was heard whole.
+    """
+
+    def __init__(self, state: State, under: Playheads) -> None:
+        self._state = state
+        self.under = under
+
+    def sample(self, response: str, now_ns: int) -> Playhead:
+        """Where the playout of `response` stands."""
+        one = self._state.playout.responses.get(response)
+        below = self.under.sample(response, now_ns)
+        if one is None or one.buffered is None or one.started_ns is None:
+            return below
+        elapsed_ms = max(0, now_ns - one.started_ns) // _MS
+        made = _made(one, below, elapsed_ms)
+        total_ms = sum(part.generated_ms for part in made)
+        left_ms = total_ms if one.buffered.state == "stopped" else elapsed_ms
+        parts = []
+        for part in made:
+            played_ms = min(left_ms, part.generated_ms)
+            left_ms -= played_ms
+            parts.append(
+                PartHead(
+                    item=part.item,
+                    content_index=part.content_index,
+                    received_ms=part.generated_ms,
+                    delivered_ms=part.generated_ms,
+                    played_ms=played_ms,
+                    words=part.transcript,
+                )
+            )
+        until_ms = buffered_until_ms(one)
+        plays = one.buffered.state == "started" and (until_ms is None or elapsed_ms < until_ms)
+        return Playhead(
+            parts=parts, source="buffer_event", error_ms=_BUFFER_ERROR_MS, ends_ns=now_ns, waiting=plays, arrived_ns=now_ns
+        )
+
+
+def buffered_until_ms(one: Sounding) -> int | None:
+    """By when behind its start a finished response has been played, though nobody said so; None while it goes on."""
+    if one.ended is None:
+        return None
+    return (one.ended.generated_ms or spoken_ms(one.ended.transcript)) + _BUFFER_GRACE_MS
+
+
+def _made(one: Sounding, below: Playhead, elapsed_ms: int) -> list[e.PartGenerated]:
+    """What there is of a response; while it goes on, what must have sounded by now, with the words that came."""
+    if one.ended and one.ended.generated_ms:
+        whole = e.PartGenerated(item="", generated_ms=one.ended.generated_ms, transcript=one.ended.transcript)
+        return one.ended.parts or [whole]
+    if one.ended:  # its audio has not come by here: it is as long as it sounds
+        item = one.ended.parts[0].item if one.ended.parts else ""
+        return [e.PartGenerated(item=item, generated_ms=elapsed_ms, transcript=one.ended.transcript)]
+    known = below.parts[0] if below.parts else PartHead(item="")
+    return [e.PartGenerated(item=known.item, content_index=known.content_index, generated_ms=elapsed_ms, transcript=known.words)]
 
 
 class ClockPlayheads:

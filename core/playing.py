@@ -10,6 +10,7 @@ import msgspec
 
 from . import events as e
 from .folds.playout import Sounding
+from .heads import buffered_until_ms
 from .ports import PartHead, Playhead, Playheads
 from .state import State
 from .words import heard_words, spoken_ms
@@ -82,7 +83,10 @@ def ends_ns(one: Sounding) -> int | None:
         waits = one.cut.reason in ("speech", "caller") and bool(one.cut.heard) and not _told_since(one)
         return one.cut_ns + (ACK_WAIT_MS * _MS if waits else 0)
     if one.delivered is None:
-        return None
+        until_ms = buffered_until_ms(one)
+        if one.buffered is None or one.started_ns is None or until_ms is None:
+            return None
+        return one.started_ns + until_ms * _MS
     if one.acks and sum(ack.played_ms for ack in one.acks.values()) < one.delivered.delivered_ms:
         return one.delivered.ends_ns + _ACK_GRACE_MS * _MS
     return one.delivered.ends_ns if not one.acks else max(ack.at_ns for ack in one.acks.values())
@@ -168,7 +172,7 @@ def _part(
     asked: str,
     going_on_ns: int | None,
 ) -> e.HeardPart:
-    generated_ms = made.generated_ms if made else head.received_ms if head else 0
+    generated_ms = (made.generated_ms if made else 0) or (head.received_ms if head else 0)
     delivered_ms = head.delivered_ms if head else 0
     told = made.transcript if made else head.words if head else ""
     words = told or asked

@@ -67,7 +67,7 @@ class SessionRun:
         definition = core.state.life.definition
         self.mouth = Mouth(definition.lead_ms, paced=PACED and definition.answers == "handler")
         self.ears = Ears(core.state, lambda link, ms: self.inbox.put(Overheard(link, ms)))
-        core.playheads = self.mouth
+        core.delivers(self.mouth)
         self.media = MediaRouter(core.state, self.lines, self.mouth, self.ears)
         self.decider = Decider(core, handler, effects, self.lines, self.media)
         self.intake = Intake(self.inbox, self.lines, self.media, clock)

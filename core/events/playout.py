@@ -17,6 +17,7 @@ __all__ = [
     "ItemTruncated",
     "PartGenerated",
     "PlayoutAcknowledged",
+    "PlayoutBuffered",
     "PlayoutCut",
     "PlayoutEnded",
     "PlayoutSource",
@@ -68,6 +69,14 @@ class PlayoutAcknowledged(Event, frozen=True, kw_only=True):
     content_index: int = 0
     played_ms: int = 0
     source: PlayoutSource = "ack"
+
+
+class PlayoutBuffered(Event, frozen=True, kw_only=True):
+    """A provider that plays to the caller itself says so: it has begun a response, played it out, or dropped what was left."""
+
+    link: str
+    response: str
+    state: Literal["started", "stopped", "cleared"]
 
 
 class PlayoutCut(Event, frozen=True, kw_only=True):

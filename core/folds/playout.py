@@ -26,7 +26,7 @@ class Sounding:
     """An audible response, from its start to the end of its playout."""
 
     __slots__ = (
-        *("acks", "began_ns", "cancelled", "cut", "cut_ns", "cut_seq"),
+        *("acks", "began_ns", "buffered", "cancelled", "cut", "cut_ns", "cut_seq"),
         *("delivered", "ended", "in_band", "is_lost", "link", "say", "started_ns"),
     )
 
@@ -44,6 +44,7 @@ class Sounding:
         self.cut_seq = 0
         self.cancelled = False  # response.cancel is on its way
         self.acks: dict[tuple[str, int], Ack] = {}
+        self.buffered: e.PlayoutBuffered | None = None  # what a provider that plays it itself said last
 
     @property
     def is_open(self) -> bool:
@@ -127,6 +128,9 @@ class Playout:
                 self.unheard.pop(event.response, None)
                 if one:
                     one.ended = event
+            case e.PlayoutBuffered() if one:
+                one.buffered = event
+                one.started_ns = one.started_ns or at_ns
             case e.ResponseDelivered() if one:
                 one.delivered = event
             case e.PlayoutAcknowledged() if one:

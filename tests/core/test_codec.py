@@ -106,6 +106,7 @@ SAMPLES: list[e.Event] = [
     e.PlayoutEnded(response="r", say="say_2", interrupted=True, heard=[HEARD], source="mark", error_ms=20),
     e.PlayoutCut(response="r", reason="speech", say="say_2", item="i", heard=[HEARD], source="clock", error_ms=300),
     e.PlayoutAcknowledged(link="c1", response="r", item="i", content_index=1, played_ms=640, source="ack"),
+    e.PlayoutBuffered(link="p1", response="r", state="cleared"),
     e.ResponseDelivered(response="r", delivered_ms=900, ends_ns=2**62),
     e.CancelDispatched(link="p1", response="r"),
     e.TruncateDispatched(link="p1", item="i", content_index=1, audio_end_ms=640),

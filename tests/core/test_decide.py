@@ -373,7 +373,7 @@ def test_signals_that_decide_nothing_are_known_by_name() -> None:
         "ItemAdded",
         "OutputAudio",
         "OutputText",
-        "ProviderBuffer",
+
         "ProviderGreeted",
     }
 
