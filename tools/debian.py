@@ -30,6 +30,14 @@ class Package(NamedTuple):
 
 DEBIAN = (
     Package(
+        "chromium",
+        probe="chromium",
+        mb=430,
+        wanted_by=frozenset({"test"}),
+        without="tests of WebRTC and of the page in a real browser",
+        elsewhere="any Chromium as `chromium` on the PATH",
+    ),
+    Package(
         "espeak-ng",
         probe="espeak-ng",
         mb=14,

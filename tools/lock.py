@@ -41,8 +41,8 @@ def write(path: Path, pins: list[str]) -> None:
 def main() -> int:
     """Resolve both sets and write both files."""
     bench, dev = ROOT / "requirements-bench.lock", ROOT / "requirements-dev.lock"
-    write(bench, resolve(["-e", ".[server,local,fast]", "--group", "bench"], None))
-    write(dev, resolve(["-e", ".[server,local,fast,mcp]", "--group", "dev"], bench))
+    write(bench, resolve(["-e", ".[server,local,webrtc,fast]", "--group", "bench"], None))
+    write(dev, resolve(["-e", ".[server,local,webrtc,fast,mcp]", "--group", "dev"], bench))
     return 0
 
 

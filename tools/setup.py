@@ -36,12 +36,12 @@ PROFILES = {
     "demo": Profile(
         ".venv",
         "requirements-dev.lock",
-        "[server,local]",
-        235,
-        555,
-        "the core and offline speech: Moonshine (recognition), Piper with one voice (synthesis), voice activity, audio codecs",
+        "[server,webrtc,local]",
+        245,
+        590,
+        "the core, WebRTC and offline speech: Moonshine (recognition), Piper with one voice (synthesis), voice activity, codecs",
     ),
-    "test": Profile(".venv", "requirements-dev.lock", "*", 270, 715, "the core, offline speech and the development tools"),
+    "test": Profile(".venv", "requirements-dev.lock", "*", 320, 880, "the core, WebRTC, offline speech, development tools"),
     "bench": Profile(
         ".venv-bench",
         "requirements-bench.lock",
