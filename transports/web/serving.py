@@ -1,0 +1,101 @@
+"""Listening, and an ASGI application under uvicorn until an event is set. Who serves what is not known here.
+
+Strategy: left alone, uvicorn answers a signal by cutting its connections. Here it takes no signals; when `stop` is set it
+accepts nobody any more, whoever owns the connections ends them in order (`leave`), and then uvicorn goes.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ...core.errors import TurnlogError
+
+__all__ = ["listen", "serve_app", "url_of"]
+
+_GRACE_S = 5  # for connections to go after their owner has ended them
+_READ_MAXIMA = 2  # a message up to here, in maxima, is read and refused in order; beyond it uvicorn hangs up
+
+
+async def serve_app(
+    app: ASGIApp,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    *,
+    leave: Callable[[], Awaitable[None]],
+    max_message_bytes: int,
+) -> None:
+    """Serve on a listening socket until `stop` is set and `leave` has ended what was connected."""
+    config = uvicorn.Config(
+        app,
+        ws="websockets-sansio",  # the implementation that sends denials and headers and is not deprecated
+        ws_max_size=max_message_bytes * _READ_MAXIMA,
+        ws_per_message_deflate=False,  # audio in base64 costs more time to deflate than it saves
+        lifespan="off",
+        log_config=None,
+        log_level="warning",  # below it the library writes headers, keys included
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    with _filtered(logging.getLogger("uvicorn.error")):
+        await _Server(config, stop, leave).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, stopped by an event instead of signals, and with connections that somebody ends."""
+
+    def __init__(self, config: uvicorn.Config, stop: asyncio.Event, leave: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self._leave = leave
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override] # any context manager will do
+        return nullcontext()
+
+    async def main_loop(self) -> None:
+        await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for accepting in self.servers:
+            accepting.close()
+        await self._leave()
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _filtered(logger: logging.Logger) -> Iterator[None]:
+    """uvicorn 0.54 takes every refusal at the upgrade for a handshake that was forgotten; these applications forget none."""
+
+    def is_true_alarm(record: logging.LogRecord) -> bool:
+        return record.getMessage() != "ASGI callable returned without completing handshake."
+
+    logger.addFilter(is_true_alarm)  # one for each server: they may serve in one process, and not leave together
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_true_alarm)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises TurnlogError TL503."""
+    try:
+        if not 0 <= port <= 65535:
+            raise OverflowError("a port is a number from 0 to 65535")  # getaddrinfo would take it modulo 65536
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address, family=family, backlog=2048)
+    except (OSError, OverflowError, UnicodeError) as error:
+        detail = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        hint = "stop what listens there, or choose another --port (0 takes a free one) or --host"
+        raise TurnlogError("TL503", f"cannot listen on {host}:{port}: {detail}", hint) from None
+
+
+def url_of(listener: socket.socket) -> str:
+    """The base URL of a listening socket, e.g. http://127.0.0.1:8080."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
