@@ -198,9 +198,11 @@ class Engine:
         """Send a running session's handler a signal; see LiveSession.signal. Raises TurnlogError TL408, HandlerError TL105."""
         self._running(session).signal(name, data, key=key)
 
-    async def attach(self, session: str, link: Link, *, transport: str = "in_process", peer: str = "") -> str:
-        """Attach a caller to a running session; returns its line's name. Raises TurnlogError TL408 or TL102."""
-        return self._running(session).attach(link, transport=transport, peer=peer)
+    async def attach(
+        self, session: str, link: Link, *, transport: str = "in_process", peer: str = "", seat: str = ""
+    ) -> str:
+        """Attach a caller to a running session (LiveSession.attach); the name of its line. Raises TurnlogError TL408 or TL102."""
+        return self._running(session).attach(link, transport=transport, peer=peer, seat=seat)
 
     def _session_id(self) -> str:
         """AgentField's form: sess_YYYYMMDD_HHMMSS_xxxxxxxx."""

@@ -116,7 +116,7 @@ class Track:
 class Line:
     """One link of a session. `name`: "p1" for the provider's first, "v1" for its voice's, "c1" for the first caller."""
 
-    __slots__ = ("leg", "link", "name", "of_provider", "received", "sent", "since")
+    __slots__ = ("leg", "link", "name", "of_provider", "received", "seat", "sent", "since")
 
     def __init__(self, name: str, link: Link, leg: Leg) -> None:
         self.name = name
@@ -126,6 +126,7 @@ class Line:
         self.received = Track(name, "in")
         self.sent = Track(name, "out")
         self.since = _NOT_YET  # the seq of its LinkOpened
+        self.seat = ""  # whose place it is: who comes with the same one takes it over
 
     def opened(self, transport: str, peer: str) -> e.LinkOpened:
         """The fact that this line stands."""

@@ -85,16 +85,27 @@ class LiveSession:
         stored = msgspec.msgpack.encode(plain(data, f"signal({name!r})"))
         self._run.inbox.put(Signalled(e.SignalReceived(name=name, data=stored, key=key)))
 
-    def attach(self, link: Link, *, transport: str = "in_process", peer: str = "") -> str:
+    @property
+    def takes_callers(self) -> bool:
+        """Whether a caller would still find somebody here: it is not ending, and its handler was not told that all are gone."""
+        state = self._run.core.state
+        return state.life.ending is None and state.links.gone_ns is None and not self._ended.done()
+
+    def attach(self, link: Link, *, transport: str = "in_process", peer: str = "", seat: str = "") -> str:
         """Attach a caller: from here its audio and text reach the session, and it hears what is said. Returns the line's name.
 
-        Raises TurnlogError TL102 when the session has ended.
+        seat: whose place it is; the caller that has it now is closed (1001, "taken over"). Raises TurnlogError TL102 when the
+        session has ended.
         """
         if self._ended.done() or self._run.core.ended:
             raise TurnlogError("TL102", f"session {self.id} has ended", "start a new session for this caller")
         name = self._name("c")
         leg = CallerLeg(name, self.definition.model or "", self._id)
+        before = [line.link for line in self._run.lines.values() if seat and line.seat == seat]
         self._spawn(self._run.attach(name, link, leg, transport, peer))
+        self._run.lines[name].seat = seat
+        for taken in before:  # only now: somebody is always there
+            self._spawn(taken.close(1001, "taken over"))
         return name
 
     # --- the session's task ---

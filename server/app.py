@@ -13,6 +13,7 @@ from ..engine.engine import Engine
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 from .answers import error_answer
 from .auth import Keys
+from .callers import CallerTokens
 from .realtime import RealtimeEndpoint
 
 __all__ = ["create_app"]
@@ -24,7 +25,8 @@ def create_app(engine: Engine, *, keys: Iterable[str] = (), max_message_bytes: i
     keys: what callers must show; none means that only peers on loopback are let in. max_message_bytes: a larger message
     closes its connection with 1009.
     """
-    realtime = RealtimeEndpoint(engine, Keys(keys), max_message_bytes)
+    known = Keys(keys)
+    realtime = RealtimeEndpoint(engine, known, CallerTokens(engine, known), max_message_bytes)
     return Starlette(
         routes=[
             Route("/healthz", _healthz),

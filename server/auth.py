@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from ..core.errors import TurnlogError
 
-__all__ = ["KEY_SUBPROTOCOL", "Keys", "digest", "new_token"]
+__all__ = ["KEY_SUBPROTOCOL", "Keys", "digest", "new_token", "shown_token"]
 
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 """Browsers cannot set headers on a WebSocket; their clients offer the key as a subprotocol with this prefix."""
@@ -47,18 +47,35 @@ class Keys:
         key = _shown_key(connection)
         if key is None:
             raise TurnlogError("TL501", "this server needs an API key", _SEND_KEY)
+        if not self._has(key):
+            raise TurnlogError("TL501", "the API key is not one of this server's", "check the key, and the server you call")
+
+    def hold(self, connection: HTTPConnection) -> bool:
+        """Whether this request shows one of the keys; without keys none does."""
+        key = _shown_key(connection)
+        return key is not None and self._has(key)
+
+    def _has(self, key: str) -> bool:
         shown = digest(key)
         matches = [hmac.compare_digest(shown, known) for known in self._digests]  # all of them: time tells nothing
-        if not any(matches):
-            raise TurnlogError("TL501", "the API key is not one of this server's", "check the key, and the server you call")
+        return any(matches)
+
+
+def shown_token(connection: HTTPConnection) -> str | None:
+    """What a request shows that may be a caller's token: a bearer, or the browser's subprotocol."""
+    return _bearer(connection) or _offered(connection)
 
 
 def _shown_key(connection: HTTPConnection) -> str | None:
+    return _bearer(connection) or connection.headers.get("x-api-key") or _offered(connection)
+
+
+def _bearer(connection: HTTPConnection) -> str | None:
     scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and bearer.strip():
-        return bearer.strip()
-    if key := connection.headers.get("x-api-key"):
-        return key
+    return (bearer.strip() or None) if scheme.lower() == "bearer" else None
+
+
+def _offered(connection: HTTPConnection) -> str | None:
     offered = (one.removeprefix(KEY_SUBPROTOCOL) for one in _subprotocols(connection) if one.startswith(KEY_SUBPROTOCOL))
     return next(offered, None)
 

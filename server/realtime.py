@@ -1,11 +1,10 @@
-"""The Realtime endpoint: a caller's WebSocket becomes a session of the target that its `model` names.
+"""The Realtime endpoint: a caller's WebSocket becomes a session of the target that its `model` names, or joins its `session_id`.
 
 Everything that can be refused is refused before the upgrade, with a status and a JSON body. What the caller's messages
 mean is the session's affair.
 """
 
 import logging
-import time
 from typing import Any
 
 import msgspec
@@ -16,39 +15,44 @@ from ..engine.engine import Engine
 from ..engine.live import LiveSession
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES, CallerSocket
 from .answers import error_answer
-from .auth import Keys, digest, new_token
+from .auth import Keys
+from .callers import Admission, CallerTokens
 
-__all__ = ["TOKEN_S", "RealtimeEndpoint"]
+__all__ = ["RealtimeEndpoint"]
 
-TOKEN_S = 24 * 3600
-"""How long a caller's token opens its session."""
 _SUBPROTOCOL = "realtime"
+_REFUSALS = frozenset({"TL408", "TL501", "TL502"})  # the caller's own affair; what else fails is the server's
 
 log = logging.getLogger("turnlog.server")
 
 
 class RealtimeEndpoint:
-    """`GET /v1/realtime?model=<node.session>[&metadata=<JSON object>]` as a WebSocket."""
+    """`GET /v1/realtime?model=<node.session>[&metadata=<JSON object>]`, or `?session_id=<session>`, as a WebSocket."""
 
-    def __init__(self, engine: Engine, keys: Keys, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(self, engine: Engine, keys: Keys, tokens: CallerTokens, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._engine = engine
         self._keys = keys
+        self._tokens = tokens
         self._max_message_bytes = max_message_bytes
 
     async def answer(self, socket: WebSocket) -> None:
-        """Check, start a session, upgrade, and carry messages until either side ends it."""
+        """Check, start a session or find the one that is asked for, upgrade, and carry messages until either side ends it."""
+        session = socket.query_params.get("session_id")
         try:
-            self._keys.check(socket)
-            target = self._target(socket)
-            live = await self._engine.start(target, metadata=_metadata(socket))
+            if session is not None:
+                admitted = await self._tokens.readmit(socket, session)
+            else:
+                self._keys.check(socket)
+                target = self._target(socket)
+                live = await self._engine.start(target, metadata=_metadata(socket))
         except _Refused as refused:
             await socket.send_denial_response(error_answer(refused.error, refused.status, param=refused.param))
         except TurnlogError as error:
-            if error.code not in ("TL501", "TL502"):
+            if error.code not in _REFUSALS:
                 log.error("a caller could not be served: %s", error)
             await socket.send_denial_response(error_answer(error))
         else:
-            await self._carry(socket, live)
+            await (self._begin(socket, live) if session is None else self._rejoin(socket, admitted))
 
     def _target(self, socket: WebSocket) -> str:
         target = socket.query_params.get("model", "")
@@ -62,21 +66,31 @@ class RealtimeEndpoint:
             unknown = TurnlogError("TL502", f"no session {target[:200]!r} is declared", hint)
             raise _Refused(unknown, 404, "model") from None
 
-    async def _carry(self, socket: WebSocket, live: LiveSession) -> None:
+    async def _begin(self, socket: WebSocket, live: LiveSession) -> None:
         """The session is running: nothing may leave here without a caller attached or the session asked to end."""
         try:
-            token = new_token()
-            expires_ns = time.time_ns() + TOKEN_S * 1_000_000_000
-            await self._engine.store.add_caller(digest(token), live.id, expires_ns=expires_ns)
-            offered = socket.scope.get("subprotocols", [])
-            headers = [(b"turnlog-session", live.id.encode()), (b"turnlog-token", token.encode())]
-            await socket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None, headers)
-            link = CallerSocket(socket, max_bytes=self._max_message_bytes)
-            await self._engine.attach(live.id, link, transport="websocket", peer=_peer(socket))
+            link = await self._attach(socket, await self._tokens.admit(live))
         except BaseException:
             live.end("caller_gone", drain=False)
             raise
         await link.run()
+
+    async def _rejoin(self, socket: WebSocket, admitted: Admission) -> None:
+        try:
+            link = await self._attach(socket, admitted)
+        except TurnlogError as error:  # the session ended while the socket was being opened
+            log.info("a caller came back too late: %s", error)
+            await socket.close(1000, "session_ended")
+        else:
+            await link.run()
+
+    async def _attach(self, socket: WebSocket, admitted: Admission) -> CallerSocket:
+        offered = socket.scope.get("subprotocols", [])
+        headers = [(b"turnlog-session", admitted.live.id.encode()), (b"turnlog-token", admitted.token.encode())]
+        await socket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None, headers)
+        link = CallerSocket(socket, max_bytes=self._max_message_bytes)
+        await self._engine.attach(admitted.live.id, link, transport="websocket", peer=_peer(socket), seat=admitted.seat)
+        return link
 
 
 class _Refused(Exception):

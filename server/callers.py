@@ -1,0 +1,73 @@
+"""Caller tokens: each opens one session, until it expires, and nothing else. The store has their digests only.
+
+Whoever starts a session for a caller gives it the token that `admit` makes; whoever comes back shows it to `readmit`. What a
+bad token asks for is never looked at, so it learns nothing of what there is.
+"""
+
+import hmac
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from starlette.requests import HTTPConnection
+
+from ..core.errors import TurnlogError
+from ..engine.engine import Engine
+from ..engine.live import LiveSession
+from .auth import Keys, digest, new_token, shown_token
+
+__all__ = ["TOKEN_S", "Admission", "CallerTokens"]
+
+TOKEN_S: Final = 24 * 3600
+"""How long a caller's token opens its session."""
+_SHOW_TOKEN = "send its Turnlog-Token as `Authorization: Bearer TOKEN` or as the subprotocol `openai-insecure-api-key.TOKEN`"
+
+
+class Admission(NamedTuple):
+    """Who may be attached to a session.
+
+    token: goes back to the caller as Turnlog-Token. seat: for Engine.attach: who comes with the same token takes its place over.
+    """
+
+    live: LiveSession
+    token: str
+    seat: str
+
+
+class CallerTokens:
+    """The tokens of one engine's sessions."""
+
+    def __init__(self, engine: Engine, keys: Keys, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._now_ns = now_ns
+
+    async def admit(self, live: LiveSession) -> Admission:
+        """A new token for a caller of this session. Raises StoreError."""
+        token = new_token()
+        hashed = digest(token)
+        await self._engine.store.add_caller(hashed, live.id, expires_ns=self._now_ns() + TOKEN_S * 1_000_000_000)
+        return Admission(live, token, hashed.hex())
+
+    async def readmit(self, connection: HTTPConnection, session: str) -> Admission:
+        """Let a caller back to its session by its token, or, beside who is there, whoever has a key of this server.
+
+        Raises TurnlogError TL501 for a token that is wrong, has expired or is another session's, TL408 for a session that
+        does not run here or takes no callers any more.
+        """
+        shown = shown_token(connection)
+        if shown is not None and await self._opens(shown, session):
+            return Admission(self._running(session), shown, digest(shown).hex())
+        if not self._keys.hold(connection):
+            raise TurnlogError("TL501", "no token of this session was shown", _SHOW_TOKEN)
+        return await self.admit(self._running(session))
+
+    async def _opens(self, token: str, session: str) -> bool:
+        caller = await self._engine.store.find_caller(digest(token), now_ns=self._now_ns())
+        return caller is not None and hmac.compare_digest(caller.session.encode(), session.encode())
+
+    def _running(self, session: str) -> LiveSession:
+        live = self._engine.sessions.get(session)
+        if live is None or not live.takes_callers:
+            raise TurnlogError("TL408", f"session {session[:200]!r} is not running here", "it has ended: start another one")
+        return live
