@@ -14,6 +14,7 @@ from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 from .answers import error_answer
 from .auth import Keys
 from .callers import CallerTokens
+from .page import Page
 from .realtime import RealtimeEndpoint
 
 __all__ = ["create_app"]
@@ -32,6 +33,7 @@ def create_app(engine: Engine, *, keys: Iterable[str] = (), max_message_bytes: i
             Route("/healthz", _healthz),
             Route("/v1/realtime", _upgrade_required),
             WebSocketRoute("/v1/realtime", realtime.answer),
+            *Page(engine, known).routes,
             Route("/{path:path}", _not_found),
             WebSocketRoute("/{path:path}", _no_such_socket),
         ]

@@ -1,0 +1,160 @@
+// The page: what the buttons do, and what the user is told of the call.
+
+import { Call, bearer } from "./call.js";
+import { fromResponse, unreachable } from "./problems.js";
+import { Transcript } from "./transcript.js";
+import { View } from "./view.js";
+
+const HELD = "turnlog.call"; // in sessionStorage: how a reload comes back to its session
+const STATUS = {
+  idle: "Not connected",
+  connecting: "Connecting…",
+  connected: "Connected",
+  reconnecting: "Reconnecting…",
+  ended: "Ended",
+};
+
+const at = (id) => document.getElementById(id);
+const form = at("call");
+const [target, key, connect, mute, hangUp, play] = ["target", "key", "connect", "mute", "hang-up", "play"].map(at);
+const voice = at("voice");
+const view = new View(at("said"), at("sounding"), at("empty"));
+
+let iceServers = [];
+let call = null;
+let transcript = new Transcript();
+let began = 0; // ms since the epoch
+
+// --- the user ---
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!call) begin(null);
+});
+key.addEventListener("change", () => !call && loadTargets());
+mute.addEventListener("click", () => setMuted(mute.getAttribute("aria-pressed") !== "true"));
+hangUp.addEventListener("click", () => call?.hangUp());
+play.addEventListener("click", () => playVoice());
+
+// --- the call ---
+
+async function begin(held) {
+  transcript = new Transcript();
+  if (held) transcript.recall(held.lines);
+  else view.show([]);
+  began = held?.began ?? 0;
+  show("connecting");
+  problem("");
+  call = new Call({ state: show, held: hold, message: receive, voice: hear, ended: end }, { key: key.value.trim(), iceServers });
+  setMuted(false);
+  await (held ? call.resume(held) : call.start(target.value));
+}
+
+function receive(message) {
+  began ||= Date.now();
+  if (transcript.receive(message, Date.now() - began)) {
+    view.show(transcript.lines);
+    hold(held());
+  }
+  const activity = {
+    "output_audio_buffer.started": "speaking",
+    "output_audio_buffer.stopped": "listening",
+    "output_audio_buffer.cleared": "listening",
+    "input_audio_buffer.speech_started": "hearing you",
+    "input_audio_buffer.speech_stopped": "listening",
+  }[message.type];
+  if (activity) act(activity);
+  if (message.type === "error") problem(`The server says: ${message.error?.message ?? "something is wrong"}`);
+}
+
+function hear(stream) {
+  voice.srcObject = stream;
+  playVoice();
+}
+
+async function playVoice() {
+  try {
+    await voice.play();
+    play.hidden = true;
+  } catch (error) {
+    play.hidden = error.name !== "NotAllowedError"; // else another stream took its place
+  }
+}
+
+function end(why) {
+  call = null;
+  voice.srcObject = null;
+  show("ended");
+  at("status").textContent = why ? "Ended" : "Ended: you hung up";
+  if (why) problem(why.message);
+  if (why?.status === 401) key.focus();
+  else connect.focus();
+}
+
+// --- what is kept over a reload ---
+
+function held() {
+  const kept = JSON.parse(sessionStorage.getItem(HELD) ?? "null");
+  return kept && { ...kept, began, lines: transcript.lines.filter((line) => line.final) };
+}
+
+function hold(kept) {
+  if (kept) sessionStorage.setItem(HELD, JSON.stringify({ began, lines: [], ...held(), ...kept }));
+  else sessionStorage.removeItem(HELD);
+}
+
+// --- what is shown ---
+
+function show(state) {
+  const on = !["idle", "ended"].includes(state);
+  document.body.dataset.state = state;
+  at("status").textContent = STATUS[state];
+  act(state === "connected" ? "listening" : "");
+  connect.disabled = on || !target.value;
+  for (const button of [mute, hangUp]) button.disabled = !on;
+  for (const field of [target, key]) field.disabled = on;
+  if (!on) play.hidden = true;
+}
+
+function act(activity) {
+  document.body.dataset.activity = activity;
+  at("activity").textContent = activity && `– ${activity}`;
+}
+
+function setMuted(muted) {
+  mute.setAttribute("aria-pressed", String(muted));
+  call?.mute(muted);
+}
+
+function problem(words) {
+  at("problem").textContent = words;
+}
+
+// --- at the beginning ---
+
+async function loadTargets() {
+  const wanted = new URLSearchParams(location.search).get("target");
+  try {
+    const response = await fetch("v1/turnlog/targets", { headers: bearer(key.value.trim()) }).catch(() => {
+      throw unreachable("The server cannot be reached. Is it still running?");
+    });
+    if (!response.ok) throw await fromResponse(response);
+    const told = await response.json();
+    iceServers = told.ice_servers;
+    target.replaceChildren(...told.targets.map((one) => new Option(one.target, one.target, false, one.target === wanted)));
+    problem(told.targets.length ? "" : "This server has no sessions.");
+  } catch (error) {
+    target.replaceChildren();
+    problem(error.status === 401 && !key.value ? "This server asks for a key: fill it in above." : error.message);
+    if (error.status === 401) key.focus();
+  }
+  show("idle");
+  target.disabled = !target.options.length;
+}
+
+await loadTargets();
+const kept = JSON.parse(sessionStorage.getItem(HELD) ?? "null");
+if (kept) {
+  target.value = kept.target;
+  begin(kept);
+}
