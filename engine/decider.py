@@ -3,6 +3,8 @@
 The order rules of docs/design.md stand here; run.py appends and sends what a step brings, and decides nothing.
 """
 
+from typing import NamedTuple
+
 from ..core import events as e
 from ..core import signals as s
 from ..core.commands import Update
@@ -39,6 +41,16 @@ __all__ = ["Decider", "Handling"]
 
 Handling = HandlerRun | HostRun
 _DELIVERED = frozenset(DELIVERED)
+_QUIETENS = frozenset({"output_audio_buffer.clear"})  # what answers it throws away what is being played: it waits for no append
+
+
+class _Answer(NamedTuple):
+    """A message for a peer, and the seq of what calls for it. reduces: see Send."""
+
+    line: Line
+    raw: bytes
+    cause: int
+    reduces: bool = False
 
 
 class Decider:
@@ -59,7 +71,7 @@ class Decider:
         media = [item for item in inputs if isinstance(item, Arrived) and is_media(item)]
         only_media = not self.first and len(media) == len(inputs)
         segments = self._close_segments(now_ns, only_media)
-        answers: list[tuple[Line, bytes, int]] = []
+        answers: list[_Answer] = []
         core, first, self.first = self.core, self.first, []
         for item in (*first, *inputs):
             self._take(item, now_ns, answers)
@@ -75,7 +87,7 @@ class Decider:
                 sends += self._present([], told, now_ns)
         return Step(core.events_to_append(), segments, sends, media)
 
-    def _take(self, item: Input | Asked | FirstAudio, now_ns: int, answers: list[tuple[Line, bytes, int]]) -> None:
+    def _take(self, item: Input | Asked | FirstAudio, now_ns: int, answers: list[_Answer]) -> None:
         core = self.core
         match item:
             case Arrived(line, message):
@@ -84,12 +96,12 @@ class Decider:
             case Unreadable(line, raw, error):
                 seq = core.record(e.TransportReceived(link=line.name, n=line.received.next(), data=raw), e.Root.WIRE, now_ns)
                 core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), seq, now_ns)
-                answers += [(line, owed, seq) for owed in line.leg.refuse(raw, error)]
+                answers += [_Answer(line, owed, seq) for owed in line.leg.refuse(raw, error)]
             case Asked(issued, cause):
                 self._enter(issued, cause, now_ns)
             case Faulted(line, error, owed):
                 seq = core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), e.Root.WIRE, now_ns)
-                answers += [(line, raw, seq) for raw in owed]
+                answers += [_Answer(line, raw, seq) for raw in owed]
             case CallDone() | ToolDone():
                 self._complete(item, now_ns)
             case FirstAudio(response):
@@ -134,7 +146,7 @@ class Decider:
         else:
             self.core.command(issued.index, command, issued.site, cause, now_ns)
 
-    def _receive(self, line: Line, message: Message, now_ns: int, answers: list[tuple[Line, bytes, int]]) -> None:
+    def _receive(self, line: Line, message: Message, now_ns: int, answers: list[_Answer]) -> None:
         received = e.TransportReceived(link=line.name, n=line.received.next(), data=message.raw)
         seq = self.core.record(received, e.Root.WIRE, now_ns)
         try:
@@ -142,7 +154,8 @@ class Decider:
         except TurnlogError as error:
             self.core.record(e.PeerFaulted(link=line.name, code=error.code, message=error.message), seq, now_ns)
             signals = []
-        answers += [(line, owed, seq) for owed in line.leg.owed()]
+        reduces = message.type in _QUIETENS
+        answers += [_Answer(line, owed, seq, reduces) for owed in line.leg.owed()]
         for signal in signals:
             self.core.decide(line.name, signal, seq, now_ns)
 
@@ -151,15 +164,15 @@ class Decider:
         if timer and now_ns >= timer[1]:
             self.core.record(e.TimerFired(timer=timer[0], deadline_ns=timer[1]), e.Root.TIMER, now_ns)
 
-    def _present(self, answers: list[tuple[Line, bytes, int]], start: int, now_ns: int) -> list[Send]:
+    def _present(self, answers: list[_Answer], start: int, now_ns: int) -> list[Send]:
         """Stage the messages that tell the peers of the facts staged from `start` on, behind the protocol's own answers."""
-        told = [(line, raw, cause, False) for line, raw, cause in answers]
+        told = list(answers)
         lines = list(self._lines.values())
         for staged in self.core.staged[start:]:
             for line in lines:
                 if staged.seq >= line.since:  # a peer learns of nothing before its own line stands
                     reduces = type(staged.event) in REDUCING
-                    told += [(line, raw, staged.seq, reduces) for raw in self._told(line, staged)]
+                    told += [_Answer(line, raw, staged.seq, reduces) for raw in self._told(line, staged)]
         if not told:
             return []
         for line, raw, cause, _ in told:

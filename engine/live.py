@@ -100,7 +100,7 @@ class LiveSession:
         if self._ended.done() or self._run.core.ended:
             raise TurnlogError("TL102", f"session {self.id} has ended", "start a new session for this caller")
         name = self._name("c")
-        leg = CallerLeg(name, self.definition.model or "", self._id)
+        leg = CallerLeg(name, self.definition.model or "", self._id, plays=transport == "webrtc")
         before = [line.link for line in self._run.lines.values() if seat and line.seat == seat]
         self._spawn(self._run.attach(name, link, leg, transport, peer))
         self._run.lines[name].seat = seat

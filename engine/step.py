@@ -47,7 +47,7 @@ class Step:
 
     def take_reducing(self) -> list[Send]:
         """The messages that wait for no append, taken. A line's messages keep their order: none overtakes one that waits."""
-        if REDUCING.isdisjoint(self.types):
+        if not any(send.reduces for send in self.sends):
             return []
         waits: set[str] = set()
         now: list[Send] = []

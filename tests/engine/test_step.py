@@ -62,6 +62,13 @@ def test_what_makes_quiet_waits_for_nothing() -> None:
     assert step.sends == [sends[0], *sends[2:]]
 
 
+def test_an_answer_that_makes_quiet_waits_for_nothing() -> None:
+    """Also where no fact of the step does: a caller clears what sounded when nothing of ours was open any more."""
+    clears = Send(line(), b"1", True)
+    step = Step([received(1)], [], [clears], [])
+    assert (step.take_reducing(), step.sends) == ([clears], [])
+
+
 def test_what_waits_keeps_its_order() -> None:
     """Steps that waited are taken together in the order in which they came, once."""
     behind = Behind()

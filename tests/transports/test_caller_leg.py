@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.realtime.realtime_server_event import RealtimeServerEvent
@@ -28,9 +29,9 @@ Json = dict[str, Any]
 class Caller:
     """A caller's leg, and all that the caller has seen."""
 
-    def __init__(self, answers: str = "handler") -> None:
+    def __init__(self, answers: str = "handler", *, plays: bool = False) -> None:
         numbers = itertools.count(1)
-        self.leg = CallerLeg("c1", "m", lambda kind: f"{kind}_{next(numbers)}")
+        self.leg = CallerLeg("c1", "m", lambda kind: f"{kind}_{next(numbers)}", plays=plays)
         self.state = State()
         definition = define_session("desk", provider="scripted", transport="in_process", answers=answers)
         self.state.apply(1, 0, e.SessionStarted(session="s1", target="hotel.desk", definition=definition))
@@ -72,6 +73,38 @@ class Caller:
         """The response ends and all of it is with the caller."""
         ended = e.ResponseEnded(response=response, status=status, code=code, usage={"total_tokens": 3})
         return self.tell(ended, e.ResponseDelivered(response=response))
+
+
+# --- a line that plays to its caller ---
+
+
+@pytest.mark.parametrize(
+    ("reason", "cleared"), [("speech", True), ("caller", True), ("cancelled", False), ("replaced", False)]
+)
+def test_what_flushes_a_caller_clears_the_buffer_that_plays_to_it(reason: str, cleared: bool) -> None:
+    """After speech and the caller's own cancel nothing of the lead sounds any more; after others it plays out."""
+    caller = Caller(plays=True)
+    caller.begins()
+    item = next(event["item_id"] for event in caller.hears() if "item_id" in event)
+    caller.says("turnlog.playout", item_id=item, played_ms=0, source="rtp", state="started")
+    types = caller.types(e.PlayoutCut(response="r1", reason=reason))
+    assert types[-1] == ("output_audio_buffer.cleared" if cleared else "response.done")
+    state = "cleared" if cleared else "stopped"
+    (report,) = caller.says("turnlog.playout", item_id=item, played_ms=400, source="rtp", state=state)
+    assert report == s.PlayoutReported(
+        response="r1", item="i1", content_index=0, played_ms=400, final=False, source="rtp"
+    )
+    assert caller.seen[-1]["type"] == ("conversation.item.truncated" if cleared else "output_audio_buffer.stopped")
+
+
+def test_the_lead_of_what_was_delivered_whole_is_cleared_too() -> None:
+    """The response is done for the caller and still sounds: speech throws away the rest of it."""
+    caller = Caller(plays=True)
+    caller.begins()
+    caller.hears()
+    caller.ends()
+    assert caller.types(e.PlayoutCut(response="r1", reason="speech")) == ["output_audio_buffer.cleared"]
+    assert caller.types(e.PlayoutCut(response="r1", reason="speech")) == []
 
 
 # --- parts ---

@@ -11,6 +11,7 @@ from ...core import events as e
 from ...core import signals as s
 from ...core.core import Staged
 from ...core.errors import TurnlogError
+from ...core.playing import FLUSHED
 from ...core.state import State
 from .caller_input import CallerInput, InputEvent
 from .caller_output import CallerOutput
@@ -23,11 +24,14 @@ __all__ = ["CallerLeg"]
 
 
 class CallerLeg:
-    """One connection of a caller. `link` is its name in the log; `ids` makes the ids the caller sees."""
+    """One connection of a caller. `link` is its name in the log; `ids` makes the ids the caller sees.
 
-    def __init__(self, link: str, model: str, ids: Callable[[str], str]) -> None:
+    plays: the link plays to the caller what it is sent, as over WebRTC: see ServerProtocol.
+    """
+
+    def __init__(self, link: str, model: str, ids: Callable[[str], str], *, plays: bool = False) -> None:
         self._link = link
-        self._server = ServerProtocol(ids=ids, model=model)
+        self._server = ServerProtocol(ids=ids, model=model, plays=plays)
         self._input = CallerInput(self._server)
         self._output = CallerOutput(self._server)
 
@@ -87,6 +91,8 @@ class CallerLeg:
                 self._output.finish(event.response)
             case e.PlayoutCut():
                 self._output.cut(event.response, "turn_detected" if event.reason == "speech" else "client_cancelled")
+                if event.reason in FLUSHED:
+                    self._server.clear_output()
             case e.AnswerTimedOut(link=self._link):
                 self._output.give_up()
             case e.SessionEnded():

@@ -77,12 +77,14 @@ class PlayoutReport(View, frozen=True, kw_only=True, tag="turnlog.playout"):
     """turnlog's own, for clients that can tell: so much of an item's audio has been played by now.
 
     `source`: how they know: their player says so (ack), it passed a mark in the audio, or the clock of an RTP stream.
+    `state`: told by our own end of a line that plays what it is sent: the item began to sound, has sounded, or was cut there.
     """
 
     item_id: str
     played_ms: int
     content_index: int = 0
     source: Literal["ack", "mark", "rtp"] = "ack"
+    state: Literal["started", "stopped", "cleared"] | None = None
 
 
 class ResponseCreate(View, frozen=True, kw_only=True, tag="response.create"):

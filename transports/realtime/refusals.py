@@ -15,6 +15,7 @@ __all__ = [
     "invalid_message",
     "no_active_response",
     "no_item",
+    "no_player",
     "no_previous_item",
     "not_truncatable",
     "session_expired",
@@ -122,6 +123,12 @@ def wrong_playout(param: str, ms: int) -> Refusal:
 def audio_is_shorter(ms: int, asked_ms: int, param: str = "audio_end_ms") -> Refusal:
     """A time beyond the end."""
     return Refusal(code="invalid_value", param=param, message=f"Audio content of {ms}ms is already shorter than {asked_ms}ms")
+
+
+def no_player(state: str) -> Refusal:
+    """A report of our own player by a client that plays itself."""
+    message = f"Unknown parameter: 'state' ('{state}'): this connection's client plays what it is sent, and tells only played_ms."
+    return Refusal(code="unknown_parameter", param="state", message=message)
 
 
 def session_expired() -> Refusal:

@@ -13,17 +13,14 @@ import msgspec
 from ...core.errors import ProtocolError
 from ...core.signals import (
     AnswerRequested,
-    AudioAppended,
     AudioCleared,
     CallerConfigured,
     CancelRequested,
-    CommitRequested,
     OutputCleared,
     Signal,
 )
 from . import refusals
-from .audio import duration_ms
-from .audio_form import AudioReader
+from .audio import AudioFormat
 from .checks import Refusal
 from .client_messages import (
     AudioAppend,
@@ -39,37 +36,33 @@ from .client_messages import (
     ResponseCreate,
     SessionUpdate,
 )
-from .durations import decoded_size, session_format
+from .durations import session_format
+from .outbox import Outbox
+from .server_input import ServerInput
 from .server_items import ServerItems
-from .server_output import WHOLE, Outbox, Outcome, PartKey
+from .server_output import WHOLE, Outcome, PartKey
 from .server_responses import ServerResponses
-from .session_config import ResponseSettings, default_session, merge_session
-from .wire import InvalidMessage, Message, audio_text, event_id_of
+from .session_config import ResponseSettings, default_session, merge_session, without_formats
+from .wire import InvalidMessage, Message, event_id_of
 
 __all__ = ["ServerProtocol"]
 
 _Json = dict[str, Any]
 
-_MIN_COMMIT_MS = 100.0
-
-
-class _Input(msgspec.Struct, kw_only=True):
-    """The input side, as far as the protocol itself must know it."""
-
-    buffered_ms: float = 0.0  # appended since the last commit or clear
-    speech: str | None = None  # the item that speech_started announced, until it is committed
-    audio: AudioReader[AudioAppend] = msgspec.field(default_factory=AudioReader)
-
 
 class ServerProtocol:
-    """One connection of a client. Driver methods raise ProtocolError TL307 where a call would break the protocol."""
+    """One connection of a client. Driver methods raise ProtocolError TL307 where a call would break the protocol.
 
-    def __init__(self, *, ids: Callable[[str], str], model: str, expires_at: int | None = None) -> None:
+    plays: our end of the line plays to the client what it is sent, as over WebRTC, and reports of it: see server_buffer. The
+    audio is PCM16 at 24 kHz then, whatever formats the client asks for.
+    """
+
+    def __init__(self, *, ids: Callable[[str], str], model: str, expires_at: int | None = None, plays: bool = False) -> None:
         self._outbox = Outbox(ids)
         self._session = default_session(ids("sess"), model, expires_at)
-        self._items = ServerItems(self._outbox)
-        self._responses = ServerResponses(self._outbox, self._items.conversation, self._items.sent)
-        self._input = _Input()
+        self._items = ServerItems(self._outbox, plays=plays)
+        self._responses = ServerResponses(self._outbox, self._items)
+        self._input = ServerInput(self._outbox, self._items)
 
     @property
     def session(self) -> _Json:
@@ -123,9 +116,7 @@ class ServerProtocol:
             return []
         try:
             if isinstance(message.view, AudioAppend):
-                audio = audio_text(message)
-                self._input.audio.learn(message.raw, message.view, bytes(message.view.audio))
-                return self._receive_audio(audio)
+                return [self._input.append(message, message.view, self._input_format)]
             return self._receive_view(message)
         except InvalidMessage as error:
             self.receive_invalid(error)
@@ -133,10 +124,9 @@ class ServerProtocol:
 
     def receive_audio(self, raw: bytes) -> list[Signal] | None:
         """What a message means that is like the last piece of audio; None for any other, which is to be parsed."""
-        if self._outbox.closed or (heard := self._input.audio.read(raw)) is None:
+        if self._outbox.closed or (heard := self._input.append_like_before(raw, self._input_format)) is None:
             return None
-        _, text, payload = heard
-        return self._receive_audio(text, payload)
+        return [heard]
 
     def receive_invalid(self, error: InvalidMessage) -> None:
         """The client sent what parse() refused: answer with an `error` event; the session stays open."""
@@ -147,13 +137,13 @@ class ServerProtocol:
             case SessionUpdate() as view:
                 return self._receive_update(view)
             case AudioCommit() as view:
-                return self._receive_commit(view)
+                committed = self._input.commit_asked()
+                return self._refuse(committed, view.event_id) if isinstance(committed, Refusal) else [committed]
             case AudioClear():
-                self._input.buffered_ms = 0.0
-                self._outbox.send("input_audio_buffer.cleared")
+                self._input.clear()
                 return [AudioCleared()]
             case OutputBufferClear(event_id=event_id):
-                if (latest := self._items.sent.latest) is not None:
+                if not self._items.buffer.clear() and (latest := self._items.sent.latest) is not None:
                     self._outbox.send("output_audio_buffer.cleared", response_id=latest)
                 return [OutputCleared(event_id=event_id)]
             case ResponseCreate(event_id=event_id, response=request):
@@ -165,39 +155,29 @@ class ServerProtocol:
                 return [CancelRequested(event_id=event_id, response=response or "")]
             case (ItemCreate() | ItemDelete() | ItemRetrieve() | ItemTruncate() | PlayoutReport()) as view:
                 speaking = self._responses.speaking is not None
-                signals = self._items.receive(view, speaking=speaking, promised=self._input.speech)
+                signals = self._items.receive(view, speaking=speaking, promised=self._input.promised)
                 return self._refuse(signals, view.event_id) if isinstance(signals, Refusal) else signals
             case _:
                 return self._refuse(refusals.unsupported_type(message.type), event_id_of(message))
 
-    def _receive_audio(self, audio: bytes, payload: bytes | None = None) -> list[Signal]:
-        size = decoded_size(audio) if payload is None else len(payload)
-        ms = duration_ms(size, session_format(self._session, "input"))
-        self._input.buffered_ms += ms
-        return [AudioAppended(audio=audio, ms=ms, payload=payload)]
+    @property
+    def _input_format(self) -> AudioFormat:
+        return session_format(self._session, "input")
 
     def _receive_update(self, view: SessionUpdate) -> list[Signal]:
-        merged = merge_session(self._session, view.session, voice_locked=self._responses.audio_produced)
+        locked, plays = self._responses.audio_produced, self._items.buffer.plays
+        merged = merge_session(self._session, view.session, voice_locked=locked, formats_fixed=plays)
         if isinstance(merged, Refusal):
             return self._refuse(merged, view.event_id)
         self._session = merged
         self._outbox.send("session.updated", session=merged)
-        return [CallerConfigured(changes=view.session, session=merged)]
-
-    def _receive_commit(self, view: AudioCommit) -> list[Signal]:
-        if self._input.buffered_ms < _MIN_COMMIT_MS:
-            return self._refuse(refusals.commit_empty(self._input.buffered_ms), view.event_id)
-        item_id = self._input.speech or self._outbox.ids("item")
-        self.commit_audio(item_id)
-        return [CommitRequested(item=item_id)]
+        return [CallerConfigured(changes=without_formats(view.session) if plays else view.session, session=merged)]
 
     # Public methods for driving: what the input side heard.
 
     def speech_started(self, item_id: str, audio_start_ms: int) -> None:
         """Speech began; `item_id` is the item that its commit will make."""
-        self._check_new(item_id)
-        self._input.speech = item_id
-        self._outbox.send("input_audio_buffer.speech_started", audio_start_ms=audio_start_ms, item_id=item_id)
+        self._input.speech_started(item_id, audio_start_ms)
 
     def speech_stopped(self, item_id: str, audio_end_ms: int) -> None:
         """Speech ended."""
@@ -209,28 +189,20 @@ class ServerProtocol:
 
     def commit_audio(self, item_id: str) -> None:
         """Make a user item of the buffered audio; its words are not known yet."""
-        self._check_new(item_id)
-        self._input.speech, self._input.buffered_ms = None, 0.0
-        content = [{"type": "input_audio", "transcript": None}]
-        previous = self._items.conversation.last
-        self._outbox.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
-        self._items.add({"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content})
+        self._input.commit(item_id)
 
     def transcription_delta(self, item_id: str, delta: str) -> None:
         """A piece of the user's words; may come before the item exists."""
-        self._outbox.send(_TRANSCRIPTION + "delta", item_id=item_id, content_index=0, delta=delta)
+        self._input.transcribed("delta", item_id, delta=delta)
 
     def transcription_completed(self, item_id: str, transcript: str, usage: _Json) -> None:
         """The user's words. `usage`: {"type": "duration", "seconds": …} or {"type": "tokens", …}."""
-        self._outbox.send(_TRANSCRIPTION + "completed", item_id=item_id, content_index=0, transcript=transcript, usage=usage)
-        conversation = self._items.conversation
-        if (item := conversation.get(item_id)) is not None:
-            conversation.replace({**item, "content": [{"type": "input_audio", "transcript": transcript}]})
+        self._input.transcribed("completed", item_id, transcript=transcript, usage=usage)
 
     def transcription_failed(self, item_id: str, code: str, message: str) -> None:
         """The user's words will not be known."""
         error = {"type": "transcription_error", "code": code, "message": message, "param": None}
-        self._outbox.send(_TRANSCRIPTION + "failed", item_id=item_id, content_index=0, error=error)
+        self._input.transcribed("failed", item_id, error=error)
 
     # Public methods for driving: what the model says.
 
@@ -279,11 +251,19 @@ class ServerProtocol:
             self._items.release()
 
     def interrupt(self, reason: str = "turn_detected") -> str | None:
-        """Cancel the open in-band response (barge-in); returns its id. Say speech_started first."""
+        """Cancel the open in-band response (barge-in); returns its id. Say speech_started first.
+
+        Where we play, what is in the buffer of the conversation's responses, open or not, is thrown away too.
+        """
         speaking = self._responses.speaking
         if speaking is not None:
             self.finish_response(speaking, Outcome(status="cancelled", reason=reason))
+        self._items.buffer.interrupt()
         return speaking
+
+    def clear_output(self) -> None:
+        """Throw away what is in the buffer, where we play: output_audio_buffer.cleared for each of its responses."""
+        self._items.buffer.clear()
 
     def cancel_response(self, response_id: str = "") -> str | None:
         """Do what a CancelRequested wants, also of a response that has not been started; returns the id, None if it is over."""
@@ -296,14 +276,7 @@ class ServerProtocol:
 
     # Private methods.
 
-    def _check_new(self, item_id: str) -> None:
-        if item_id in self._items.conversation:
-            raise ProtocolError("TL307", f"item {item_id!r} is in the conversation already")
-
     def _refuse(self, refusal: Refusal, event_id: str | None) -> list[Signal]:
         error = {"type": "invalid_request_error", **msgspec.to_builtins(refusal), "event_id": event_id}
         self._outbox.send("error", error=error)
         return []
-
-
-_TRANSCRIPTION = "conversation.item.input_audio_transcription."

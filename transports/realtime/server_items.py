@@ -11,7 +11,8 @@ from . import refusals
 from .checks import Refusal
 from .client_messages import ItemCreate, ItemDelete, ItemRetrieve, ItemTruncate, PlayoutReport
 from .conversation import Conversation, check_item, described, stored_item
-from .server_output import Outbox
+from .outbox import Outbox
+from .server_buffer import OutputBuffer
 from .server_playout import SentAudio
 
 __all__ = ["ServerItems"]
@@ -21,12 +22,13 @@ _Request = ItemCreate | ItemDelete | ItemRetrieve | ItemTruncate | PlayoutReport
 
 
 class ServerItems:
-    """The items of one connection."""
+    """The items of one connection. `plays`: what it is sent is played by this server's end of the line."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, *, plays: bool = False) -> None:
         self._outbox = outbox
         self.conversation = Conversation()
         self.sent = SentAudio()
+        self.buffer = OutputBuffer(outbox, self.sent, self.conversation, plays=plays)
         self._deferred: list[tuple[_Json, str | None]] = []  # (item, previous): outputs of calls
 
     def history(self) -> list[_Json]:
@@ -97,9 +99,26 @@ class ServerItems:
         return [_reported(view, part.response, view.audio_end_ms, final=True)]
 
     def _report(self, view: PlayoutReport) -> list[Signal] | Refusal:
+        if view.state is not None:
+            return self._line_reports(view) if self.buffer.plays else refusals.no_player(view.state)
         played_ms, part = self.sent.played(view), self.sent.get(view.item_id)
         if isinstance(played_ms, Refusal) or part is None:
             return played_ms if isinstance(played_ms, Refusal) else []
+        return [_reported(view, part.response, played_ms, final=False)]
+
+    def _line_reports(self, view: PlayoutReport) -> list[Signal]:
+        """Whoever plays the audio tells where it is. What it tells of is what it was sent: there is nothing to refuse."""
+        part = self.sent.get(view.item_id)
+        if part is None:
+            return []
+        played_ms = part.at_most(view.played_ms)
+        match view.state:
+            case "started":
+                self.buffer.started(view.item_id)
+            case "stopped":
+                self.buffer.stopped(view.item_id)
+            case "cleared":
+                self.buffer.cleared(view.item_id, played_ms)
         return [_reported(view, part.response, played_ms, final=False)]
 
     # What its driver does.

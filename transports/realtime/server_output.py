@@ -1,4 +1,4 @@
-"""What the server sends: the outbox, and the event sequence of one response. Pure.
+"""What the server sends of one response: its event sequence. Pure.
 
 Invariants: every opened item is closed, every created response is done exactly once, nothing follows its response.done,
 nothing is sent after the outbox is closed. A response writes the conversation only if it is in-band.
@@ -7,18 +7,19 @@ A response may write several message items at once, one for each part that its s
 words of another kind open the next item. Output indices are given out as items open.
 """
 
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from .conversation import Conversation
 from .durations import decoded_size, format_declared
+from .outbox import Outbox
+from .server_buffer import OutputBuffer
 from .server_playout import SentAudio, SentPart
 from .session_config import ResponseSettings
-from .wire import encode_event, encode_value
+from .wire import encode_value
 
-__all__ = ["WHOLE", "Floor", "Outbox", "Outcome", "PartKey", "ResponseStream"]
+__all__ = ["WHOLE", "Floor", "Outcome", "PartKey", "ResponseStream"]
 
 PartKey = tuple[str, int]
 """The (item, content index) of whoever makes the response: what belongs to one item of ours."""
@@ -27,35 +28,6 @@ WHOLE: PartKey = ("", 0)
 
 _Json = dict[str, Any]
 _encode = msgspec.json.Encoder().encode
-
-
-class Outbox:
-    """Messages owed to the peer, oldest first. `ids(kind)` makes opaque ids."""
-
-    def __init__(self, ids: Callable[[str], str]) -> None:
-        self.ids = ids
-        self.closed = False
-        self._messages: list[bytes] = []
-
-    def send(self, type_: str, /, **fields: Any) -> None:
-        """Queue an event with a new event_id."""
-        if not self.closed:
-            self._messages.append(encode_event(type_, self.ids("event"), **fields))
-
-    def send_bare(self, type_: str, /, **fields: Any) -> None:
-        """Queue an event without an event_id, as the specification has one."""
-        if not self.closed:
-            self._messages.append(encode_event(type_, None, **fields))
-
-    def send_delta(self, head: bytes, *tail: bytes) -> None:
-        """Queue an event whose bytes are known but for its event_id: head, id, tail."""
-        if not self.closed:
-            self._messages.append(b"".join((head, _encode(self.ids("event")), *tail)))
-
-    def drain(self) -> list[bytes]:
-        """Take all that is owed."""
-        messages, self._messages = self._messages, []
-        return messages
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +55,7 @@ class Floor(NamedTuple):
     conversation: Conversation
     conversation_id: str
     sent: SentAudio
+    buffer: OutputBuffer
 
 
 class _OpenMessage:
@@ -134,6 +107,7 @@ class ResponseStream:
         message = self._writing(part, spoken=True)
         if message.sent is not None:
             message.sent.size += decoded_size(base64_text)
+        self._floor.buffer.put(self.id, message.place["item_id"], in_band=self.settings.in_band)
         self._floor.outbox.send_delta(_AUDIO_HEAD, message.audio_tail, base64_text, b'"}')
 
     def transcript(self, delta: str, part: PartKey = WHOLE) -> None:
@@ -167,6 +141,7 @@ class ResponseStream:
         """Close what is open, then response.done."""
         self._close_messages("completed" if outcome.status == "completed" else "incomplete")
         self._floor.outbox.send("response.done", response=self._body(outcome.status, outcome.details(), outcome.usage))
+        self._floor.buffer.done(self.id)
 
     # Private methods.
 
@@ -209,6 +184,7 @@ class ResponseStream:
     def _close_message(self, message: _OpenMessage, status: str) -> None:
         part, outbox = message.part(), self._floor.outbox
         if message.sent is not None:
+            self._floor.buffer.closing(self.id)
             outbox.send("response.output_audio.done", **message.place)
             outbox.send("response.output_audio_transcript.done", **message.place, transcript=part["transcript"])
         else:

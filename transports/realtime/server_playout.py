@@ -25,7 +25,7 @@ class SentPart(msgspec.Struct, kw_only=True):
     bytes_per_ms: float
     size: int = 0  # bytes
     words: list[str] = []  # of it, as they were sent
-    cut_ms: int | None = None  # where the client truncated it
+    cut_ms: int | None = None  # where it was truncated
     heard: str = ""  # the words up to there
 
     @property
@@ -33,6 +33,17 @@ class SentPart(msgspec.Struct, kw_only=True):
         """How long it is, as the client knows it."""
         sent_ms = self.size / self.bytes_per_ms
         return sent_ms if self.cut_ms is None else min(sent_ms, self.cut_ms)
+
+
+    def at_most(self, played_ms: int) -> int:
+        """So many ms, but no more than were sent."""
+        return min(max(0, played_ms), ceil(self.size / self.bytes_per_ms))
+
+    def cut(self, at_ms: int) -> None:
+        """Keep only so much of it, and of its words."""
+        known = "".join(self.words) if self.cut_ms is None else self.heard
+        self.heard = heard_words(known, at_ms, ceil(self.ms)) if at_ms else ""
+        self.cut_ms = at_ms
 
 
 class SentAudio:
@@ -64,10 +75,16 @@ class SentAudio:
             return wrong_playout("audio_end_ms", view.audio_end_ms)
         if view.audio_end_ms > ceil(part.ms):
             return audio_is_shorter(int(part.ms), view.audio_end_ms)
-        known = "".join(part.words) if part.cut_ms is None else part.heard
-        part.heard = heard_words(known, view.audio_end_ms, ceil(part.ms)) if view.audio_end_ms else ""
-        part.cut_ms = view.audio_end_ms
+        part.cut(view.audio_end_ms)
         return part
+
+    def shorten(self, item: str, played_ms: int, *, whole: bool) -> bool:
+        """Keep of an item what was played; `whole`: nothing more of it was to come. False if that changes nothing."""
+        part = self._parts.get(item)
+        if part is None or (part.cut_ms is not None and part.cut_ms <= played_ms) or (whole and played_ms >= part.ms):
+            return False
+        part.cut(played_ms)
+        return True
 
     def played(self, view: PlayoutReport) -> Refusal | int:
         """How much of an item its client's player has played, in ms; no more than it was sent."""

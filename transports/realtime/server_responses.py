@@ -9,12 +9,12 @@ from typing import Any
 from ...core.errors import ProtocolError
 from ...core.signals import AnswerRequested
 from .checks import Refusal
-from .conversation import Conversation
+from .outbox import Outbox
 from .recent import Recent
 from .refusals import active_response
-from .server_output import Floor, Outbox, Outcome, ResponseStream
-from .server_playout import SentAudio
-from .session_config import ResponseSettings, check_request, response_settings
+from .server_items import ServerItems
+from .server_output import Floor, Outcome, ResponseStream
+from .session_config import ResponseSettings, check_request, response_settings, without_formats
 
 __all__ = ["ServerResponses"]
 
@@ -24,8 +24,8 @@ _Json = dict[str, Any]
 class ServerResponses:
     """All responses of one connection."""
 
-    def __init__(self, outbox: Outbox, conversation: Conversation, sent: SentAudio) -> None:
-        self._floor = Floor(outbox, conversation, outbox.ids("conv"), sent)
+    def __init__(self, outbox: Outbox, items: ServerItems) -> None:
+        self._floor = Floor(outbox, items.conversation, outbox.ids("conv"), items.sent, items.buffer)
         self._requested: dict[str, ResponseSettings] = {}  # accepted, not started
         self._open: dict[str, ResponseStream] = {}
         self._finished = Recent()
@@ -46,6 +46,8 @@ class ServerResponses:
         """A response.create: accepted with an id for the response, which is configured now; or refused."""
         if refusal := check_request(request):
             return refusal
+        if self._floor.buffer.plays:
+            request = without_formats(request)
         out_of_band = request.get("conversation") == "none"
         if not out_of_band and (holder := self.holder) is not None:
             return active_response(holder)

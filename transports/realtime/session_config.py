@@ -26,7 +26,7 @@ from .checks import (
     too_deep,
 )
 
-__all__ = ["ResponseSettings", "check_request", "default_session", "merge_session", "response_settings"]
+__all__ = ["ResponseSettings", "check_request", "default_session", "merge_session", "response_settings", "without_formats"]
 
 _Json = dict[str, Any]
 
@@ -178,14 +178,19 @@ _REQUEST = obj(
 # --- merging ---
 
 
-def merge_session(session: _Json, changes: _Json, *, voice_locked: bool) -> _Json | Refusal:
-    """The session after session.update{changes}; `voice_locked` once audio has been produced."""
+def merge_session(
+    session: _Json, changes: _Json, *, voice_locked: bool, formats_fixed: bool = False
+) -> _Json | Refusal:
+    """The session after session.update{changes}; `voice_locked` once audio has been produced.
+
+    formats_fixed: audio formats that are asked for must exist, and are passed over.
+    """
     refusal = too_deep(changes, "session") or _SESSION(changes, "session")
     if refusal is None and changes.get("model", session["model"]) != session["model"]:
         refusal = Refusal(code="invalid_value", param="session.model", message="The model of a session cannot be changed.")
     if refusal is not None:
         return refusal
-    merged = _deep_merge(session, changes)
+    merged = _deep_merge(session, without_formats(changes) if formats_fixed else changes)
     for side in ("input", "output"):
         if merged["audio"][side]["format"] == {"type": "audio/pcm"}:
             merged["audio"][side]["format"] = {"type": "audio/pcm", "rate": 24000}
@@ -196,6 +201,15 @@ def merge_session(session: _Json, changes: _Json, *, voice_locked: bool) -> _Jso
             message="Cannot update a conversation's voice if assistant audio is present.",
         )
     return merged
+
+
+def without_formats(changes: _Json) -> _Json:
+    """The same changes, of a session or a response, that leave the audio formats as they are; valid ones."""
+    audio = changes.get("audio")
+    if not audio:
+        return changes
+    kept = {side: {key: value for key, value in part.items() if key != "format"} for side, part in audio.items()}
+    return {**changes, "audio": kept}
 
 
 _WHOLE = frozenset({"format", "voice", "tracing", "truncation", "prompt", "tool_choice", "reasoning"})
