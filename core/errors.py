@@ -56,6 +56,8 @@ CODES: dict[str, str] = {
     "TL307": "A call breaks the order of the Realtime protocol.",
     "TL308": "The provider reported an error.",
     "TL309": "The scripted provider met another message than its script expects.",
+    "TL310": "The session description (SDP) cannot be used for a call.",
+    "TL311": "The address of a STUN or TURN server is not valid.",
     "TL401": "Another process owns this store.",
     "TL402": "Another writer has appended to this session since it was read.",
     "TL403": "This writer has lost the session to a newer owner.",

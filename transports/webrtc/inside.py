@@ -1,0 +1,208 @@
+"""Every place where turnlog uses what aiortc and aioice do not promise to keep. Nothing else in the package may.
+
+The pin (aiortc==1.16.*) holds these still; a test per place fails if a version moves it, and missing() names what is gone.
+None of it changes a module or a class: all is done to the objects of one connection.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+import aiortc
+from aioice import Connection
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcicetransport import RTCIceTransport
+from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtcsctptransport import RTCSctpTransport
+from aiortc.rtp import AnyRtcpPacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSrPacket, RtpPacket
+
+from ...core.errors import TurnlogError
+
+__all__ = ["LeanReceiver", "check_versions", "drained", "guard_data", "limit_hosts", "missing", "settle"]
+
+_GATHER_S: Final = 2  # aioice waits 5 s for a STUN or TURN server; a caller that waits for its answer has gone by then
+_LOOPBACK: Final = "127.0.0.1"
+_DRAIN_POLL_S: Final = 0.005
+
+
+class Packets(Protocol):
+    """Takes the parts of an RTP packet that matter: source (SSRC), sequence number, RTP time, payload."""
+
+    def __call__(self, source: int, sequence: int, rtp_time: int, payload: bytes, /) -> None:
+        """One packet, in the order of arrival."""
+
+
+def missing() -> list[str]:
+    """What this module needs and the installed versions do not have."""
+    needed: list[tuple[type, Iterable[str]]] = [
+        (RTCRtpReceiver, ("receive", "transport")),
+        (RTCRtpSender, ("_handle_rtcp_packet",)),
+        (RTCDtlsTransport, ("_register_rtp_receiver", "_unregister_rtp_receiver", "_send_rtp")),
+        (RTCSctpTransport, ("_handle_data",)),
+        (RTCIceTransport, ("iceGatherer",)),
+        (Connection, ("get_component_candidates",)),
+    ]
+    return [f"{owner.__name__}.{name}" for owner, names in needed for name in names if not hasattr(owner, name)]
+
+
+def check_versions() -> None:
+    """Raises TurnlogError TL601 where aiortc is another one than this was written for."""
+    if gone := missing():
+        hint = 'pip install "turnlog[webrtc]" installs one that has'
+        raise TurnlogError("TL601", f"aiortc {aiortc.__version__} has no {', '.join(gone)}", hint)
+
+
+class LeanReceiver:
+    """Stands in for aiortc's receiver: no decoder thread, no jitter buffer of its own; packets are handed on where they arrive.
+
+    Reason: aiortc decodes each track in a thread, which costs two switches of threads a packet and more than the decoding.
+    Place: `receiver.receive` is called when the connection stands; this registers itself at the DTLS transport instead, as
+    the protocol RtpReceiver of aiortc.rtcdtlstransport (three methods). Receiver reports are sent from here then.
+    """
+
+    def __init__(self, receiver: RTCRtpReceiver, sender: RTCRtpSender, take: Packets) -> None:
+        self._receiver = receiver
+        self._ssrc = int(sender._ssrc)
+        self._take = take
+        self._types: frozenset[int] = frozenset()
+        self._sources: dict[int, _Source] = {}
+        self._reports: asyncio.Task[None] | None = None
+        receiver.receive = self._receive  # type: ignore[method-assign]  # the place named above
+
+    async def stop(self) -> None:
+        """No packet is handed on any more, no report sent."""
+        if self._reports is not None:
+            self._transport._unregister_rtp_receiver(self)
+            self._reports.cancel()
+            await asyncio.wait((self._reports,))
+            self._reports = None
+
+    @property
+    def _transport(self) -> RTCDtlsTransport:
+        return self._receiver.transport
+
+    async def _receive(self, parameters: RTCRtpReceiveParameters) -> None:
+        if self._reports is None:
+            opus = (codec.payloadType for codec in parameters.codecs if codec.mimeType.lower() == "audio/opus")
+            self._types = frozenset(number for number in opus if number is not None)
+            self._transport._register_rtp_receiver(self, parameters)
+            self._reports = asyncio.get_running_loop().create_task(self._report(), name="turnlog receiver reports")
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        if packet.payload_type not in self._types:
+            return
+        source = self._sources.get(packet.ssrc)
+        if source is None:
+            self._sources.clear()  # one track has one source at a time; a peer must not make us keep any number
+            source = self._sources[packet.ssrc] = _Source()
+        source.statistics.add(packet)
+        self._take(packet.ssrc, packet.sequence_number, packet.timestamp, packet.payload)
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpSrPacket) and packet.ssrc in self._sources:
+            self._sources[packet.ssrc].sender_report = (packet.sender_info.ntp_timestamp >> 16 & 0xFFFFFFFF, time.time())
+
+    def _handle_disconnect(self) -> None:
+        """The connection state tells it."""
+
+    async def _report(self) -> None:
+        """Tell the peer what arrived (RFC 3550); its sender adapts to that."""
+        while True:
+            await asyncio.sleep(0.5 + random.random())
+            reports = [source.report(ssrc) for ssrc, source in self._sources.items()]
+            if not reports:
+                continue
+            try:
+                await self._transport._send_rtp(bytes(RtcpRrPacket(ssrc=self._ssrc, reports=reports)))
+            except ConnectionError:
+                return
+
+
+class _Source:
+    """What is known of one SSRC."""
+
+    def __init__(self) -> None:
+        self.statistics = StreamStatistics(48_000)
+        self.sender_report: tuple[int, float] | None = None  # its time, and ours when it came
+
+    def report(self, ssrc: int) -> RtcpReceiverInfo:
+        last, came = self.sender_report or (0, time.time())
+        return RtcpReceiverInfo(
+            ssrc=ssrc,
+            fraction_lost=self.statistics.fraction_lost,
+            packets_lost=self.statistics.packets_lost,
+            highest_sequence=self.statistics.max_seq or 0,
+            jitter=self.statistics.jitter,
+            lsr=last,
+            dlsr=min(int(max(0.0, time.time() - came) * 65536), 0xFFFFFFFF) if last else 0,
+        )
+
+
+def limit_hosts(connection: RTCPeerConnection, hosts: Sequence[str]) -> None:
+    """Offer these own addresses only; with none named those of the interfaces, and loopback where there is no other.
+
+    Reason: aioice has no setting for it, and leaves 127.0.0.1 out. Place: `Connection.get_component_candidates`, which gets
+    the addresses as an argument. Call it when all transports exist and before candidates are gathered.
+    """
+    transports = [transceiver.receiver.transport.transport for transceiver in connection.getTransceivers()]
+    if connection.sctp is not None:
+        transports.append(connection.sctp.transport.transport)
+    for ice in {id(transport): transport for transport in transports}.values():
+        ice_connection: Any = ice._connection
+        gather: Callable[..., Awaitable[Any]] = ice_connection.get_component_candidates
+
+        ice_connection.get_component_candidates = _with_hosts(gather, list(hosts))
+
+
+def _with_hosts(gather: Callable[..., Awaitable[Any]], hosts: list[str]) -> Callable[..., Awaitable[Any]]:
+    async def chosen(component: int, addresses: list[str], **_: object) -> Any:
+        return await gather(component=component, addresses=hosts or addresses or [_LOOPBACK], timeout=_GATHER_S)
+
+    return chosen
+
+
+def guard_data(connection: RTCPeerConnection, broken: Callable[[Exception], None]) -> None:
+    """Tell of what the data channel's layers raise over what the peer sent, instead of losing the whole connection.
+
+    Reason: text that is no UTF-8, or a second channel of one number, ends aiortc's task that reads the socket, with nothing
+    but a line in a log. Place: `RTCSctpTransport._handle_data`, which the DTLS transport calls with each message.
+    """
+    sctp: Any = connection.sctp
+    if sctp is None:
+        return
+    handle: Callable[[bytes], Awaitable[None]] = sctp._handle_data
+
+    async def guarded(data: bytes) -> None:
+        try:
+            await handle(data)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            broken(error)
+
+    sctp._handle_data = guarded
+
+
+async def drained(channel: RTCDataChannel, timeout_s: float) -> None:
+    """Return when the peer has acknowledged all that was sent over the channel, or after `timeout_s`.
+
+    Reason: closing aborts the association, and `bufferedAmount` does not count what is on its way. Place: the two queues of
+    RTCSctpTransport; without them only `bufferedAmount` is waited for.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout_s
+    sctp = channel.transport
+    while channel.readyState == "open" and loop.time() < until:
+        if not (channel.bufferedAmount or getattr(sctp, "_outbound_queue", None) or getattr(sctp, "_sent_queue", None)):
+            return
+        await asyncio.sleep(_DRAIN_POLL_S)
+
+
+async def settle() -> None:
+    """Let the tasks end that aiortc cancelled or woke while it closed, and did not wait for."""
+    for _ in range(10):
+        await asyncio.sleep(0)
