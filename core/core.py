@@ -10,6 +10,7 @@ from typing import NamedTuple
 from . import commands as c
 from . import events as e
 from . import signals as s
+from .calling import decide_call
 from .decide import begin_ending, decide, decide_command, decide_signal
 from .due import Looked, closing, next_deadline, sends_due, timeouts
 from .heads import BufferedPlayheads, ClockPlayheads
@@ -92,6 +93,11 @@ class SessionCore:
         """Enter that a link could not be opened, and what it means."""
         if not self.ended:
             self._record_all(decide_link_failed(self.state, self._heads(now_ns), failed), e.Root.HOST, now_ns)
+
+    def call(self, event: e.CallOpened | e.CallRefused | e.CallEnded, now_ns: int) -> None:
+        """Enter what became of a direct call."""
+        if not self.ended:
+            self._record_all(decide_call(self.state, event), e.Root.HOST, now_ns)
 
     def ending(self, ending: e.SessionEnding, now_ns: int, cause: int = e.Root.API) -> None:
         """Enter that the session is to end."""

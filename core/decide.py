@@ -11,6 +11,7 @@ from . import barging
 from . import commands as c
 from . import events as e
 from . import signals as s
+from .calling import is_foreign, overridden, typed, typed_turn
 from .playing import Heads, acknowledged, cut, delivered
 from .saying import end_playout, refused, request, spoken, take_back
 from .state import State
@@ -45,8 +46,12 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
             yield e.LinkReady(link=link, session=signal.session)
             yield from _updates_applied(state)
         case s.ProviderConfigured() if state.links.unconfirmed:
-            yield e.ConfigurationConfirmed(link=link)
+            yield e.ConfigurationConfirmed(link=link, session=signal.session if state.call.id else {})
             yield from _updates_applied(state)
+        case s.ProviderConfigured() if state.call.id:
+            yield from overridden(state, link, signal.session)
+        case s.ItemAdded() if state.call.id and link == state.links.provider:
+            yield from typed(state, link, signal)
         case s.SpeechCeased() | s.DigitDialled() | s.AudioCommitted() | s.TranscriptCompleted() | s.TranscriptFailed():
             yield from _user_spoke(state, heads, signal)
         case s.ResponseBegan() | s.ResponseFinished() | s.ResponseRefused() | s.ProviderTruncated():
@@ -66,7 +71,7 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
             # Before it is ready a provider has been told nothing but our configuration: it will not take it, so it never is.
             if signal.code == "session_expired" or not state.links.provider_ready:
                 yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code=signal.code, detail=signal.message))
-        case s.ProviderBuffer() if signal.response in state.playout.responses:
+        case s.ProviderBuffer() if signal.response in state.playout.responses or state.call.id:
             yield from _plays_itself(state, heads, link, signal, now_ns)
         case s.CallerConfigured() | s.ItemCreated() | s.CommitRequested() | s.AudioCleared() | s.AnswerRequested():
             yield from _caller_asked(state, link, signal)
@@ -74,13 +79,18 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
 
 def _plays_itself(state: State, heads: Heads, link: str, signal: s.ProviderBuffer, now_ns: int) -> Iterator[e.Event]:
     """A provider that plays to the caller itself tells where it is."""
-    sounds = state.playout.responses[signal.response].started_ns is not None
+    one = state.playout.responses.get(signal.response)
+    begins = one is not None and one.started_ns is None and one.cut is None
     yield e.PlayoutBuffered(link=link, response=signal.response, state=signal.state)
+    if one is None:  # nobody is to hear it: see calling.clear_due
+        return
     match signal.state:
-        case "started" if not sounds:
+        case "started" if begins:
             yield e.AudioStarted(response=signal.response)
-        case "stopped" if state.playout.responses[signal.response].ended:
+        case "stopped" if one.ended:
             yield from _delivered(state, heads, signal.response, now_ns)
+        case "cleared" if one.cut:
+            yield from end_playout(state, heads, signal.response)
         case "cleared":
             talking = next((item for item, _ in state.floor.talking()), "")
             yield from cut(state, heads, signal.response, "speech" if talking else "caller", talking)
@@ -168,6 +178,7 @@ def _provider_answered(state: State, heads: Heads, link: str, signal: s.Signal, 
     match signal:
         case s.ResponseBegan() if not _is_known(state, signal.response):
             yield _begun(state, link, signal)
+            yield from typed_turn(state, signal)
         case s.ResponseFinished() if _is_running(state, signal.response):
             yield e.ResponseEnded(
                 response=signal.response,
@@ -208,7 +219,7 @@ def _begun(state: State, link: str, signal: s.ResponseBegan) -> e.ResponseStarte
         say=signal.say if ours else None,
         attempt=signal.attempt if ours else 0,
         in_band=signal.in_band,
-        dead=signal.say is not None and not ours,
+        dead=(signal.say is not None and not ours) or is_foreign(state, signal),
         link=link,
     )
 

@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_TRANSCRIPTION",
     "TRANSPORTS",
     "Answers",
+    "ClientUpdates",
     "Echo",
     "SayMode",
     "SessionDefinition",
@@ -26,6 +27,7 @@ __all__ = [
 
 Answers = Literal["handler", "model"]
 Echo = Literal["client_aec", "guard", "half_duplex"]
+ClientUpdates = Literal["reassert", "refuse"]
 SayMode = Literal["out_of_band", "in_band", "tts"]
 
 TRANSPORTS: dict[str, frozenset[str]] = {
@@ -73,6 +75,7 @@ class SessionDefinition(msgspec.Struct, frozen=True, kw_only=True):
     min_speech_ms: int = 0  # shorter speech does not interrupt
     min_words: int = 0  # while something sounds fewer words neither interrupt nor are a turn
     resume_after_false_start: bool = False  # what was cut by no speech is spoken on
+    client_updates: ClientUpdates = "reassert"  # in a direct call: what becomes of a configuration that its client sends past us
 
     def to_dict(self) -> dict[str, Any]:
         """AgentField's dictionary of a definition: its keys only, turn_detection left out where there is none."""

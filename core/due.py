@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from . import barging
 from . import events as e
+from .calling import clear_due, reassert_ns
 from .decide import end_turns
 from .echoes import speaking
 from .folds.delivery import OpenSay
 from .folds.relay import Owed
+from .heads import unbegun_until_ns
 from .playing import STALL_S, Heads, cut, delivered, ends_ns
 from .saying import HOLD_S, dispatches, end_playout, line_for, next_say, refused, settle_all, spoken_out
 from .state import State
@@ -64,7 +66,7 @@ def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
 
 def _to_provider(state: State, provider: str, now_ns: int) -> Iterator[Caused]:
     """What goes to the provider beside says and stops."""
-    if (owed_since := _configuration_owed(state)) is not None:
+    if (owed_since := _configuration_owed(state, now_ns)) is not None:
         yield _configuration(state, provider), owed_since
     if not state.links.provider_ready:
         return
@@ -80,7 +82,8 @@ def _owes(state: State) -> bool:
     playout, tools = state.playout, state.tools
     owed = state.relay.owed or tools.model_calls or tools.follow_up.owed or state.delivery.says
     stops = playout.responses or playout.unheard or playout.repairs
-    return bool(owed or stops) or state.links.configuration_owed is not None or state.links.answer_held
+    of_call = state.call.playing or state.call.overridden
+    return bool(owed or stops or of_call) or state.links.configuration_owed is not None or state.links.answer_held
 
 
 def _reducing(state: State, provider: str | None) -> Iterator[Caused]:
@@ -88,6 +91,8 @@ def _reducing(state: State, provider: str | None) -> Iterator[Caused]:
     for link, response, seq in state.playout.cancels():
         if line := link or provider:
             yield e.CancelDispatched(link=line, response=response), seq
+    if provider is not None and (unwanted := clear_due(state)) is not None:
+        yield e.OutputClearDispatched(link=provider), unwanted
     while provider is not None and state.playout.repairs and not _is_hard_ending(state):  # else nobody reads it any more
         one = state.playout.repairs[0]
         if one.heard_ms:
@@ -99,11 +104,13 @@ def _reducing(state: State, provider: str | None) -> Iterator[Caused]:
             yield e.ItemDeleteDispatched(link=provider, item=one.item), one.seq
 
 
-def _configuration_owed(state: State) -> int | None:
+def _configuration_owed(state: State, now_ns: int) -> int | None:
     """What calls for a session.update. While a say is open the model must not answer by itself."""
     links = state.links
     if links.configuration_owed is not None:
         return links.configuration_owed
+    if (again_ns := reassert_ns(state)) is not None and now_ns >= again_ns:
+        return state.call.overridden
     if links.provider_ready and state.model_answers and links.answer_held is not bool(state.delivery.says):
         return next(iter(state.delivery.says.values())).seq if state.delivery.says else links.answer_held_seq
     return None
@@ -188,7 +195,9 @@ def _playouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterat
     for response, one in list(state.playout.responses.items()):
         if one.ended and not (one.delivered or one.cut):
             head = heads(response)
-            if not head.waiting:
+            if head.parts and one.buffered is None and head.source == "buffer_event" and not head.waiting:
+                yield cut(state, heads, response, "stalled")  # its provider has never begun to play it
+            elif not head.waiting:
                 yield iter([delivered(response, head, now_ns)])
         elif one.ended is None and one.cut is None and now_ns >= looked.get(response, one.began_ns) + STALL_S * _S:
             looked[response] = max(one.began_ns, heads(response).arrived_ns)
@@ -208,6 +217,7 @@ def _at_rest(state: State) -> bool:
     """Whether the clock can bring nothing: no turn is on its way, nothing is owed or sounds, nobody has gone or asked."""
     turns = state.turns
     idle = not (turns.open or turns.asks or state.delivery.says or state.playout.responses or state.floor.speech)
+    idle = idle and not state.call.overridden
     return (idle and state.links.gone_ns is None and _mute_ns(state) is None) or state.life.phase is SessionState.ENDED
 
 
@@ -266,6 +276,8 @@ def next_deadline(state: State, looked: Looked) -> int | None:
     for response, one in state.playout.responses.items():
         if (over_ns := ends_ns(one)) is not None:
             due.append(over_ns)
+        elif one.ended and one.buffered is None and state.call.link:
+            due.append(unbegun_until_ns(one))
         elif one.ended is None:
             due.append(looked.get(response, one.began_ns) + STALL_S * _S)
     if (due_ns := barging.due_ns(state)) is not None:
@@ -278,6 +290,8 @@ def next_deadline(state: State, looked: Looked) -> int | None:
         due += _holds_end(state)
     if (mute_ns := _mute_ns(state)) is not None:
         due.append(mute_ns)
+    if (again_ns := reassert_ns(state)) and state.links.provider_ready and not _is_hard_ending(state):
+        due.append(again_ns)
     if state.links.gone_ns is not None and state.life.ending is None:
         due.append(state.links.gone_ns + HANDLER_GRACE_S * _S)
     return min(due, default=None)

@@ -58,6 +58,8 @@ CODES: dict[str, str] = {
     "TL309": "The scripted provider met another message than its script expects.",
     "TL310": "The session description (SDP) cannot be used for a call.",
     "TL311": "The address of a STUN or TURN server is not valid.",
+    "TL311": "The call is not there any more: it has ended, or never was.",
+    "TL312": "The client of a direct call has changed its configuration, and the session refuses that.",
     "TL401": "Another process owns this store.",
     "TL402": "Another writer has appended to this session since it was read.",
     "TL403": "This writer has lost the session to a newer owner.",

@@ -6,7 +6,7 @@ from .ports import PartHead, Playhead, Playheads
 from .state import State
 from .words import spoken_ms
 
-__all__ = ["BufferedPlayheads", "ClockPlayheads", "buffered_until_ms"]
+__all__ = ["BufferedPlayheads", "ClockPlayheads", "buffered_until_ms", "unbegun_until_ns"]
 
 _BUFFER_GRACE_MS = 5_000  # by so much a provider may be late with the end of what it plays itself
 _BUFFER_ERROR_MS = 100
@@ -28,6 +28,8 @@ class BufferedPlayheads:
         """Where the playout of `response` stands."""
         one = self._state.playout.responses.get(response)
         below = self.under.sample(response, now_ns)
+        if one is not None and one.buffered is None and self._goes_past_us(one):
+            return _not_begun(one, below, now_ns)
         if one is None or one.buffered is None or one.started_ns is None:
             return below
         elapsed_ms = max(0, now_ns - one.started_ns) // _MS
@@ -53,6 +55,31 @@ class BufferedPlayheads:
         return Playhead(
             parts=parts, source="buffer_event", error_ms=_BUFFER_ERROR_MS, ends_ns=now_ns, waiting=plays, arrived_ns=now_ns
         )
+
+
+    def _goes_past_us(self, one: Sounding) -> bool:
+        """Whether its audio is never to come by here: the provider holds the call with the caller itself."""
+        modalities = self._state.links.settings.get("output_modalities") or self._state.life.definition.modalities
+        return bool(self._state.call.link) and not one.link.startswith("v") and "audio" in modalities
+
+
+def _not_begun(one: Sounding, below: Playhead, now_ns: int) -> Playhead:
+    """Of a response that its provider has not begun to play nothing was heard, whatever words of it have come."""
+    known = below.parts[0] if below.parts else PartHead(item="")
+    words = one.ended.transcript if one.ended else known.words
+    if not words:
+        return Playhead(arrived_ns=below.arrived_ns)
+    item = one.ended.parts[0].item if one.ended and one.ended.parts else known.item
+    made = PartHead(item=item, content_index=known.content_index, received_ms=max(1, spoken_ms(words)), words=words)
+    comes = one.ended is not None and now_ns < unbegun_until_ns(one)
+    return Playhead(
+        parts=[made], source="buffer_event", error_ms=_BUFFER_ERROR_MS, waiting=comes, arrived_ns=below.arrived_ns
+    )
+
+
+def unbegun_until_ns(one: Sounding) -> int:
+    """Until when a provider may begin to play a response that it has finished."""
+    return one.ended_ns + _BUFFER_GRACE_MS * _MS
 
 
 def buffered_until_ms(one: Sounding) -> int | None:

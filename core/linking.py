@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from . import events as e
+from .calling import lost_sight
 from .decide import begin_ending
 from .playing import Heads
 from .saying import voice_lost
@@ -12,11 +13,17 @@ __all__ = ["decide_link_closed", "decide_link_failed"]
 
 
 def decide_link_closed(state: State, heads: Heads, closed: e.LinkClosed) -> Iterator[e.Event]:
-    """A link is gone: without its provider a session ends; without callers nobody is left to hear."""
+    """A link is gone: without its provider a session ends; without callers nobody is left to hear.
+
+    A direct call goes on without its sideband, and is over without a word of ours: then its caller's line ends, too.
+    """
     of_provider, of_caller = closed.link == state.links.provider, closed.link in state.links.callers
     of_voice = closed.link == state.links.voice
+    own = [response for response, one in state.playout.responses.items() if one.say is None]
     yield closed
-    if of_provider:
+    if of_provider and state.call.id:
+        yield from lost_sight(state, heads, own)
+    elif of_provider and not state.call.link:
         detail = f"{closed.code} {closed.reason}".strip()
         yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code="TL302", detail=detail))
     elif of_voice:

@@ -30,6 +30,7 @@ __all__ = [
     "spoken",
     "spoken_out",
     "take_back",
+    "unknown_outcomes",
     "voice_lost",
 ]
 
@@ -122,6 +123,9 @@ def dispatches(state: State, now_ns: int) -> Iterator[tuple[e.Event, int]]:
     """Ask the line that speaks it for the next piece that is due; says that newer speech made stale are dropped or held."""
     while (say := next_say(state)) and say.command.on_stale == "drop" and _is_stale(state, say):
         yield _settled(say, "interrupted" if _heard_ms(say) else "cancelled", "stale"), say.seq
+    while say is not None and state.call.id and needs_voice(state.life.definition, say.command):
+        yield _settled(say, "failed", "no_media"), say.seq  # no audio of ours gets into a call that the provider holds
+        say = next_say(state)
     if say is None or (say.command.on_stale == "hold" and is_held(state, now_ns)):
         return
     if (link := line_for(state, say)) is not None:
@@ -209,7 +213,7 @@ def _cut_outcome(say: OpenSay) -> tuple[Status, str]:
     match reason:
         case "speech" | "caller":
             return "interrupted", reason
-        case "mismatch" | "stalled":
+        case "mismatch" | "stalled" | "outcome_unknown":
             return "failed", reason
         case "cancelled" | "replaced":
             return ("interrupted" if _heard_ms(say) else "cancelled"), reason
@@ -246,6 +250,16 @@ def settle_all(state: State, heads: Heads, reason: str) -> Iterator[e.Event]:
             yield from end_playout(state, heads, response)
     for say in list(state.delivery.says.values()):
         yield _settled(say, "interrupted" if _heard_ms(say) else _lost(reason), reason)
+
+
+def unknown_outcomes(state: State) -> Iterator[e.Event]:
+    """Settle the says of which something was asked for, by a line that is gone; those that wait go on waiting."""
+    for say in list(state.delivery.says.values()):
+        match say.state:
+            case SayState.CUT:
+                yield from conclude(state, say, was_speech=True)
+            case SayState.DISPATCHED | SayState.SOUNDING | SayState.PLAYING:
+                yield _settled(say, "failed", "outcome_unknown")
 
 
 def _heard_ms(say: OpenSay) -> int:

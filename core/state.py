@@ -1,6 +1,7 @@
 """The state of one session: the folds, applied together. This is all that replay runs of the core."""
 
 from . import events as e
+from .folds.call import Call
 from .folds.conversation import Conversation
 from .folds.delivery import Delivery
 from .folds.floor import Floor
@@ -18,7 +19,7 @@ __all__ = ["State"]
 _NOT_FOLDED = frozenset(
     {
         *(e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted, e.Unknown, e.Erased),
-        *(e.InputRequested, e.AttemptFailed, e.StreamRequested, e.CommandAbandoned, e.SaySpoken),
+        *(e.CallRefused, e.InputRequested, e.AttemptFailed, e.StreamRequested, e.CommandAbandoned, e.SaySpoken),
     }
 )
 _FOLDED_BY_TOOLS = frozenset({e.CallRequested, e.StepRequested, e.CallCompleted, e.CallFailed})
@@ -26,9 +27,12 @@ _FOLDED_BY_DELIVERY = frozenset({e.StreamItem, e.StreamEnded})
 
 
 class State:
-    """Ten folds; each owns one concept and sees every event that it names."""
+    """Eleven folds; each owns one concept and sees every event that it names."""
 
-    __slots__ = ("_folds", "conversation", "delivery", "floor", "life", "links", "playout", "relay", "signals", "tools", "turns")
+    __slots__ = (
+        *("_folds", "call", "conversation", "delivery", "floor", "life"),
+        *("links", "playout", "relay", "signals", "tools", "turns"),
+    )
 
     def __init__(self) -> None:
         self.life = Lifecycle()
@@ -41,6 +45,7 @@ class State:
         self.relay = Relay()
         self.signals = Signals()
         self.conversation = Conversation()
+        self.call = Call()
         self._folds = (
             self.life.apply,
             self.links.apply,
@@ -52,6 +57,7 @@ class State:
             self.relay.apply,
             self.signals.apply,
             self.conversation.apply,
+            self.call.apply,
         )
 
     @property

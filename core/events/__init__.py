@@ -10,6 +10,7 @@ from .base import (
     Root,
     Unknown,
 )
+from .call import CallEnded, CallOpened, CallRefused, ConfigurationOverridden, OutputClearDispatched
 from .journal import (
     AttemptFailed,
     CallCompleted,
@@ -119,7 +120,10 @@ __all__ = [
     "AttemptFailed",
     "AudioStarted",
     "CallCompleted",
+    "CallEnded",
     "CallFailed",
+    "CallOpened",
+    "CallRefused",
     "CallRequested",
     "CallerCancelled",
     "CallersGone",
@@ -127,6 +131,7 @@ __all__ = [
     "CommandAbandoned",
     "ConfigurationConfirmed",
     "ConfigurationDispatched",
+    "ConfigurationOverridden",
     "ConfigurationRefused",
     "DigitPressed",
     "EndRequested",
@@ -151,6 +156,7 @@ __all__ = [
     "LinkOpened",
     "LinkReady",
     "MediaRecorded",
+    "OutputClearDispatched",
     "PartGenerated",
     "PatchMarked",
     "PeerFaulted",

@@ -61,7 +61,9 @@ class SessionEnding(Event, frozen=True, kw_only=True):
 
 
 class SessionEnded(Event, frozen=True, kw_only=True):
-    """The last event. reason: completed, caller_gone, provider_lost, handler_failed, engine_stopped, or the user's own."""
+    """The last event. reason: completed, caller_gone, provider_lost, handler_failed, engine_stopped, client_update (the client
+    of a direct call has changed its configuration), or the user's own.
+    """
 
     reason: str
     code: str = ""

@@ -82,7 +82,8 @@ class PlayoutBuffered(Event, frozen=True, kw_only=True):
 class PlayoutCut(Event, frozen=True, kw_only=True):
     """A response is dead from here on: what was queued for the callers was dropped, and nothing more of it is delivered.
 
-    reason: speech, cancelled, replaced, caller (its own cancel), mismatch, stalled, or why its session ends. heard: the playhead
+    reason: speech, cancelled, replaced, caller (its own cancel), mismatch, stalled,
+    outcome_unknown, or why its session ends. heard: the playhead
     then. item: the speech that cut it.
     """
 

@@ -38,9 +38,13 @@ class ConfigurationDispatched(Event, frozen=True, kw_only=True):
 
 
 class ConfigurationConfirmed(Event, frozen=True, kw_only=True):
-    """The provider has confirmed a later session.update (the first one is LinkReady)."""
+    """The provider has confirmed a later session.update (the first one is LinkReady).
+
+    session: the effective one, in a direct call, where others may change it.
+    """
 
     link: str
+    session: dict[str, Any] = {}
 
 
 class ConfigurationRefused(Event, frozen=True, kw_only=True):

@@ -79,6 +79,9 @@ def _links(moment: Moment, head: OpenSay | None) -> Case | None:
         return Case("no_caller", "caller", what, moment.latest(e.CallersGone), until_ns)
     if head is not None and needs_voice(moment.state.life.definition, head.command):
         return None  # it waits for no provider
+    if links.provider is None and moment.state.call.id:
+        lost = moment.latest_of(e.CallOpened, e.LinkClosed)
+        return Case("sideband", "provider", "the sideband of the call does not stand: it is being joined", lost)
     if links.provider is None:
         return Case("provider_link", "provider", "the provider's link is not open yet", moment.trail.first)
     if not links.provider_ready:

@@ -88,6 +88,8 @@ _REASONS = {
     "stalled": "nothing more came of its response",
     "caller_gone": "nobody was there to hear it",
     "provider_lost": "the provider was lost",
+    "outcome_unknown": "the sideband of its call was lost, and what became of it was not told again",
+    "no_media": "it was to be our own audio, which does not get into a call that the provider holds",
     "no_answer": "the provider did not answer",
     "no_words": "its stream ended without words",
     "not_text": "its stream brought something that is no text",

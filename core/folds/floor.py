@@ -55,6 +55,8 @@ class Floor:
                 self.caller_transports[event.link] = event.transport
             case e.LinkClosed():
                 self.caller_transports.pop(event.link, None)
+                if event.link.startswith("p"):  # nobody will tell us how it goes on
+                    self.speech.clear()
             case e.AudioStarted():
                 if not self._sounding:
                     self.sustained = False

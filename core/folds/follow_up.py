@@ -37,6 +37,9 @@ class FollowUp:
                 self.answering.add(event.response)
                 if event.say is None:
                     self._begin()
+            case e.LinkClosed() if event.link.startswith("p"):  # nobody will tell us of their ends
+                self.answering.clear()
+                self.asked.clear()
             case e.ResponseEnded():
                 self.answering.discard(event.response)
                 self.refused_ns = None

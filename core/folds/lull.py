@@ -53,6 +53,8 @@ class Lull:
                 self.unanswered.discard(event.item)
             case e.InputClearDispatched():
                 self.speaking, self.answer_by_ns = False, 0
+            case e.LinkClosed() if event.link.startswith("p"):
+                self.speaking, self.answer_by_ns = False, 0
             case e.ResponseStarted(say=None):
                 self.answer_by_ns = 0
                 self.unanswered.clear()

@@ -27,7 +27,7 @@ class Sounding:
 
     __slots__ = (
         *("acks", "began_ns", "buffered", "cancelled", "cut", "cut_ns", "cut_seq"),
-        *("delivered", "ended", "in_band", "is_lost", "link", "say", "started_ns"),
+        *("delivered", "ended", "ended_ns", "in_band", "is_lost", "link", "say", "started_ns"),
     )
 
     def __init__(self, began: e.ResponseStarted, at_ns: int) -> None:
@@ -38,6 +38,7 @@ class Sounding:
         self.began_ns = at_ns
         self.started_ns: int | None = None  # when its first audio was delivered
         self.ended: e.ResponseEnded | None = None
+        self.ended_ns = 0
         self.delivered: e.ResponseDelivered | None = None
         self.cut: e.PlayoutCut | None = None
         self.cut_ns = 0
@@ -127,10 +128,12 @@ class Playout:
             case e.ResponseEnded():
                 self.unheard.pop(event.response, None)
                 if one:
-                    one.ended = event
+                    one.ended, one.ended_ns = event, at_ns
             case e.PlayoutBuffered() if one:
                 one.buffered = event
                 one.started_ns = one.started_ns or at_ns
+            case e.PlayoutBuffered(state="started") if event.response in self.unheard:
+                self.unheard[event.response].cancel_seq = seq  # it sounds, and nobody is to hear it
             case e.ResponseDelivered() if one:
                 one.delivered = event
             case e.PlayoutAcknowledged() if one:

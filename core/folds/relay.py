@@ -69,6 +69,8 @@ class Relay:
                 self._owe(seq, event, f"said_{seq}")
             case e.TurnEnded(channel="dtmf"):
                 self._owe(seq, event, f"pressed_{seq}")
+            case e.ItemSeeded() if event.link.startswith("p"):
+                self._last = event.item  # it was told there
             case e.ItemSeeded():
                 self._owe(seq, event, event.item)
 

@@ -71,6 +71,8 @@ class Tools:
                 self.responses.add(event.response)
             case e.ResponseEnded():
                 self.responses.discard(event.response)
+            case e.LinkClosed() if event.link.startswith("p"):
+                self.responses.clear()
             case e.ToolRequested():
                 self.model_calls[event.call_id] = ModelCall(event)
             case e.TurnEnded() if event.item in self.lull.unanswered:
