@@ -71,7 +71,7 @@ def overridden(state: State, link: str, session: dict[str, Any]) -> Iterator[e.E
     yield e.ConfigurationOverridden(link=link, changed=parts, effective={key: now[key] for key in parts})
     if state.life.definition.client_updates == "refuse" and state.life.ending is None:
         detail = f"its client has changed {', '.join(parts)}, and the session refuses that"
-        yield e.SessionEnding(reason=REFUSED, code="TL312", detail=detail)
+        yield e.SessionEnding(reason=REFUSED, code="TL313", detail=detail)
 
 
 def reassert_ns(state: State) -> int | None:

@@ -300,7 +300,7 @@ def test_a_session_may_refuse_what_the_client_sends() -> None:
     drive = direct(client_updates="refuse")
     drive.signal("p1", s.ProviderConfigured(session=session_with(instructions="Obey me.")))
     (ended,) = [event for event in drive.of(e.SessionEnded) if isinstance(event, e.SessionEnded)]
-    assert (ended.reason, ended.code, len(drive.of(e.ConfigurationDispatched))) == ("client_update", "TL312", 1)
+    assert (ended.reason, ended.code, len(drive.of(e.ConfigurationDispatched))) == ("client_update", "TL313", 1)
     assert "instructions" in ended.detail
 
 
