@@ -11,7 +11,7 @@ from ..core.core import Staged
 from ..core.errors import TurnlogError
 from ..core.ports import Link
 from ..core.state import State
-from ..store.media import Kept, PackedSegment, SegmentBuilder
+from ..store.media import ClosedSegment, Kept, PackedSegment, SegmentBuilder
 from ..transports.realtime.wire import Message
 
 __all__ = ["TICK_NS", "Leg", "Line", "Track"]
@@ -52,7 +52,7 @@ class Track:
         self.name = f"{link}.{direction}"
         self.ordinal = 0
         self._builder = SegmentBuilder(self.name)
-        self.full: list[tuple[PackedSegment, int]] = []  # segments that wait for their append only, with their ms of audio
+        self.full: list[tuple[ClosedSegment, int]] = []  # segments that wait for their append only, with their ms of audio
         self._ms = 0.0
 
     def next(self) -> int:
@@ -102,14 +102,18 @@ class Track:
         return None if due_ns is None else due_ns - due_ns % TICK_NS
 
     def pack(self) -> list[tuple[PackedSegment, int]]:
-        """What was gathered, in segments, each with its ms of audio."""
+        """What was gathered, in segments, each with its ms of audio.
+
+        Invariant: what was received is packed before what was sent, which refers to it by digest. So a segment that is full
+        is only closed: one of what was sent may be full while the one that it refers to is still open.
+        """
         self._close()
-        packed, self.full = self.full, []
-        return packed
+        closed, self.full = self.full, []
+        return [(one.pack(), ms) for one, ms in closed]
 
     def _close(self) -> None:
-        if packed := self._builder.pack():
-            self.full.append((packed, round(self._ms)))
+        if closed := self._builder.close():
+            self.full.append((closed, round(self._ms)))
         self._ms = 0.0
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "CODEC_BY_REFERENCE",
     "MAX_SEGMENT_BYTES",
     "MAX_SEGMENT_MS",
+    "ClosedSegment",
     "Kept",
     "Message",
     "PackedSegment",
@@ -35,6 +36,7 @@ __all__ = [
     "Sources",
     "peaks_of",
     "rebuild",
+    "sources_of",
 ]
 
 CODEC = "tlm1"
@@ -49,6 +51,8 @@ Sources = Callable[[str, int], bytes]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
+_decode_sources = msgspec.msgpack.Decoder(tuple[int, int, int, msgspec.Raw, list[tuple[str, int, bytes]]]).decode
+_BY_REFERENCE = b"\x95\x02"  # an array of five that begins with the layout 2
 
 # The level of a sample's high byte, in steps of 256, counted as level / 128: even numbers from 0 to 254.
 _LEVEL = bytes(2 * high if high < 128 else 2 * (255 - high) for high in range(256))
@@ -109,8 +113,41 @@ class PackedSegment(NamedTuple):
         return peaks_of(self.audio, rate)
 
 
+class ClosedSegment(NamedTuple):
+    """A segment that takes no more messages, and is not encoded yet: what it refers to may still be open."""
+
+    place: _Place
+    first: tuple[int, int]  # ordinal and at_ns of its first message
+    last_ns: int
+    entries: list[tuple[Any, ...]]
+    audio: list[bytes]
+    sources: list[_Place]
+
+    @property
+    def t0_ns(self) -> int:
+        """When its first message came."""
+        return self.first[1]
+
+    def pack(self) -> PackedSegment:
+        """Encode it. Raises ValueError if a segment that it refers to has not been packed before."""
+        (ordinal, t0_ns), place, entries = self.first, self.place, self.entries
+        if self.sources:
+            if unpacked := [source for source in self.sources if not source.digest]:
+                where = f"{unpacked[0].track} {unpacked[0].n}"
+                raise ValueError(f"segment {place.track} {place.n} is packed before {where}, which it refers to")
+            sources = [(source.track, source.n, source.digest) for source in self.sources]
+            codec, data = CODEC_BY_REFERENCE, _encode((2, ordinal, t0_ns, entries, sources))
+        else:
+            codec, data = CODEC, _encode((1, ordinal, t0_ns, entries))
+        place.digest = digest(data)
+        took_ns, audio = self.last_ns - t0_ns, b"".join(self.audio)
+        return PackedSegment(
+            place.track, place.n, t0_ns, took_ns, codec, place.digest, data, len(entries), ordinal, audio
+        )  # fmt: skip
+
+
 class SegmentBuilder:
-    """Collects the messages of one track; pack() closes a segment and starts the next. Numbers run from `n`."""
+    """Collects the messages of one track; close() ends a segment and starts the next. Numbers run from `n`."""
 
     __slots__ = ("_audio", "_entries", "_first", "_last_ns", "_place", "_sources", "full_ns", "room")
 
@@ -188,26 +225,21 @@ class SegmentBuilder:
         self.full_ns = at_ns + MAX_SEGMENT_MS * 1_000_000
         self.room = MAX_SEGMENT_BYTES
 
-    def pack(self) -> PackedSegment | None:
+    def close(self) -> ClosedSegment | None:
         """What was collected, and start anew; None if that is nothing."""
         if not self._entries:
             return None
-        entries, place = self._entries, self._place
-        ordinal, t0_ns = self._first
-        if self._sources:
-            sources = [(source.track, source.n, source.digest) for source in self._sources]
-            codec, data = CODEC_BY_REFERENCE, _encode((2, ordinal, t0_ns, entries, sources))
-        else:
-            codec, data = CODEC, _encode((1, ordinal, t0_ns, entries))
-        place.digest = digest(data)
-        took_ns, audio = self._last_ns - t0_ns, b"".join(self._audio)
-        packed = PackedSegment(
-            place.track, place.n, t0_ns, took_ns, codec, place.digest, data, len(entries), ordinal, audio
-        )  # fmt: skip
+        place = self._place
+        closed = ClosedSegment(place, self._first, self._last_ns, self._entries, self._audio, self._sources)
         self._place = _Place(place.track, place.n + 1)
         self._entries, self._audio, self._sources = [], [], []
         self.full_ns = self.room = _NEVER
-        return packed
+        return closed
+
+    def pack(self) -> PackedSegment | None:
+        """Close and encode at once: see ClosedSegment.pack."""
+        closed = self.close()
+        return None if closed is None else closed.pack()
 
 
 def rebuild(data: bytes, sources: Sources | None = None) -> list[Message]:
@@ -227,6 +259,16 @@ def rebuild(data: bytes, sources: Sources | None = None) -> list[Message]:
             f"a media segment is no {CODEC} or {CODEC_BY_REFERENCE}: {error}",
             "verify the session to see which; restore it",
         ) from error
+
+
+def sources_of(data: bytes) -> list[tuple[str, int, bytes]]:
+    """What a segment refers to: (track, n, digest) of each source; none for "tlm1". Raises StoreError TL407."""
+    if not data.startswith(_BY_REFERENCE):
+        return []
+    try:
+        return _decode_sources(data)[4]
+    except msgspec.MsgspecError as error:
+        raise StoreError("TL407", f"a media segment is no {CODEC_BY_REFERENCE}: {error}", "restore it") from error
 
 
 def _referred(track: str, n: int, of_data: bytes, sources: Sources | None) -> list[list[Any]]:

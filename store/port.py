@@ -27,7 +27,8 @@ class Caller(NamedTuple):
 class Problem(NamedTuple):
     """One thing that does not verify. `seq` is the event's, or 0 where none is meant."""
 
-    kind: str  # gap, digest, chain, epoch, head, media_missing, media_digest, media_mismatch, media_unclaimed, archive
+    kind: str  # gap, digest, chain, epoch, head, media_missing, media_digest, media_mismatch, media_unclaimed,
+    # media_reference, archive
     seq: int
     detail: str
 

@@ -1,13 +1,15 @@
 """Does a session's log say what was written? Digests, the hash chain, and media against the events that name them.
 
 Pure: reads rows, knows no event type but the one that carries media, and nothing of its payload except that the segment's
-digest stands in it. So it also verifies logs of newer versions.
+digest stands in it. So it also verifies logs of newer versions. Of a segment it reads what that refers to.
 """
 
 from collections.abc import Iterable
 
 from ..core.chain import GENESIS, digest, link
+from ..core.errors import StoreError
 from ..core.ports import Head, Recorded
+from .media import sources_of
 from .port import Problem, VerifyReport
 
 __all__ = ["MEDIA_EVENT", "MediaFact", "verify_log"]
@@ -53,11 +55,19 @@ def _check_event(session: str, previous: bytes, event: Recorded, problems: list[
 def _check_media(events: dict[int, bytes | None], segments: Iterable[MediaFact], problems: list[Problem]) -> int:
     count = 0
     claimed: set[int] = set()
+    known: dict[tuple[str, int], bytes] = {}
+    references: list[tuple[str, int, tuple[str, int, bytes]]] = []
     for track, n, first_seq, of_data, data in segments:
         count += 1
         name = f"segment {n} of track {track}"
+        known[track, n] = of_data
         if data is not None and digest(data) != of_data:
             problems.append(Problem("media_digest", first_seq, f"the data of {name} is not what was written"))
+        elif data is not None:
+            try:
+                references += [(name, first_seq, source) for source in sources_of(data)]
+            except StoreError as error:
+                problems.append(Problem("media_reference", first_seq, f"{name}: {error.message}"))
         if first_seq not in events or first_seq in claimed:
             problems.append(Problem("media_unclaimed", first_seq, f"no {MEDIA_EVENT} event names {name}"))
             continue
@@ -65,6 +75,11 @@ def _check_media(events: dict[int, bytes | None], segments: Iterable[MediaFact],
         event = events[first_seq]
         if event is not None and of_data not in event:
             problems.append(Problem("media_mismatch", first_seq, f"event {first_seq} names another digest than {name} has"))
+    for name, first_seq, (track, n, of_source) in references:
+        if known.get((track, n)) != of_source:
+            what = "is another" if (track, n) in known else "is not there"
+            text = f"{name} refers to segment {n} of track {track}, which {what}"
+            problems.append(Problem("media_reference", first_seq, text))
     missing = sorted(events.keys() - claimed)
     problems.extend(Problem("media_missing", seq, f"the segment that event {seq} names is not there") for seq in missing)
     return count

@@ -3,6 +3,8 @@
 import base64
 import json
 
+import pytest
+
 from turnlog.core import events as e
 from turnlog.core import signals as s
 from turnlog.engine.line import Line, Track
@@ -57,6 +59,29 @@ def test_audio_that_is_handed_on_is_stored_once() -> None:
     assert len(packed.data) < len(source.data) + 400
     given = {("c1.in", 1): source.data}
     assert [one.raw for one in rebuild(packed.data, lambda *place: given[place])] == [raw, raw, b'{"type":"x"}']
+
+
+def test_what_left_may_be_full_before_what_it_refers_to() -> None:
+    """Audio that waited leaves later than it came: its segment is over sooner, and still names the digest of its source."""
+    came, left = Track("p1", "in"), Track("c1", "out")
+    raw, audio = append(20)
+    kept = [came.add(raw, at_ns, audio) for at_ns in (0, 150 * MS, 190 * MS)]
+    for at_ns, one in zip((0, 150 * MS, 210 * MS), kept, strict=True):
+        left.add_copy(raw, at_ns, audio, one)
+    ((source, _),) = came.pack()
+    sent = [packed for packed, _ in left.pack()]
+    assert [packed.messages for packed in sent] == [2, 1]
+    for packed in sent:
+        assert {one.raw for one in rebuild(packed.data, lambda *place: {("p1.in", 1): source.data}[place])} == {raw}
+
+
+def test_a_segment_is_not_packed_before_what_it_refers_to() -> None:
+    """Its digest would not be known: that is a fault of the engine, and nothing wrong is written."""
+    came, left = Track("p1", "in"), Track("c1", "out")
+    raw, audio = append(20)
+    left.add_copy(raw, 0, audio, came.add(raw, 0, audio))
+    with pytest.raises(ValueError, match=r"segment c1\.out 1 is packed before p1\.in 1"):
+        left.pack()
 
 
 def test_no_segment_is_longer_than_it_may_be() -> None:

@@ -11,6 +11,7 @@ import pytest
 from turnlog.core.chain import digest
 from turnlog.core.ports import Draft, Segment, SessionRow
 from turnlog.store import VerifyReport, open_store
+from turnlog.store.media import SegmentBuilder
 
 __all__: list[str] = []
 
@@ -96,6 +97,36 @@ def test_erased_data_leaves_the_chain_whole(log: Path) -> None:
 def test_a_change_is_found_where_it_is(log: Path, change: str, problems: list[tuple[str, int]]) -> None:
     """Data, digest, hash, columns, missing rows, the head and media: each gives its own problem at its own event."""
     assert found(log, change) == problems
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        ("UPDATE media SET data = NULL", []),
+        ("UPDATE media SET n = 7 WHERE n = 1", [("media_reference", 2)]),
+        ("DELETE FROM media WHERE n = 1", [("media_reference", 2), ("media_missing", 1)]),
+        ("UPDATE media SET digest = zeroblob(32), data = NULL WHERE n = 1", [("media_mismatch", 1), ("media_reference", 2)]),
+    ],
+)
+def test_what_a_segment_refers_to_is_there(
+    path: Path, row: Callable[..., SessionRow], draft: Callable[..., Draft], change: str, problems: list[tuple[str, int]]
+) -> None:
+    """Audio that was handed on is in another segment: one that is gone, or is another, is found at the one that needs it."""
+    raw = b'{"delta":"AAAA"}'
+    came, left = SegmentBuilder("p1.in"), SegmentBuilder("c1.out", n=2)
+    kept = came.add(1, 0, raw, (10, 14))
+    assert kept is not None
+    left.add_copy(1, 0, raw, (10, 14), kept)
+    packed = [segment for builder in (came, left) if (segment := builder.pack())]
+
+    async def fill() -> None:
+        store = open_store(path)
+        drafts = [draft("MediaRecorded", data=os.urandom(16) + b"\xc4\x20" + one.digest) for one in packed]
+        await store.append(await store.create(row()), drafts, [one.at(seq) for seq, one in enumerate(packed, 1)])
+        await store.close()
+
+    asyncio.run(fill())
+    assert found(path, change) == problems
 
 
 def test_a_log_moved_to_another_session_does_not_verify(log: Path) -> None:
