@@ -41,6 +41,7 @@ __all__ = [
     "SpeechLasted",
     "TranscriptCompleted",
     "TranscriptFailed",
+    "WatchAsked",
 ]
 
 
@@ -284,6 +285,12 @@ class PlayoutReported(Signal, frozen=True, kw_only=True):
     played_ms: int
     final: bool
     source: PlayoutSource = "ack"
+
+
+class WatchAsked(Signal, frozen=True, kw_only=True):
+    """turnlog.watch: from now on this caller is told of turns, and of what became of says."""
+
+    event_id: str | None = None
 
 
 # --- from the engine's own ears ---

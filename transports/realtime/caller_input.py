@@ -9,6 +9,7 @@ from collections import deque
 import msgspec
 
 from ...core import events as e
+from .recent import REMEMBERED
 from .server import ServerProtocol
 
 __all__ = ["CallerInput", "InputEvent"]
@@ -37,12 +38,16 @@ class CallerInput:
     def __init__(self, server: ServerProtocol) -> None:
         self._server = server
         self._speech: dict[str, _Speech] = {}  # by the provider's user item, until its words are known
-        self._items: dict[str, str] = {}  # the provider's user item -> the caller's, where the caller committed itself
+        self._items: dict[str, str] = {}  # the provider's user item -> the caller's, where the caller committed itself: the last
         self._committed: deque[str] = deque()  # items of the caller's own commits that the provider has not confirmed
 
     def committed_by_caller(self, item: str) -> None:
         """The caller's own commit made this item of its; the provider's comes later."""
         self._committed.append(item)
+
+    def item(self, item: str) -> str:
+        """The caller's id of a user item."""
+        return self._items.get(item, item)
 
     def present(self, event: InputEvent, at_ns: int) -> None:
         """Tell the caller."""
@@ -64,6 +69,8 @@ class CallerInput:
                     speech_of.committed = True
                 if self._committed:
                     self._items[event.item] = self._committed.popleft()
+                    if len(self._items) > REMEMBERED:
+                        del self._items[next(iter(self._items))]
                 else:
                     server.commit_audio(event.item)
             case e.InputTranscribed() | e.TranscriptArrivedLate():
@@ -86,8 +93,6 @@ class CallerInput:
                 speech = self._speech.pop(event.item, _Speech())
                 lasted_ms = (speech.began_ms if speech.ended_ms is None else speech.ended_ms) - speech.began_ms
                 usage = {"type": "duration", "seconds": lasted_ms / 1000}
-                item = self._items.pop(event.item, event.item)
-                self._server.transcription_completed(item, event.transcript, usage)
+                self._server.transcription_completed(self.item(event.item), event.transcript, usage)
             case e.InputTranscribed(status="failed" | "late"):
-                item = self._items.get(event.item, event.item)
-                self._server.transcription_failed(item, event.status, "The words of this audio are not known.")
+                self._server.transcription_failed(self.item(event.item), event.status, "The words of this audio are not known.")

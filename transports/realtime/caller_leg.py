@@ -15,6 +15,7 @@ from ...core.playing import FLUSHED
 from ...core.state import State
 from .caller_input import CallerInput, InputEvent
 from .caller_output import CallerOutput
+from .caller_watch import CallerWatch, WatchedEvent
 from .server import ServerProtocol
 from .server_output import Outcome
 from .session_wire import caller_session
@@ -34,6 +35,7 @@ class CallerLeg:
         self._server = ServerProtocol(ids=ids, model=model, plays=plays)
         self._input = CallerInput(self._server)
         self._output = CallerOutput(self._server)
+        self._watch = CallerWatch(self._server)
 
     # --- from the caller ---
 
@@ -54,6 +56,9 @@ class CallerLeg:
                 return self._output.cancelled(signal)
             case s.PlayoutReported():
                 return self._output.played(signal)
+            case s.WatchAsked():
+                self._watch.on = True
+                return None
         return signal
 
     def receive_audio(self, raw: bytes) -> list[s.Signal] | None:
@@ -83,6 +88,7 @@ class CallerLeg:
         match event:
             case e.LinkOpened(link=self._link):
                 self._server.start(caller_session(state.life.definition))
+                self._watch.begin(state)
             case e.ResponseStarted(dead=False) if event.say or state.model_answers:
                 self._output.begin(event.response)
             case e.ResponseEnded():
@@ -99,7 +105,18 @@ class CallerLeg:
                 self._server.close()
             case _ if isinstance(event, InputEvent):
                 self._input.present(event, staged.at_ns)
+        if isinstance(event, WatchedEvent):
+            self._tell_watch(event, (staged.at_ns - state.life.started_ns) // 1_000_000)
         return self._server.messages_to_send()
+
+    def _tell_watch(self, event: WatchedEvent, at_ms: int) -> None:
+        match event:
+            case e.TurnEnded():
+                self._watch.turn(event, self._input.item(event.item), at_ms)
+            case e.SaySettled():
+                self._watch.settled(event, self._output.shown(self._watch.responses(event.say)), at_ms)
+            case _:
+                self._watch.note(event)
 
     def media(self, signal: s.Signal) -> list[bytes]:
         """Audio and words of a response as deltas."""

@@ -39,6 +39,7 @@ class CallerOutput:
         self._server = server
         self._shown: dict[str, _Shown] = {}  # by the provider's response
         self._waiting: dict[str, _Waiting] = {}
+        self._mine: dict[str, str] = {}  # the provider's response -> the caller's, the last that were shown
         self._parts: dict[str, tuple[str, str, int]] = {}  # the caller's item -> the provider's response, item, content index
 
     # --- to the caller ---
@@ -49,8 +50,16 @@ class CallerOutput:
             self._waiting[response] = _Waiting()
             return
         mine = self._server.start_response(self.asked)
+        self._mine[response] = mine
+        if len(self._mine) > REMEMBERED:
+            del self._mine[next(iter(self._mine))]
         self._shown[response] = _Shown(mine=mine, in_text=self._server.settings(mine).output_modalities == ["text"])
         self.asked = None
+
+    def shown(self, responses: list[str]) -> list[tuple[str, list[str]]]:
+        """Those of the responses that the caller saw, in its ids, each with its items."""
+        seen = [(response, self._mine[response]) for response in responses if response in self._mine]
+        return [(mine, [item for item, part in self._parts.items() if part[0] == theirs]) for theirs, mine in seen]
 
     def media(self, signal: s.OutputAudio | s.OutputText) -> None:
         """Audio or words as deltas, in the modality of that response; the first one of a part opens its item."""

@@ -19,6 +19,7 @@ __all__ = [
     "ResponseCancel",
     "ResponseCreate",
     "SessionUpdate",
+    "Watch",
 ]
 
 
@@ -97,3 +98,7 @@ class ResponseCancel(View, frozen=True, kw_only=True, tag="response.cancel"):
     """Stop a response; without an id, the one in the conversation."""
 
     response_id: str | None = None
+
+
+class Watch(View, frozen=True, kw_only=True, tag="turnlog.watch"):
+    """turnlog's own: tell me from now on of each turn, and of what became of each say."""

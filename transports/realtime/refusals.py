@@ -36,6 +36,7 @@ SUPPORTED_TYPES = (
     "response.create",
     "response.cancel",
     "turnlog.playout",
+    "turnlog.watch",
 )
 """What a client may send."""
 

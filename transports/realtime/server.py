@@ -18,6 +18,7 @@ from ...core.signals import (
     CancelRequested,
     OutputCleared,
     Signal,
+    WatchAsked,
 )
 from . import refusals
 from .audio import AudioFormat
@@ -35,6 +36,7 @@ from .client_messages import (
     ResponseCancel,
     ResponseCreate,
     SessionUpdate,
+    Watch,
 )
 from .durations import session_format
 from .outbox import Outbox
@@ -153,6 +155,8 @@ class ServerProtocol:
                 if self._responses.named(response) is None:
                     return self._refuse(refusals.no_active_response(), event_id)
                 return [CancelRequested(event_id=event_id, response=response or "")]
+            case Watch(event_id=event_id):
+                return [WatchAsked(event_id=event_id)]
             case (ItemCreate() | ItemDelete() | ItemRetrieve() | ItemTruncate() | PlayoutReport()) as view:
                 speaking = self._responses.speaking is not None
                 signals = self._items.receive(view, speaking=speaking, promised=self._input.promised)
@@ -172,6 +176,10 @@ class ServerProtocol:
         self._session = merged
         self._outbox.send("session.updated", session=merged)
         return [CallerConfigured(changes=without_formats(view.session) if plays else view.session, session=merged)]
+
+    def tell(self, type_: str, **fields: Any) -> None:
+        """Owe a message of turnlog's own."""
+        self._outbox.send(type_, **fields)
 
     # Public methods for driving: what the input side heard.
 
