@@ -3,7 +3,7 @@
 // The connection may come and go; the session stays. A new connection to the same session is asked for with its id and its
 // token. What the user must know goes to `tell`; words for people are made in problems.js, those for the log nowhere.
 
-import { Problem, fromMicrophone, fromResponse, unreachable } from "./problems.js";
+import { Problem, fromMicrophone, fromResponse, reasonOf, unreachable } from "./problems.js";
 
 const CHANNEL = "oai-events";
 const DROPPED_MS = 3000; // a connection may recover by itself for so long
@@ -18,9 +18,10 @@ export class Call {
   #link = null; // the connection as it is now
   #microphone = null;
   #held = null; // { session, token, target }: how to come back
+  #muted = false;
   #over = false;
 
-  // tell: { state(name), held(session|null), message(object), voice(stream), ended(problem|null) };
+  // tell: { state(name), held(session|null), message(object), voice(stream), ended(why, problem|null) };
   // options: { key, iceServers }.
   constructor(tell, options) {
     this.#tell = tell;
@@ -40,6 +41,7 @@ export class Call {
   }
 
   mute(muted) {
+    this.#muted = muted;
     for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !muted;
   }
 
@@ -50,16 +52,17 @@ export class Call {
       const url = `v1/realtime/calls/${encodeURIComponent(call)}/hangup`;
       fetch(url, { method: "POST", headers: bearer(this.#held?.token ?? this.#options.key), keepalive: true }).catch(() => {});
     }
-    this.#end(null);
+    this.#end("you hung up");
   }
 
   async #begin(connect) {
     try {
       this.#microphone = await openMicrophone();
       if (this.#over) return stop(this.#microphone);
+      this.mute(this.#muted);
       await connect();
     } catch (problem) {
-      this.#end(asProblem(problem));
+      this.#fail(problem);
     }
   }
 
@@ -84,16 +87,17 @@ export class Call {
 
   #receive(message) {
     if (this.#over) return;
+    if (message.type === "turnlog.ended") return this.#end(reasonOf(message.reason));
     this.#tell.message(message);
   }
 
   async #lost(link) {
     if (this.#over || link !== this.#link) return; // this one was given up
-    if (!this.#held) return this.#end(unreachable("The connection was lost."));
+    if (!this.#held) return this.#fail(unreachable("The connection was lost."));
     try {
       await this.#reattach("reconnecting");
     } catch (problem) {
-      this.#end(asProblem(problem));
+      this.#fail(problem);
     }
   }
 
@@ -108,6 +112,7 @@ export class Call {
       } catch (error) {
         const problem = asProblem(error);
         if (this.#over) return;
+        if (problem.status === 404) return this.#end("the session is over");
         if (problem.final || Date.now() + pause > until) throw problem;
         this.#tell.state(state);
       }
@@ -120,13 +125,17 @@ export class Call {
     this.#tell.held(held);
   }
 
-  #end(problem) {
+  #fail(error) {
+    this.#end("", asProblem(error));
+  }
+
+  #end(why, problem = null) {
     if (this.#over) return;
     this.#over = true;
     this.#link?.close();
     stop(this.#microphone);
     this.#tell.held(null);
-    this.#tell.ended(problem);
+    this.#tell.ended(why, problem);
   }
 }
 

@@ -24,6 +24,7 @@ let iceServers = [];
 let call = null;
 let transcript = new Transcript();
 let began = 0; // ms since the epoch
+let name = ""; // of who answers
 
 // --- the user ---
 
@@ -32,7 +33,7 @@ form.addEventListener("submit", (event) => {
   if (!call) begin(null);
 });
 key.addEventListener("change", () => !call && loadTargets());
-mute.addEventListener("click", () => setMuted(mute.getAttribute("aria-pressed") !== "true"));
+mute.addEventListener("click", () => setMuted(!isMuted()));
 hangUp.addEventListener("click", () => call?.hangUp());
 play.addEventListener("click", () => playVoice());
 
@@ -40,21 +41,23 @@ play.addEventListener("click", () => playVoice());
 
 async function begin(held) {
   transcript = new Transcript();
-  if (held) transcript.recall(held.lines);
-  else view.show([]);
+  transcript.recall(held?.lines ?? []);
   began = held?.began ?? 0;
+  name = (held?.target ?? target.value).split(".").pop();
+  view.show(transcript.lines, name);
   show("connecting");
+  hangUp.focus(); // its button was pressed and is gone
   problem("");
   call = new Call({ state: show, held: hold, message: receive, voice: hear, ended: end }, { key: key.value.trim(), iceServers });
-  setMuted(false);
+  setMuted(held?.muted ?? false);
   await (held ? call.resume(held) : call.start(target.value));
 }
 
 function receive(message) {
   began ||= Date.now();
   if (transcript.receive(message, Date.now() - began)) {
-    view.show(transcript.lines);
-    hold(held());
+    view.show(transcript.lines, name);
+    hold(stored());
   }
   const activity = {
     "output_audio_buffer.started": "speaking",
@@ -81,38 +84,39 @@ async function playVoice() {
   }
 }
 
-function end(why) {
+function end(why, failed) {
   call = null;
   voice.srcObject = null;
   show("ended");
-  at("status").textContent = why ? "Ended" : "Ended: you hung up";
-  if (why) problem(why.message);
-  if (why?.status === 401) key.focus();
+  if (why) at("status").textContent = `Ended: ${why}`;
+  if (failed) problem(failed.message);
+  if (failed?.status === 401) key.focus();
   else connect.focus();
 }
 
 // --- what is kept over a reload ---
 
-function held() {
-  const kept = JSON.parse(sessionStorage.getItem(HELD) ?? "null");
-  return kept && { ...kept, began, lines: transcript.lines.filter((line) => line.final) };
+function stored() {
+  return JSON.parse(sessionStorage.getItem(HELD) ?? "null");
 }
 
+// kept: { session, token, target, muted }; what is kept already stays, null removes it.
 function hold(kept) {
-  if (kept) sessionStorage.setItem(HELD, JSON.stringify({ began, lines: [], ...held(), ...kept }));
+  const lines = transcript.lines.filter((line) => line.final);
+  if (kept) sessionStorage.setItem(HELD, JSON.stringify({ ...stored(), muted: isMuted(), ...kept, began, lines }));
   else sessionStorage.removeItem(HELD);
 }
 
 // --- what is shown ---
 
 function show(state) {
-  const on = !["idle", "ended"].includes(state);
+  const on = ["connecting", "connected", "reconnecting"].includes(state);
   document.body.dataset.state = state;
   at("status").textContent = STATUS[state];
   act(state === "connected" ? "listening" : "");
-  connect.disabled = on || !target.value;
-  for (const button of [mute, hangUp]) button.disabled = !on;
-  for (const field of [target, key]) field.disabled = on;
+  at("fields").hidden = connect.hidden = on;
+  connect.disabled = !target.options.length;
+  for (const button of [mute, hangUp]) button.hidden = !on;
   if (!on) play.hidden = true;
 }
 
@@ -121,9 +125,14 @@ function act(activity) {
   at("activity").textContent = activity && `– ${activity}`;
 }
 
+function isMuted() {
+  return mute.getAttribute("aria-pressed") === "true";
+}
+
 function setMuted(muted) {
   mute.setAttribute("aria-pressed", String(muted));
   call?.mute(muted);
+  if (stored()) hold({ muted });
 }
 
 function problem(words) {
@@ -153,7 +162,7 @@ async function loadTargets() {
 }
 
 await loadTargets();
-const kept = JSON.parse(sessionStorage.getItem(HELD) ?? "null");
+const kept = stored();
 if (kept) {
   target.value = kept.target;
   begin(kept);

@@ -26,6 +26,19 @@ export function unreachable(words) {
   return new Problem(words, { final: false });
 }
 
+const REASONS = {
+  completed: "the session is complete",
+  caller_lost: "the connection was lost for too long",
+  engine_stopped: "the server is stopping",
+  handler_failed: "the session failed",
+  provider_lost: "the speech service was lost",
+};
+
+// Why the server ended a session.
+export function reasonOf(reason) {
+  return REASONS[reason] ?? `the session ended (${reason})`;
+}
+
 const STATUS = {
   401: "The server did not accept the key.",
   404: "The server has no such session.",

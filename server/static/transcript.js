@@ -2,7 +2,7 @@
 //
 // A line is interim while words of it may still come. It is final when the server has told the turn (turnlog.turn) or the
 // outcome of the say (turnlog.say). A service that tells neither leaves it at the protocol's own last words.
-// A server that takes a caller back tells the conversation anew; what it does not tell (times, what was not heard) is taken
+// A server that takes a caller back tells the conversation anew, item by item; what it does not tell (times, what was not heard) is taken
 // from the lines there were before.
 
 export const CALLER = "caller";
@@ -22,7 +22,7 @@ export class Transcript {
 
   // The lines of an earlier page.
   recall(lines) {
-    this.#before = lines;
+    this.lines = lines;
     this.#keys = Math.max(0, ...lines.map((line) => line.key));
   }
 
@@ -105,14 +105,9 @@ export class Transcript {
     const text = (item.content ?? []).map((part) => part.transcript ?? part.text ?? "").join("");
     if (item.type !== "message" || !side || !text || this.#byItem.get(item.id)?.text) return false;
     const line = this.#line(item.id, side, at);
-    line.text = text;
+    Object.assign(line, { text, final: item.status !== "in_progress" });
     const found = this.#before.findIndex((one) => one.side === side && (one.item === item.id || said(one) === text));
-    if (found < 0) {
-      if (item.status === "completed" && this.#before.length) line.final = true;
-      return true;
-    }
-    Object.assign(line, this.#before[found], { item: item.id });
-    this.#before.splice(found, 1);
+    if (found >= 0) Object.assign(line, this.#before.splice(found, 1)[0], { item: item.id });
     return true;
   }
 
@@ -126,8 +121,12 @@ export class Transcript {
     return true;
   }
 
+  // A long say is spoken in several items; they become one line.
   #say(say, at) {
-    const line = this.#line(say.item_id ?? say.say, DESK, at);
+    const [first = say.say, ...others] = say.item_ids;
+    const line = this.#line(first, DESK, at);
+    this.#drop((one) => others.includes(one.item));
+    for (const id of others) this.#byItem.set(id, line);
     const { status, heard_text: text, heard_ms: ms, generated_ms: ofMs } = say;
     Object.assign(line, { text: say.text, heard: { status, text, ms, ofMs }, final: true, note: "" });
     return true;

@@ -15,10 +15,11 @@ export class View {
     this.#empty = empty;
   }
 
-  show(lines) {
+  // name: of the side that is not the user.
+  show(lines, name) {
     const atEnd = this.#atEnd();
-    this.#fill(this.#said, lines.filter((line) => line.final));
-    this.#fill(this.#sounding, lines.filter((line) => !line.final));
+    this.#fill(this.#said, lines.filter((line) => line.final), name);
+    this.#fill(this.#sounding, lines.filter((line) => !line.final), name);
     const keys = new Set(lines.map((line) => line.key));
     for (const [key, element] of this.#elements) {
       if (keys.has(key)) continue;
@@ -29,18 +30,18 @@ export class View {
     if (atEnd) window.scrollTo({ top: document.documentElement.scrollHeight });
   }
 
-  #fill(list, lines) {
+  #fill(list, lines, name) {
     lines.forEach((line, index) => {
-      const element = this.#element(line);
+      const element = this.#element(line, name);
       if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
     });
   }
 
-  #element(line) {
+  #element(line, name) {
     const parts = JSON.stringify([line.at, line.text, line.heard, line.note, line.final]);
     let element = this.#elements.get(line.key);
     if (!element) this.#elements.set(line.key, (element = document.createElement("li")));
-    if (element.dataset.parts !== parts) fill(element, line);
+    if (element.dataset.parts !== parts) fill(element, line, name);
     element.dataset.parts = parts;
     return element;
   }
@@ -50,10 +51,10 @@ export class View {
   }
 }
 
-function fill(element, line) {
+function fill(element, line, name) {
   element.className = `line ${line.side}${line.final ? "" : " interim"}`;
   element.dataset.item = line.item;
-  const who = make("span", "who", line.side === CALLER ? "You" : "Session");
+  const who = make("span", "who", line.side === CALLER ? "You" : name);
   const words = make("p", "words");
   words.append(...wordsOf(line));
   element.replaceChildren(timeOf(line.at), who, words);
