@@ -1,0 +1,71 @@
+"""Debian's chromium, headless, kept on loopback, with a microphone that plays a file.
+
+The browser reads the file anew whenever a page opens the microphone, so each test puts its own recording there.
+"""
+
+import shutil
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+from playwright.async_api import Browser, async_playwright
+
+from turnlog.transports.speech.resample import read_audio
+
+__all__ = ["RATE", "Chromium", "chromium"]
+
+RATE = 48_000
+LEAD_S = 1.0  # silence first: what is said before the call stands is not heard
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection",
+    "--use-fake-device-for-media-stream",
+)
+
+
+class Chromium:
+    """One browser for all tests, and its microphone."""
+
+    def __init__(self, browser: Browser, microphone: Path) -> None:
+        self.browser = browser
+        self._microphone = microphone
+
+    def put_on_microphone(self, *recordings: Path, pause_s: float = 2.0) -> None:
+        """What the microphone picks up from its next opening on: silence, these recordings with pauses between, silence."""
+        pause = np.zeros(int(pause_s * RATE), "<i2")
+        parts = [np.zeros(int(LEAD_S * RATE), "<i2")]
+        for recording in recordings:
+            parts += [np.frombuffer(read_audio(recording, RATE), "<i2"), pause]
+        write_wav(self._microphone, np.concatenate(parts).tobytes())
+
+
+def write_wav(path: Path, pcm16: bytes) -> None:
+    """48 kHz mono, as the browser's microphone wants it."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(pcm16)
+
+
+@asynccontextmanager
+async def chromium(folder: Path) -> AsyncIterator[Chromium]:
+    """Start it; it is ended by its own handle, with its profile."""
+    microphone = folder / "microphone.wav"
+    write_wav(microphone, bytes(2 * RATE))
+    flags = [*_FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True, args=flags)
+        try:
+            yield Chromium(browser, microphone)
+        finally:
+            await browser.close()
