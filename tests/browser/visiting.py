@@ -83,7 +83,7 @@ def decode_webm(webm: bytes) -> bytes:
     """PCM16 mono at HEARD_RATE, silence where nothing was recorded."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=HEARD_RATE)
     pieces: list[np.ndarray[Any, Any]] = []
-    with av.open(io.BytesIO(webm)) as container:
+    with av.open(io.BytesIO(webm), mode="r") as container:
         for frame in container.decode(audio=0):
             pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
     return np.concatenate(pieces).tobytes() if pieces else b""
