@@ -2,17 +2,21 @@
 
 import json
 import logging
+import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from starlette.requests import HTTPConnection
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from turnlog.core.errors import LinkError
+from turnlog.core.errors import TurnlogError
+from turnlog.transports.providers.client_secrets import ClientSecrets
+from turnlog.transports.providers.gate import Gate, Refused
 from turnlog.transports.providers.local import LocalProvider
-from turnlog.transports.providers.model_server import Gate
 from turnlog.transports.speech.engines import Speech, detect
 
 KEY = "sk-turnlog-1"
@@ -93,18 +97,27 @@ async def test_without_a_configured_key_any_key_gets_in_on_loopback() -> None:
 )
 def test_other_machines_need_a_configured_key(key: str | None, given: list[str], peer: str, status: int | None) -> None:
     """Without a configured key nobody gets in from elsewhere; with one everybody needs it."""
-    refused = Gate("/v1/realtime", key).refusal("/v1/realtime", given, peer)
-    assert (None if refused is None else refused[0]) == status
+    headers = [(b"authorization", f"Bearer {one}".encode()) for one in given]
+    came = HTTPConnection({"type": "http", "client": (peer, 40000), "headers": headers})
+    gate = Gate(key, ClientSecrets(os.urandom, time.time))
+    if status is None:
+        assert gate.admit(came) == {}
+        return
+    with pytest.raises(Refused) as refused:
+        gate.admit(came)
+    assert refused.value.status == status
 
 
 async def test_a_callers_key_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     """Not even where everything is logged."""
-    for name in ("", "turnlog", "turnlog.links", "websockets", "websockets.server"):
-        caplog.set_level(logging.DEBUG, logger=name)
     quiet = logging.getLogger("test.client")
     quiet.setLevel(logging.INFO)
-    async with served(KEY) as url, connect(url, additional_headers={"api-key": KEY}, logger=quiet) as connection:
-        await greeting(connection)
+    headers = {"api-key": KEY}
+    async with served(KEY) as url, connect(url, additional_headers=headers, logger=quiet):
+        for name in ("", "turnlog", "turnlog.links", "uvicorn", "uvicorn.error", "websockets", "websockets.server"):
+            caplog.set_level(logging.DEBUG, logger=name)
+        async with connect(url, additional_headers=headers, logger=quiet) as connection:
+            await greeting(connection)
     assert "connection open" in caplog.text
     assert KEY not in caplog.text
 
@@ -114,7 +127,7 @@ async def test_a_taken_port_is_tl503() -> None:
     async with served() as url:
         port = int(url.split(":")[2].split("/")[0])
         provider = LocalProvider()
-        with pytest.raises(LinkError) as caught:
+        with pytest.raises(TurnlogError) as caught:
             async with provider.server.serve(port=port):
                 pass
     assert (caught.value.code, f"127.0.0.1:{port}" in caught.value.message) == ("TL503", True)

@@ -32,6 +32,7 @@ from ..speech.vad import VAD_RATE
 from .ears import Guess, Heard, Spoken
 from .hearing import Hearing, Recognised
 from .model import Ask, Audio, Delta, Failure, Model, Text, Words
+from .opening import Opening
 
 __all__ = ["ModelSession"]
 
@@ -42,11 +43,12 @@ _SLICE_MS: Final = 500  # of audio heard in one go: voice activity takes some 2 
 class ModelSession:
     """Serves one link until it is closed. `ids(kind)` makes ids."""
 
-    def __init__(self, link: Link, model: Model, ids: Callable[[str], str], *, name: str) -> None:
+    def __init__(self, link: Link, model: Model, ids: Callable[[str], str], opening: Opening) -> None:
         self._link = link
         self._model = model
         self._ids = ids
-        self._protocol = ServerProtocol(ids=ids, model=name)
+        self._opening = opening
+        self._protocol = ServerProtocol(ids=ids, model=opening.model)
         self._tasks = asyncio.TaskGroup()
         self._answers: dict[str, asyncio.Task[None]] = {}  # open responses
         self._hearing = Hearing(model, self._tasks.create_task)
@@ -55,7 +57,7 @@ class ModelSession:
         """Until the link closes, from either end; then every task of the session has ended too."""
         try:
             async with self._tasks:
-                self._protocol.start()
+                self._protocol.start(self._opening.session)
                 self._configure(self._protocol.session)
                 while True:
                     self._send()

@@ -37,7 +37,7 @@ async def serve_app(
         ws_per_message_deflate=False,  # audio in base64 costs more time to deflate than it saves
         lifespan="off",
         log_config=None,
-        log_level="warning",  # below it the library writes headers, keys included
+        log_level="warning",
         access_log=False,
         server_header=False,
         date_header=False,
@@ -70,16 +70,21 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def _filtered(logger: logging.Logger) -> Iterator[None]:
-    """uvicorn 0.54 takes every refusal at the upgrade for a handshake that was forgotten; these applications forget none."""
+    """Without what must not be in a log, and without a false alarm.
 
-    def is_true_alarm(record: logging.LogRecord) -> bool:
-        return record.getMessage() != "ASGI callable returned without completing handshake."
+    At DEBUG stand all headers, keys included. And uvicorn 0.54 takes every refusal at the upgrade for a handshake that was
+    forgotten; these applications forget none.
+    """
 
-    logger.addFilter(is_true_alarm)  # one for each server: they may serve in one process, and not leave together
+    def may_be_told(record: logging.LogRecord) -> bool:
+        false_alarm = record.getMessage() == "ASGI callable returned without completing handshake."
+        return record.levelno > logging.DEBUG and not false_alarm
+
+    logger.addFilter(may_be_told)  # one for each server: they may serve in one process, and not leave together
     try:
         yield
     finally:
-        logger.removeFilter(is_true_alarm)
+        logger.removeFilter(may_be_told)
 
 
 def listen(host: str, port: int) -> socket.socket:
