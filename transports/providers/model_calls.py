@@ -8,16 +8,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from ...core.ports import Link
 from .observed import ObservedLink
 from .opening import Opening
 
-__all__ = ["Calls"]
+__all__ = ["Answer", "Calls"]
 
 _log: Final = logging.getLogger("turnlog.providers")
 
 Answer = Callable[[str], Awaitable[tuple[Link, str]]]
-"""Answers an SDP offer: the link of the peer that made it, and the SDP for it."""
+"""Answers an SDP offer: the link of the peer that made it, which plays what it is sent, and the SDP for it."""
 Run = Callable[[Link, Opening], Awaitable[None]]
 """Serves a session over a link until that is closed."""
 
@@ -40,7 +42,7 @@ class Calls:
         """A new call: its id, and the SDP answer. Raises what answering the offer raises."""
         media, sdp = await self._answer(offer)
         call, link = self._new_id(), ObservedLink(media)
-        task = asyncio.create_task(self._serve(call, link, opening), name=f"turnlog call {call}")
+        task = asyncio.create_task(self._serve(call, link, structs.replace(opening, plays=True)), name=f"turnlog call {call}")
         self._open[call] = _Call(link, task)
         return call, sdp
 

@@ -23,17 +23,19 @@ from starlette.websockets import WebSocket
 from ...core.errors import TurnlogError
 from ...core.ports import Link
 from ..callers.websocket import CallerSocket
+from ..extras import load
 from ..realtime.checks import Refusal
 from ..realtime.session_config import default_session
 from ..web.call_request import read_body, read_call
 from ..web.serving import listen, serve_app, url_of
+from ..webrtc.ice import IceSettings
 from .client_secrets import DEFAULT_S, LONGEST_S, SHORTEST_S, ClientSecrets
 from .gate import Gate, Refused, refusal
-from .model_calls import Calls
+from .model_calls import Answer, Calls
 from .model_server import PATH, ModelServer
 from .opening import Opening, open_with
 
-__all__ = ["serve"]
+__all__ = ["HttpSettings", "serve"]
 
 _log: Final = logging.getLogger("turnlog.providers")
 _CALLS: Final = PATH + "/calls"
@@ -44,14 +46,22 @@ _STATUS: Final = {"TL306": 413, "TL310": 400, "TL504": 400, "TL601": 501}  # wha
 _LOOPBACK_PAGES: Final = r"https?://(localhost|127(\.\d+){3}|\[::1\])(:\d+)?"
 
 
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is served; see ModelServer.serve."""
+
+    key: str | None
+    max_message_bytes: int
+    ice: IceSettings
+
+
 @asynccontextmanager
-async def serve(server: ModelServer, address: str, port: int, *, key: str | None, max_message_bytes: int) -> AsyncIterator[str]:
+async def serve(server: ModelServer, address: str, port: int, settings: HttpSettings) -> AsyncIterator[str]:
     """Serve while the context is open; gives the URL of the WebSockets. See ModelServer.serve."""
     stop = asyncio.Event()
     with listen(address, port) as listener:
-        desk = _Desk(server, key, max_message_bytes)
-        app = _app(desk, open_to_pages=key is not None)
-        serving = asyncio.create_task(serve_app(app, listener, stop, leave=desk.leave, max_message_bytes=max_message_bytes))
+        desk = _Desk(server, settings)
+        app, most = _app(desk, open_to_pages=settings.key is not None), settings.max_message_bytes
+        serving = asyncio.create_task(serve_app(app, listener, stop, leave=desk.leave, max_message_bytes=most))
         try:
             yield url_of(listener).replace("http", "ws", 1) + PATH
         finally:
@@ -91,12 +101,12 @@ class _SecretWanted(msgspec.Struct, frozen=True, kw_only=True):
 class _Desk:
     """Everything that clients of one served model ask for."""
 
-    def __init__(self, server: ModelServer, key: str | None, max_message_bytes: int) -> None:
+    def __init__(self, server: ModelServer, settings: HttpSettings) -> None:
         self._server = server
-        self._max_message_bytes = max_message_bytes
+        self._max_message_bytes = settings.max_message_bytes
         self._secrets = ClientSecrets(server.entropy, server.now_s)
-        self._gate = Gate(key, self._secrets)
-        self._calls = Calls(_answer, server.run, lambda: f"rtc_{server.entropy(12).hex()}")
+        self._gate = Gate(settings.key, self._secrets)
+        self._calls = Calls(_answering(settings.ice), server.run, lambda: f"rtc_{server.entropy(12).hex()}")
         self._links: set[CallerSocket] = set()
 
     async def leave(self) -> None:
@@ -175,8 +185,13 @@ async def _served(link: CallerSocket, serve: Callable[[Link], Awaitable[None]]) 
         await link.close(_FAILED, f"the session failed: {type(error).__name__}")
 
 
-async def _answer(offer: str) -> tuple[Link, str]:
-    raise Refused(501, "not_implemented", "WebRTC")
+def _answering(ice: IceSettings) -> Answer:
+    async def answer(offer: str) -> tuple[Link, str]:
+        webrtc = load("callers.webrtc", "webrtc", "answering calls over WebRTC")
+        answered: tuple[Link, str] = await webrtc.WebRtcCaller.answer(offer, ice)
+        return answered
+
+    return answer
 
 
 # --- answers ---

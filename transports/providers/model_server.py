@@ -11,6 +11,7 @@ from ...core.ports import Link
 from ..extras import load
 from ..links.in_process import InProcessLink, host
 from ..links.websocket import MAX_MESSAGE_BYTES
+from ..webrtc.ice import IceSettings
 from .model import Model
 from .model_session import ModelSession
 from .opening import Opening
@@ -18,6 +19,7 @@ from .opening import Opening
 __all__ = ["PATH", "ModelServer"]
 
 PATH: Final = "/v1/realtime"
+_NO_ICE: Final = IceSettings()
 
 
 class ModelServer:
@@ -62,14 +64,16 @@ class ModelServer:
         *,
         key: str | None = None,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        ice: IceSettings = _NO_ICE,
     ) -> AbstractAsyncContextManager[str]:
         """Listen while the context is open; gives the URL of its WebSockets. `port` 0 takes a free one.
 
-        Raises MissingExtra without the extra `server`, TurnlogError TL503 if it cannot listen. Leaving closes every session
-        with 1001.
+        WebRTC calls are answered by `ice`, if the extra `webrtc` is there. Raises MissingExtra without the extra `server`,
+        TurnlogError TL503 if it cannot listen. Leaving closes every session with 1001.
         """
         http = load("providers.model_http", "server", "serving a model over the network")
-        serving: AbstractAsyncContextManager[str] = http.serve(self, address, port, key=key, max_message_bytes=max_message_bytes)
+        settings = http.HttpSettings(key=key, max_message_bytes=max_message_bytes, ice=ice)
+        serving: AbstractAsyncContextManager[str] = http.serve(self, address, port, settings)
         return serving
 
 

@@ -48,7 +48,7 @@ class ModelSession:
         self._model = model
         self._ids = ids
         self._opening = opening
-        self._protocol = ServerProtocol(ids=ids, model=opening.model)
+        self._protocol = ServerProtocol(ids=ids, model=opening.model, plays=opening.plays)
         self._tasks = asyncio.TaskGroup()
         self._answers: dict[str, asyncio.Task[None]] = {}  # open responses
         self._hearing = Hearing(model, self._tasks.create_task)

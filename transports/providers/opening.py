@@ -18,10 +18,11 @@ _OWN = ("id", "object", "expires_at")  # of the session object, and nobody's to 
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """`model` is what session.model says; `session` is merged into the defaults."""
+    """`model` is what session.model says; `session` is merged into the defaults. plays: see ServerProtocol."""
 
     model: str
     session: _Json = {}
+    plays: bool = False
 
 
 def open_with(default_model: str, *asked: _Json) -> Opening | Refusal:

@@ -91,7 +91,8 @@ class ServerProtocol:
     def start(self, overrides: _Json | None = None) -> None:
         """Greet with session.created. `overrides` are merged into the session first; TL307 if they are not valid."""
         if overrides:
-            merged = merge_session(self._session, {"type": "realtime", **overrides}, voice_locked=False)
+            changes, plays = {"type": "realtime", **overrides}, self._items.buffer.plays
+            merged = merge_session(self._session, changes, voice_locked=False, formats_fixed=plays)
             if isinstance(merged, Refusal):
                 raise ProtocolError("TL307", f"the session's defaults are not valid: {merged.message}")
             self._session = merged
