@@ -77,7 +77,7 @@ class ObservedLink:
             return
         self._observers.add(observer)
         try:
-            while True:
+            while self._closed is None:
                 await self._inbox.put(await observer.receive())
         except LinkClosed:
             return
