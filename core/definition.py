@@ -33,7 +33,7 @@ SayMode = Literal["out_of_band", "in_band", "tts"]
 TRANSPORTS: dict[str, frozenset[str]] = {
     "azure": frozenset({"websocket"}),
     "local": frozenset({"in_process", "websocket"}),
-    "openai": frozenset({"websocket"}),
+    "openai": frozenset({"webrtc", "websocket"}),
     "scripted": frozenset({"in_process", "websocket"}),
 }
 DEFAULT_MODELS = {"openai": "gpt-realtime-2.1", "azure": "gpt-realtime-2.1", "local": "local", "scripted": "scripted"}

@@ -16,6 +16,7 @@ from ..core.saying import needs_voice
 from ..transports.providers.voice import Recording, Voice
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
+from ..transports.realtime.rtp_provider_leg import RtpProviderLeg
 from ..transports.realtime.voice_leg import VoiceLeg
 from .callback import in_callback
 from .host_run import HostRun
@@ -99,6 +100,7 @@ class LiveSession:
         """
         if self._ended.done() or self._run.core.ended:
             raise TurnlogError("TL102", f"session {self.id} has ended", "start a new session for this caller")
+        self._dial()
         name = self._name("c")
         leg = CallerLeg(name, self.definition.model or "", self._id, plays=transport == "webrtc")
         before = [line.link for line in self._run.lines.values() if seat and line.seat == seat]
@@ -125,7 +127,8 @@ class LiveSession:
         try:
             if self.definition.say_mode == "tts":
                 self._open_voice()
-            self._spawn(self._connect())
+            if self.definition.transport != "webrtc":  # else a call is made for a caller
+                self._dial()
             await self._run.run()
         except TurnlogError as error:
             failure = error
@@ -169,7 +172,12 @@ class LiveSession:
         elif ending:
             self._ended.set_result(e.SessionEnded(reason=ending.reason, code=ending.code, detail=ending.detail))
 
-    async def _connect(self) -> None:
+    def _dial(self) -> None:
+        """Reach the provider, once."""
+        if not self._names["p"]:
+            self._spawn(self._connect(self._name("p")))
+
+    async def _connect(self, name: str) -> None:
         try:
             link = await self._provider.connect(self.definition, self.id)
         except TurnlogError as error:
@@ -177,8 +185,8 @@ class LiveSession:
         except OSError as error:
             self._run.inbox.put(Failed(LinkError("TL301", f"{self.definition.provider}: {error}", "is the service up?")))
         else:
-            name = self._name("p")
-            leg = ProviderLeg(name, self._run.effects.definitions())
+            kind = RtpProviderLeg if self.definition.transport == "webrtc" else ProviderLeg
+            leg = kind(name, self._run.effects.definitions())
             await self._run.attach(name, link, leg, self.definition.transport, self.definition.provider)
 
     def _speak_here(self, say: Say) -> None:

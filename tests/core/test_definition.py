@@ -117,11 +117,11 @@ def test_every_declared_pair_is_valid(provider: str, transport: str) -> None:
 
 
 def test_the_matrix_holds_the_pairs_that_work() -> None:
-    """openai and azure by WebSocket; local and scripted in the process too."""
+    """openai by WebRTC and WebSocket, azure by WebSocket; local and scripted in the process too."""
     assert {provider: set(transports) for provider, transports in TRANSPORTS.items()} == {
         "azure": {"websocket"},
         "local": {"in_process", "websocket"},
-        "openai": {"websocket"},
+        "openai": {"webrtc", "websocket"},
         "scripted": {"in_process", "websocket"},
     }
 
@@ -143,7 +143,7 @@ def test_names_are_normalised() -> None:
         (
             "OpenAI",
             "carrier-pigeon",
-            'unsupported session transport "carrier-pigeon" for provider "openai". Supported transports: websocket.',
+            'unsupported session transport "carrier-pigeon" for provider "openai". Supported transports: webrtc, websocket.',
         ),
         (
             "local",

@@ -4,14 +4,19 @@ Keys and addresses come from the arguments or from the environment, read when a 
 imported, checked and replayed without them. Any service that speaks the protocol is reached by its base URL.
 """
 
+import hashlib
 import os
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from ...core.definition import DEFAULT_MODELS, SessionDefinition
 from ...core.errors import LinkError
+from ...core.ports import Link
+from ..extras import load
 from ..links.websocket import WebSocketLink
+from ..webrtc.ice import IceSettings
 from .dial import Credential, DialSettings, dial, is_loopback
+from .openai_calls import Calls
 
 __all__ = ["AzureProvider", "OpenAIProvider"]
 
@@ -22,22 +27,37 @@ _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 class OpenAIProvider:
     """Provider "openai": `base_url` or OPENAI_BASE_URL (default https://api.openai.com/v1), key or OPENAI_API_KEY.
 
-    A base URL on this machine (`turnlog provider`) needs no key.
+    A base URL on this machine (`turnlog provider`) needs no key. `ice` is for the transport "webrtc", in place of
+    TURNLOG_ICE_SERVERS and TURNLOG_ICE_HOSTS.
     """
 
-    def __init__(self, *, base_url: str | None = None, api_key: str | None = None, settings: DialSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        settings: DialSettings | None = None,
+        ice: IceSettings | None = None,
+    ) -> None:
         self._base_url = base_url
         self._given = _bearer(api_key)
         self._settings = settings
+        self._ice = ice
 
-    async def connect(self, definition: SessionDefinition, session: str) -> WebSocketLink:
-        """A new link. Raises LinkError TL303 (no key, or refused) or TL301 (unreachable)."""
+    async def connect(self, definition: SessionDefinition, session: str) -> Link:
+        """A new link. Raises LinkError TL303 (no key, or refused) or TL301 (unreachable), MissingExtra for WebRTC."""
         base = _split(self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL, "OPENAI_BASE_URL")
         credential = self._given or _bearer(os.environ.get("OPENAI_API_KEY"))
         if credential is None and not is_loopback(base.hostname):
             raise _missing("OPENAI_API_KEY")
-        url = _realtime_url(base, "/realtime", definition.model or DEFAULT_MODELS["openai"])
-        return await dial(url, credential, self._settings)
+        model = definition.model or DEFAULT_MODELS["openai"]
+        if definition.transport == "webrtc":
+            webrtc = load("providers.openai_webrtc", "webrtc", "a provider by WebRTC")
+            ice = IceSettings.from_environment() if self._ice is None else self._ice
+            opening = {"type": "realtime", "model": model}
+            link: Link = await webrtc.call(Calls(base.geturl(), credential), opening, ice, safety=_safety_identifier(session))
+            return link
+        return await dial(_realtime_url(base, "/realtime", model), credential, self._settings)
 
 
 class AzureProvider:
@@ -72,6 +92,11 @@ def _bearer(key: str | None) -> Credential | None:
 
 def _azure_key(key: str | None) -> Credential | None:
     return Credential(key, header="api-key", source="AZURE_OPENAI_API_KEY") if key else None
+
+
+def _safety_identifier(session: str) -> str:
+    """What the provider may know of who is on the call: the same for the same session, and nothing else."""
+    return hashlib.sha256(session.encode()).hexdigest()[:32]
 
 
 def _missing(source: str) -> LinkError:

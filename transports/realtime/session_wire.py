@@ -32,12 +32,13 @@ def provider_session(
     if definition.transcription:
         language = {"language": definition.language} if definition.language else {}
         transcription = {"model": definition.transcription, **language}
+    formats = {} if definition.transport == "webrtc" else settings  # by RTP it is always PCM on this side
     input_ = {
-        "format": settings.get("input_format", _PCM),
+        "format": formats.get("input_format", _PCM),
         "transcription": transcription,
         "turn_detection": _turn_detection(definition, settings, answers=answers, held=asked.answer_held),
     }
-    output = {"format": settings.get("output_format", _PCM)}
+    output = {"format": formats.get("output_format", _PCM)}
     if voice := settings.get("voice") or definition.voice:
         output["voice"] = voice
     session: dict[str, Any] = {
