@@ -15,7 +15,7 @@ help: ## this list
 	@echo "make TARGET, where TARGET is"
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-8s %s\n", $$1, $$2}'
 
-demo: python ## a spoken conversation, offline; WAV=my.wav your own question, TEXT=1 typed, PROVIDER=openai with your key
+demo: python ## a spoken conversation, offline; PAGE=1 in your browser, WAV=my.wav your own question, TEXT=1 typed, PROVIDER=openai with your key
 	@$(PYTHON) -m tools.setup $(if $(TEXT),text,demo)
 	@$(RUN) -m turnlog demo $(DEMO)
 

@@ -1,6 +1,7 @@
 """`turnlog demo`: a caller made of recordings, or of what is typed, talks to examples/hotel.py; then the log tells it again."""
 
 import asyncio
+import importlib
 import logging
 import os
 import shutil
@@ -8,12 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import click
 from rich.text import Text
 
-from ..core.errors import Divergence, LinkError, MediaError
+from ..core.errors import Divergence, LinkError, MediaError, MissingExtra
 from ..core.ports import Provider, Recorded
 from ..engine.app import App
 from ..engine.replay import replay
@@ -45,25 +46,40 @@ class _Plan(NamedTuple):
 @click.command("demo")
 @click.option("--wav", type=click.Path(path_type=Path), metavar="FILE", help="Ask with this recording, of any format.")
 @click.option("--text", is_flag=True, help="Type instead of speaking. Needs the core install only.")
+@click.option("--page", is_flag=True, help="Talk yourself, in a browser.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="For the page; 0 takes a free one.")
 @click.option("--provider", type=click.Choice(["local", "openai"]), default="local", show_default=True, help="Who listens.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default="out", show_default=True, help="For log and WAVs.")
-def command(wav: Path | None, text: bool, provider: Literal["local", "openai"], out: Path) -> int:
+def command(wav: Path | None, text: bool, page: bool, port: int, provider: Literal["local", "openai"], out: Path) -> int:
     """A conversation with a hotel's front desk, in real time, then its replay from the log.
 
     Recorded questions are streamed to the engine, heard, answered by the handler of turnlog.examples.hotel, and spoken.
-    Ctrl-C ends it in order. --provider openai needs OPENAI_API_KEY (OPENAI_BASE_URL names another service).
+    With --page the front desk waits for you in a browser on this machine instead. Ctrl-C ends it in order. --provider openai
+    needs OPENAI_API_KEY (OPENAI_BASE_URL names another service).
     """
-    if text and wav is not None:
-        raise click.UsageError("--text and --wav exclude each other")
+    if text + (wav is not None) + page > 1:
+        raise click.UsageError("--text, --wav and --page exclude each other")
     if provider == "openai" and not (os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")):
         raise LinkError("TL303", "OPENAI_API_KEY is not set", "export OPENAI_API_KEY=…; without --provider it works offline")
     logging.getLogger("turnlog").addHandler(logging.NullHandler())  # what goes wrong is told here, once
+    if page and provider == "local":
+        _check_engines()
     plan = _plan(wav, text, provider, out)
     _make_folder(out)
+    if page:
+        return asyncio.run(_serve(plan, port))
     return _finish(asyncio.run(_hold(plan)), plan)
 
 
 # --- before ---
+
+
+def _check_engines() -> None:
+    """Raises TurnlogError TL603 unless this machine hears and speaks."""
+    engines = detect()
+    for kind in (engines.voice_activity, engines.recognition, engines.synthesis):
+        if not kind.name:
+            raise kind.error()
 
 
 def _plan(wav: Path | None, text: bool, provider: Literal["local", "openai"], folder: Path) -> _Plan:
@@ -123,18 +139,43 @@ def _app(plan: _Plan) -> App:
 # --- the conversation ---
 
 
+async def _providers(plan: _Plan) -> dict[str, Provider]:
+    if plan.provider != "local":
+        return {}
+    local = LocalProvider(speech=plan.speech)
+    await local.warm()
+    return {"local": local}
+
+
 async def _hold(plan: _Plan) -> Held:
-    providers: dict[str, Provider] = {}
-    if plan.provider == "local":
-        local = LocalProvider(speech=plan.speech)
-        await local.warm()
-        providers["local"] = local
+    providers = await _providers(plan)
     app = _app(plan)
     if plan.questions:
         return await hold_spoken(app, providers, plan.folder, plan.questions, _write)
     if sys.stdin.isatty():
         click.echo("Type what you would say (a room for two nights? breakfast? goodbye), Ctrl-D to hang up.")
     return await hold_typed(app, providers, plan.folder, _write, _prompt)
+
+
+async def _serve(plan: _Plan, port: int) -> int:
+    """Wait for a browser, until Ctrl-C."""
+    page = _page_module()
+    db = plan.folder / "demo.db"
+    any_held = await page.hold_page(page.Desk(_app(plan), await _providers(plan), db), port)
+    if any_held:
+        click.echo(f"\nlog    {db}")
+        click.echo(f"look   {_program()} show last --db {db}\n       {_program()} replay last --db {db}")
+    return 0
+
+
+def _page_module() -> Any:
+    """cli/demo_page.py. Raises MissingExtra: only who wants the page needs what it needs, and this module is imported by all."""
+    try:
+        return importlib.import_module(f"{__package__}.demo_page")
+    except ModuleNotFoundError as error:
+        if (error.name or "turnlog").partition(".")[0] == "turnlog":
+            raise
+        raise MissingExtra("server", f"turnlog demo --page ({error.name} is not installed)") from error
 
 
 _STYLES = {"caller": "cyan", "desk": "green", "tool": "yellow", "problem": "bold red", "session": "dim"}

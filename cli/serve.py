@@ -29,7 +29,8 @@ def unheard_outside(host: str, keys: tuple[str, ...]) -> str:
 def command(app: str, host: str, port: int, keys: tuple[str, ...], db: str) -> None:
     """Serve an app, e.g. `turnlog serve turnlog.examples.hotel:app`, until Ctrl-C; its sessions then end in order.
 
-    A client connects to ws://HOST:PORT/v1/realtime?model=APP.SESSION. Without a key only callers on this machine get in.
+    A client connects to ws://HOST:PORT/v1/realtime?model=APP.SESSION, a browser to the page at http://HOST:PORT/. Without a
+    key only callers on this machine get in.
     """
     loaded = load_app(app)
 
@@ -39,5 +40,6 @@ def command(app: str, host: str, port: int, keys: tuple[str, ...], db: str) -> N
     def listening(url: str) -> None:
         targets = ", ".join(one.target for one in loaded.sessions.values()) or "none"
         click.echo(f"{url}/v1/realtime  sessions: {targets}  log: {db}")
+        click.echo(f"{url}/  a page to talk in a browser")
 
     asyncio.run(serve_app(loaded, host, port, db, settings=ServerSettings(keys=keys), on_listening=listening))

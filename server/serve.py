@@ -20,7 +20,7 @@ from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 from ..transports.web.serving import listen, serve_app, url_of
 from .app import create_app
 
-__all__ = ["DEFAULTS", "ServerSettings", "listen", "serve", "serve_on", "url_of"]
+__all__ = ["DEFAULTS", "ServerSettings", "listen", "serve", "serve_on", "stopped_by_signals", "url_of"]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ async def serve(
     and what entering an Engine raises.
     """
     stop = asyncio.Event()
-    with listen(host, port) as listener, _signals(stop):
+    with listen(host, port) as listener, stopped_by_signals(stop):
         async with Engine(app, store=store) as engine:
             await serve_on(listener, engine, stop, settings=settings, on_listening=on_listening)
 
@@ -77,7 +77,7 @@ async def _end_sessions(engine: Engine) -> None:
 
 
 @contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
+def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
     """Let SIGINT and SIGTERM set `stop`, the first time; a second one does what it did before."""
     if threading.current_thread() is not threading.main_thread():
         yield

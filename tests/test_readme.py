@@ -17,7 +17,7 @@ import turnlog
 import turnlog.cli.main
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/howto/install.md", "docs/howto/replay.md")
+PAGES = ("README.md", "docs/howto/install.md", "docs/howto/replay.md", "docs/howto/talk-in-the-browser.md")
 SHELL = {"sh", "bash", "shell", "console"}
 ELSEWHERE = {"apt-get", "brew", "cd", "export", "git", "printf", "python3", "source"}  # not ours: nothing to check
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>[\w+-]*)[^\n]*\n(?P<body>.*?)^(?P=fence)\s*$", re.MULTILINE | re.DOTALL)

@@ -87,7 +87,7 @@ export class Call {
 
   #receive(message) {
     if (this.#over) return;
-    if (message.type === "turnlog.ended") return this.#end(reasonOf(message.reason));
+    if (message.type === "turnlog.closed") return this.#end(reasonOf(message.reason));
     this.#tell.message(message);
   }
 

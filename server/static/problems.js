@@ -32,6 +32,7 @@ const REASONS = {
   engine_stopped: "the server is stopping",
   handler_failed: "the session failed",
   provider_lost: "the speech service was lost",
+  "taken over": "it goes on in another tab",
 };
 
 // Why the server ended a session.
