@@ -1,5 +1,6 @@
 """The data channel: text both ways. What is sent before it opens waits; what waits is bounded."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -7,12 +8,14 @@ from typing import Final
 from aiortc import RTCDataChannel
 
 from ...core.errors import LinkClosed, ProtocolError, TurnlogError
+from .inside import unacknowledged
 
 __all__ = ["LABEL", "MAX_MESSAGE_BYTES", "DataLine"]
 
 LABEL: Final = "oai-events"
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """What we take; it is in our description as a=max-message-size."""
+_POLL_S: Final = 0.005
 _TOO_SLOW: Final = 1008
 _TOO_BIG: Final = 1009
 
@@ -64,6 +67,19 @@ class DataLine:
         elif self._waiting is not None:
             self._check_room(sum(map(len, self._waiting)))
             self._waiting.append(message)
+
+    async def drained(self, timeout_s: float) -> None:
+        """Return when the peer has acknowledged all that was sent, or will not, or after `timeout_s`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        while loop.time() < until and self._owed():  # noqa: ASYNC110  # aiortc tells nobody of an acknowledgement
+            await asyncio.sleep(_POLL_S)
+
+    def _owed(self) -> bool:
+        channel = self.channel
+        if channel is None or channel.readyState == "connecting":
+            return bool(self._waiting)
+        return channel.readyState == "open" and unacknowledged(channel)
 
     def _check_room(self, waiting: int) -> None:
         if waiting > self._limit:

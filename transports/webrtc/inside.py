@@ -22,11 +22,20 @@ from aiortc.rtp import AnyRtcpPacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSrPack
 
 from ...core.errors import TurnlogError
 
-__all__ = ["LeanReceiver", "check_versions", "drained", "guard_data", "limit_hosts", "missing", "settle"]
+__all__ = [
+    "Connecting",
+    "LeanReceiver",
+    "check_versions",
+    "consent_expired",
+    "guard_data",
+    "limit_hosts",
+    "missing",
+    "unacknowledged",
+]
 
 _GATHER_S: Final = 2  # aioice waits 5 s for a STUN or TURN server; a caller that waits for its answer has gone by then
 _LOOPBACK: Final = "127.0.0.1"
-_DRAIN_POLL_S: Final = 0.005
+_TURNS: Final = 10  # of the event loop, for tasks that were cancelled and not waited for
 
 
 class Packets(Protocol):
@@ -148,10 +157,7 @@ def limit_hosts(connection: RTCPeerConnection, hosts: Sequence[str]) -> None:
     Reason: aioice has no setting for it, and leaves 127.0.0.1 out. Place: `Connection.get_component_candidates`, which gets
     the addresses as an argument. Call it when all transports exist and before candidates are gathered.
     """
-    transports = [transceiver.receiver.transport.transport for transceiver in connection.getTransceivers()]
-    if connection.sctp is not None:
-        transports.append(connection.sctp.transport.transport)
-    for ice in {id(transport): transport for transport in transports}.values():
+    for ice in _transports(connection):
         ice_connection: Any = ice._connection
         gather: Callable[..., Awaitable[Any]] = ice_connection.get_component_candidates
 
@@ -187,22 +193,59 @@ def guard_data(connection: RTCPeerConnection, broken: Callable[[Exception], None
     sctp._handle_data = guarded
 
 
-async def drained(channel: RTCDataChannel, timeout_s: float) -> None:
-    """Return when the peer has acknowledged all that was sent over the channel, or after `timeout_s`.
+def unacknowledged(channel: RTCDataChannel) -> bool:
+    """Whether the peer has not acknowledged all that was sent over the channel.
 
     Reason: closing aborts the association, and `bufferedAmount` does not count what is on its way. Place: the two queues of
-    RTCSctpTransport; without them only `bufferedAmount` is waited for.
+    RTCSctpTransport.
     """
-    loop = asyncio.get_running_loop()
-    until = loop.time() + timeout_s
-    sctp = channel.transport
-    while channel.readyState == "open" and loop.time() < until:
-        if not (channel.bufferedAmount or getattr(sctp, "_outbound_queue", None) or getattr(sctp, "_sent_queue", None)):
-            return
-        await asyncio.sleep(_DRAIN_POLL_S)
+    sctp: Any = channel.transport
+    return bool(channel.bufferedAmount or sctp._outbound_queue or sctp._sent_queue)
 
 
-async def settle() -> None:
-    """Let the tasks end that aiortc cancelled or woke while it closed, and did not wait for."""
-    for _ in range(10):
-        await asyncio.sleep(0)
+def consent_expired(connection: RTCPeerConnection) -> bool:
+    """Whether a connection that closed was given up by ICE, as the peer answered no more (RFC 7675), not closed by the peer.
+
+    Reason: aiortc tells both as "closed". Place: `Connection._query_consent_task`, which is None once consent has expired.
+    """
+    return any(ice._connection._query_consent_task is None for ice in _transports(connection))
+
+
+class Connecting:
+    """The tasks in which a connection is being made: close() does not wait for them.
+
+    Reason: they sleep 20 ms at a time, and one that was about to succeed starts the checks of consent after close() has
+    stopped them. Place: `RTCPeerConnection.__connect`, started as a task for each description; `Connection.close`.
+    """
+
+    def __init__(self, connection: RTCPeerConnection) -> None:
+        self._connection = connection
+        self._tasks: set[asyncio.Task[Any]] = set()
+        owner: Any = connection
+        self._connect: Callable[[], Awaitable[None]] = owner._RTCPeerConnection__connect
+        owner._RTCPeerConnection__connect = self._tracked
+
+    async def ended(self) -> None:
+        """After close(): return when they and all that close() has only cancelled are over."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+            for ice in _transports(self._connection):
+                await ice._connection.close()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    async def _tracked(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._connect()
+        finally:
+            self._tasks.discard(task)
+
+
+def _transports(connection: RTCPeerConnection) -> list[RTCIceTransport]:
+    found = [transceiver.receiver.transport.transport for transceiver in connection.getTransceivers()]
+    if connection.sctp is not None:
+        found.append(connection.sctp.transport.transport)
+    return list({id(transport): transport for transport in found}.values())

@@ -9,7 +9,7 @@ from ...core.errors import LinkClosed, LinkError, ProtocolError, TurnlogError
 from .data import LABEL, DataLine
 from .ice import IceSettings
 from .incoming import Microphone
-from .inside import LeanReceiver, check_versions, drained, guard_data, limit_hosts, settle
+from .inside import Connecting, LeanReceiver, check_versions, consent_expired, guard_data, limit_hosts
 from .outgoing import Speaker, SpeakerTrack
 from .sdp import check_answer, check_offer, has_data_channel, keep_call, put_back
 
@@ -20,6 +20,7 @@ CONNECT_S: Final = 15.0
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 """What may wait for a peer that does not read its data channel."""
 _DRAIN_S: Final = 1.0
+_VANISHED: Final = "the connection failed: no packets pass"
 _NO_SERVERS: Final = IceSettings()
 
 
@@ -63,6 +64,7 @@ class Peer:
         self._line = DataLine(self._told, self._faulted, self._lost, limit_bytes)
         self._microphone = Microphone(self._heard)
         self._connection = RTCPeerConnection(_configuration(ice))
+        self._connecting = Connecting(self._connection)
         self._connection.on("connectionstatechange", self._changed)
         self._connection.on("datachannel", self._line.use)
         transceiver = self._connection.addTransceiver(SpeakerTrack(self.speaker), "sendrecv")
@@ -121,15 +123,15 @@ class Peer:
 
     async def close(self) -> None:
         """Close, after what was sent over the data channel has arrived or a second has passed. Twice does nothing."""
-        if self._state == "connected" and self._line.channel is not None:
+        if self._state == "connected":
             self._state = "closed"
-            await drained(self._line.channel, _DRAIN_S)
+            await self._line.drained(_DRAIN_S)
         self._state = "closed"
         self._stop_timer()
         self._microphone.stop()
         await self._receiver.stop()
         await self._connection.close()
-        await settle()
+        await self._connecting.ended()
 
     def _prepare(self) -> None:
         limit_hosts(self._connection, self._ice.hosts)
@@ -163,9 +165,9 @@ class Peer:
                 self._microphone.start()
                 self._events.connected()
             case "failed":
-                self._lost("the connection failed: no packets pass")
+                self._lost(_VANISHED)
             case "closed":
-                self._lost("the peer closed the connection")
+                self._lost(_VANISHED if consent_expired(self._connection) else "the peer closed the connection")
 
     def _lost(self, reason: str) -> None:
         if self._state not in ("gone", "closed"):
