@@ -70,6 +70,8 @@ class OpusDecoder:
     def decode(self, payload: bytes) -> bytes:
         """The audio of one packet; the resampler holds less than 1 ms of it back."""
         pcm16 = b""
+        if not payload:
+            return pcm16  # to libav that is the end of the stream, and nothing could follow
         try:
             for frame in self._codec.decode(av.Packet(payload)):
                 frame.pts = None

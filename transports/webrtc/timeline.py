@@ -94,9 +94,10 @@ class Timeline:
             return
         position = held.rtp_time // _RTP_STEP
         start = self._end if self._zero is None else self._end + _signed31(position - self._zero - self._end)
-        if self._zero is None or start < self._end or start + samples > now + LEAD:
+        if self._zero is None or start + samples > now + LEAD:
             start = max(self._end, now - samples)  # what has just come was just spoken
-            self._zero = position - start
+        start = max(start, self._end)
+        self._zero = position - start
         if start + samples > now + LEAD:
             self._zero += samples  # the sender's clock is faster than ours: this packet makes good for it
             return
