@@ -159,7 +159,7 @@ def test_whatever_the_network_does_the_line_keeps_to_the_clock(
 ) -> None:
     """Loss, delay, disorder and doubles: at every moment neither more than HOLD behind nor more than LEAD ahead, in order."""
     chance = random.Random(seed)
-    arrivals = []
+    arrivals: list[tuple[float, int]] = []
     for number in range(200):
         if chance.random() >= loss:
             times = 1 + (chance.random() < doubled)

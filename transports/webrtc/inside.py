@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import aiortc
 from aioice import Connection
-from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
+from aiortc import InvalidStateError, RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
@@ -30,6 +30,7 @@ __all__ = [
     "guard_data",
     "limit_hosts",
     "missing",
+    "settle",
     "unacknowledged",
 ]
 
@@ -212,36 +213,54 @@ def consent_expired(connection: RTCPeerConnection) -> bool:
 
 
 class Connecting:
-    """The tasks in which a connection is being made: close() does not wait for them.
+    """The tasks in which a connection is being made.
 
-    Reason: they sleep 20 ms at a time, and one that was about to succeed starts the checks of consent after close() has
-    stopped them. Place: `RTCPeerConnection.__connect`, started as a task for each description; `Connection.close`.
+    Reason: close() does not wait for them, and one that goes on then starts senders and checks of consent that nobody stops;
+    what they raise is told to nobody. Place: `RTCPeerConnection.__connect`, started as a task for each description.
     """
 
-    def __init__(self, connection: RTCPeerConnection) -> None:
-        self._connection = connection
+    def __init__(self, connection: RTCPeerConnection, failed: Callable[[Exception], None]) -> None:
+        self._failed = failed
+        self._stopped = False
         self._tasks: set[asyncio.Task[Any]] = set()
         owner: Any = connection
         self._connect: Callable[[], Awaitable[None]] = owner._RTCPeerConnection__connect
         owner._RTCPeerConnection__connect = self._tracked
 
-    async def ended(self) -> None:
-        """After close(): return when they and all that close() has only cancelled are over."""
+    async def stop(self) -> None:
+        """Before close(): the connection is not made any further."""
+        self._stopped = True
+        for task in self._tasks:
+            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-            for ice in _transports(self._connection):
-                await ice._connection.close()
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
 
     async def _tracked(self) -> None:
+        if self._stopped:
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
             await self._connect()
+        except InvalidStateError:
+            pass  # the peer closed meanwhile
+        except Exception as error:
+            self._failed(error)
         finally:
             self._tasks.discard(task)
+
+
+async def settle(connection: RTCPeerConnection) -> None:
+    """After close(): return when what it has only cancelled is over.
+
+    Reason: aiortc closes by itself when the peer does, also while senders are just being started. Place: stopping a sender
+    twice is no error.
+    """
+    for transceiver in connection.getTransceivers():
+        await transceiver.sender.stop()
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 def _transports(connection: RTCPeerConnection) -> list[RTCIceTransport]:

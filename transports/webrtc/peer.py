@@ -9,7 +9,7 @@ from ...core.errors import LinkClosed, LinkError, ProtocolError, TurnlogError
 from .data import LABEL, DataLine
 from .ice import IceSettings
 from .incoming import Microphone
-from .inside import Connecting, LeanReceiver, check_versions, consent_expired, guard_data, limit_hosts
+from .inside import Connecting, LeanReceiver, check_versions, consent_expired, guard_data, limit_hosts, settle
 from .outgoing import Speaker, SpeakerTrack
 from .sdp import check_answer, check_offer, has_data_channel, keep_call, put_back
 
@@ -64,7 +64,7 @@ class Peer:
         self._line = DataLine(self._told, self._faulted, self._lost, limit_bytes)
         self._microphone = Microphone(self._heard)
         self._connection = RTCPeerConnection(_configuration(ice))
-        self._connecting = Connecting(self._connection)
+        self._connecting = Connecting(self._connection, lambda error: self._lost(f"the connection failed: {error!r}"))
         self._connection.on("connectionstatechange", self._changed)
         self._connection.on("datachannel", self._line.use)
         transceiver = self._connection.addTransceiver(SpeakerTrack(self.speaker), "sendrecv")
@@ -129,9 +129,10 @@ class Peer:
         self._state = "closed"
         self._stop_timer()
         self._microphone.stop()
+        await self._connecting.stop()
         await self._receiver.stop()
         await self._connection.close()
-        await self._connecting.ended()
+        await settle(self._connection)
 
     def _prepare(self) -> None:
         limit_hosts(self._connection, self._ice.hosts)
