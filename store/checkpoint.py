@@ -48,13 +48,15 @@ class CheckpointClock:
 
     def stop(self) -> None:
         """End the thread and wait for it."""
-        self._stopped.set()
+        self._stopped.set()  # before it is woken: see _run
         self._dirty.set()
         self._thread.join()
 
     def _run(self) -> None:
         while self._dirty.wait() and not self._stopped.wait(INTERVAL_S):
             self._dirty.clear()
+            if self._stopped.is_set():  # stop() came in between: what it set to wake us is cleared
+                return
             self._sync()
             self._ask()
 

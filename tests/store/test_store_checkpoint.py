@@ -48,6 +48,24 @@ def test_the_clock_asks_after_work_and_only_then(path: Path) -> None:
     assert not asked.acquire(timeout=0.4)
 
 
+def test_a_stop_amid_its_own_step_ends_the_clock(path: Path) -> None:
+    """stop() at the moment at which the clock forgets what was written is not forgotten with it."""
+    clock = CheckpointClock(path, lambda: None)
+    stopping = threading.Thread(target=clock.stop, daemon=True)
+
+    class Overtaken(threading.Event):
+        def clear(self) -> None:
+            stopping.start()
+            assert self.wait(10)
+            super().clear()
+
+    waited_for, clock._dirty = clock._dirty, Overtaken()
+    waited_for.set()
+    clock._thread.join(10)
+    assert not clock._thread.is_alive()
+    stopping.join(10)
+
+
 def test_a_long_wal_is_checkpointed_at_once(path: Path) -> None:
     """From 32 MB on wrote() asks itself, once each 32 MB, however often it is called."""
     asked: list[int] = []
