@@ -21,7 +21,7 @@ demo: python ## a spoken conversation, offline; PAGE=1 in your browser, WAV=my.w
 
 test: python ## the test suite; TURNLOG_CAPTURES=DIR adds captures of real services; TESTS="tests/store -k chain" narrows
 	@$(PYTHON) -m tools.setup test
-	@$(RUN) -m pytest -q $(TESTS)
+	@$(RUN) -m tools.suite $(TESTS)
 
 soak: python ## the tests that run for minutes
 	@$(PYTHON) -m tools.setup test

@@ -1,9 +1,10 @@
-"""What holds for the whole suite: the `needs` marker, no silent skips in CI, and the counts of recordings at the end.
+"""What holds for the whole suite: its two passes, the `needs` marker, no silent skips in CI, the counts at the end.
 
 Wire tests run on the project's own recordings (tests/recordings) always, and on the captures of real services under
 TURNLOG_CAPTURES where that is set; they parametrize over the files that are there.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -16,7 +17,9 @@ pytest_plugins = [
     "_turnlog_pytest",  # the checkout's, also where turnlog is not installed
 ]
 
-RECORDINGS = Path(__file__).resolve().parent / "recordings"
+HERE = Path(__file__).resolve().parent
+RECORDINGS = HERE / "recordings"
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed")
 EMPTY_SET = "got empty parameter set"  # pytest's words for a test parametrized over no file
 
 
@@ -24,6 +27,25 @@ def captures_folder() -> Path | None:
     """The folder of captures, None if the variable is not set."""
     named = os.environ.get("TURNLOG_CAPTURES")
     return Path(named) if named else None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What tools/suite.py asks for."""
+    parser.addoption("--pass", dest="which_pass", choices=("parallel", "realtime"), help="only the tests of this pass")
+    parser.addoption("--tally", type=Path, help="write how many tests ended in which way to this file")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of one pass: those that are marked `realtime`, or all others."""
+    wanted = config.getoption("which_pass")
+    if wanted is None:
+        return
+    others = [item for item in items if (item.get_closest_marker("realtime") is None) == (wanted == "realtime")]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        left = set(others)
+        items[:] = [item for item in items if item not in left]
+    items.sort(key=lambda item: item.path.parent != HERE)  # these files take long each: none is to be left for the end
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,6 +82,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if debian.required():
         for reason in forbidden_skips(config):
             terminalreporter.write_line(f"skipped where nothing may be: {reason}", red=True)
+    if tally := config.getoption("tally"):
+        told = {outcome: len(terminalreporter.stats.get(outcome, ())) for outcome in OUTCOMES}
+        tally.write_text(json.dumps({outcome: count for outcome, count in told.items() if count}))
 
 
 def forbidden_skips(config: pytest.Config) -> list[str]:

@@ -27,7 +27,7 @@ def test_replay_is_measured_on_a_whole_log() -> None:
 def test_the_words_heard_are_measured_against_the_synthesiser() -> None:
     """At cuts all through spoken texts the estimate is off by at most two words in the median, and four at worst."""
     pytest.importorskip("piper", reason="the extra local is not installed")
-    printed = run("bench_heard_words.py")
+    printed = run("bench_heard_words.py", "--quick")
     assert printed.splitlines()[-1].endswith(": met")
 
 

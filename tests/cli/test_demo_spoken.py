@@ -25,6 +25,8 @@ from turnlog.transports.speech.recognise import MoonshineRecogniser
 from turnlog.transports.speech.resample import read_audio
 from turnlog.transports.speech.synthesise import PiperSynthesiser
 
+pytestmark = pytest.mark.realtime
+
 RATE = 24000
 LOUD = 500  # of 32767: above the noise of a recording, below any word
 

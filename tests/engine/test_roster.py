@@ -52,6 +52,7 @@ def test_the_first_futures_of_a_session_walk_a_set_in_order_of_creation() -> Non
 
 def test_tasks_are_named_and_kept_until_done() -> None:
     """A task nobody holds survives; once done it is forgotten. Names count by session."""
+    gc.collect()  # what other tests have left: closing it may make tasks in the loop that runs
     loop = HandlerLoop(START)
     seen: list[str] = []
 

@@ -340,6 +340,7 @@ def test_a_callback_of_the_standard_library_is_nobodys() -> None:
     assert loop.unhandled == []
 
 
+@pytest.mark.realtime
 def test_the_hook_costs_next_to_nothing() -> None:
     """An audited event outside strict drains, with everything that is hooked to it, takes less than 2 us."""
     outcome(_nothing)

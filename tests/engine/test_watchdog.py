@@ -23,6 +23,8 @@ from turnlog.engine.handler_loop import HandlerLoop
 from turnlog.engine.strict import run_refusing, strictly
 from turnlog.engine.watchdog import HandlerLimits, Watch, stack_of
 
+pytestmark = pytest.mark.realtime
+
 Handler = Callable[[], Awaitable[object]]
 QUICK = HandlerLimits(report_ms=30, stuck_ms=60)
 PATIENCE_S = 20

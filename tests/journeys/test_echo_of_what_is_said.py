@@ -15,6 +15,8 @@ from turnlog.core import events as e
 from turnlog.transports.speech.engines import Speech
 from turnlog.transports.speech.resample import read_audio
 
+pytestmark = pytest.mark.realtime
+
 ECHO_DB = -10
 CALM_MS = 150
 app = turnlog.App("hotel")

@@ -14,6 +14,8 @@ from turnlog.core import events as e
 from turnlog.core.explain import Trail, why_stopped
 from turnlog.transports.speech.engines import Speech
 
+pytestmark = pytest.mark.realtime
+
 TOUR = (
     "Let me tell you about the house. The garden behind it has four hundred old trees, and the restaurant looks over the "
     "harbour, where fishing boats come in every morning before six. The oldest tree was planted by the first owner's daughter."

@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import turnlog
 from tests.journeys.phone import PER_MS, Phone, calling, recording
 from tests.journeys.test_interrupted_by_speech import TOUR
 from tests.server.hosting import hosted
 from turnlog.core import events as e
 from turnlog.transports.speech.engines import Speech
+
+pytestmark = pytest.mark.realtime
 
 app = turnlog.App("hotel")
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 import turnlog
@@ -16,6 +17,9 @@ from turnlog.core import events as e
 from turnlog.transports.realtime.g711 import decode_ulaw, encode_ulaw
 from turnlog.transports.speech.engines import Speech
 from turnlog.transports.speech.resample import Resampler
+from turnlog.transports.speech.synthesise import PiperSynthesiser
+
+pytestmark = pytest.mark.realtime
 
 QUESTION = Path(__file__).resolve().parents[2] / "examples" / "audio" / "2-breakfast.wav"  # "What time is breakfast?"
 RATE = 24_000
@@ -32,6 +36,14 @@ async def desk(session: turnlog.RealtimeSession) -> None:
         if "breakfast" in turn.text.lower():
             await session.say("The kitchen opens at seven.")
             return
+
+
+@pytest.fixture
+def speech(speech: Speech, piper: PiperSynthesiser) -> Speech:
+    """This machine's engines, with a voice that says the same words the same way each time."""
+    return Speech(
+        engines=speech.engines, voice_activity=speech.voice_activity, recogniser=speech.recogniser, synthesiser=piper
+    )
 
 
 def question() -> bytes:

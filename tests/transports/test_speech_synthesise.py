@@ -62,6 +62,7 @@ def test_odd_texts_are_spoken(voice: Synthesiser, text: str) -> None:
     assert len(b"".join(voice.synthesise(text))) / 2 / voice.rate > 0.2
 
 
+@pytest.mark.realtime
 def test_the_first_sound_does_not_wait_for_the_rest(piper: PiperSynthesiser) -> None:
     """With ten sentences the first is there in less than a third of the time of all."""
     begun = time.perf_counter()

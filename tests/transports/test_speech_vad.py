@@ -6,6 +6,8 @@ import struct
 import time
 from pathlib import Path
 
+import pytest
+
 from turnlog.transports.speech.resample import read_audio
 from turnlog.transports.speech.vad import FRAME_MS, VAD_RATE, SileroModel, contains_speech
 
@@ -85,6 +87,7 @@ def test_contains_speech_tells_speech_from_none(silero: SileroModel, cards: Reco
     assert not any(contains_speech(sound, silero.stream()) for sound in (b"", b"\0", 2 * SECOND, noise(2)))
 
 
+@pytest.mark.realtime
 def test_a_frame_costs_little(silero: SileroModel) -> None:
     """Less than 5 % of a core on any machine that runs the tests (0.4 % measured): it may run on the event loop."""
     stream = silero.stream()
