@@ -4,7 +4,7 @@ Nothing here does anything. store/ implements Log, transports/ implements Link; 
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -12,6 +12,7 @@ from .definition import SessionDefinition
 from .events.playout import PlayoutSource
 
 __all__ = [
+    "Calls",
     "DirectLink",
     "Draft",
     "Head",
@@ -24,6 +25,7 @@ __all__ = [
     "Recorded",
     "Segment",
     "SessionRow",
+    "TakenCall",
 ]
 
 
@@ -141,6 +143,27 @@ class Provider(Protocol):
 
     async def connect(self, definition: SessionDefinition, session: str) -> Link:
         """A new link for this session. Raises LinkError TL301 (unreachable) or TL303 (credentials refused)."""
+
+
+class TakenCall(NamedTuple):
+    """A call that a provider has taken: its SDP answer to the caller's offer, and its name for the call."""
+
+    sdp: str
+    call_id: str
+
+
+@runtime_checkable
+class Calls(Protocol):
+    """A provider that holds a caller's own WebRTC call: the media goes past us, and a sideband follows it."""
+
+    async def take_call(self, offer: str, session: str, configuration: dict[str, Any]) -> TakenCall:
+        """Pass the caller's offer on, with the session object that configures the call. Raises as Provider.connect does."""
+
+    async def join_call(self, call_id: str) -> Link:
+        """A sideband of the call. Raises LinkError TL312 where there is no such call (yet, or any more); else as connect."""
+
+    async def hang_up(self, call_id: str) -> None:
+        """End the call; one that has ended is no error. Raises as connect does."""
 
 
 class PartHead(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ __all__ = [
     "FirstAudio",
     "Inbox",
     "Input",
+    "OfCall",
     "Overheard",
     "Signalled",
     "ToolDone",
@@ -79,6 +80,12 @@ class Failed(NamedTuple):
     error: TurnlogError
 
 
+class OfCall(NamedTuple):
+    """What became of a direct call."""
+
+    event: e.CallOpened | e.CallRefused | e.CallEnded
+
+
 class FirstAudio(NamedTuple):
     """A response's first audio went to the callers."""
 
@@ -130,7 +137,10 @@ class Ending(NamedTuple):
     event: e.SessionEnding
 
 
-Input = Arrived | Unreadable | Faulted | Overheard | Up | Down | Failed | CallDone | ToolDone | Ending | Attempted | Signalled
+Input = (
+    Arrived | Unreadable | Faulted | Overheard | Up | Down | Failed | OfCall
+    | CallDone | ToolDone | Ending | Attempted | Signalled
+)
 
 
 class Inbox:

@@ -11,7 +11,7 @@ from ..core import events as e
 from ..core.commands import Say, plain
 from ..core.definition import SessionDefinition
 from ..core.errors import HandlerError, LinkError, TurnlogError
-from ..core.ports import Link, Provider
+from ..core.ports import Calls, Link, Provider, TakenCall
 from ..core.saying import needs_voice
 from ..transports.providers.voice import Recording, Voice
 from ..transports.realtime.caller_leg import CallerLeg
@@ -19,8 +19,9 @@ from ..transports.realtime.provider_leg import ProviderLeg
 from ..transports.realtime.rtp_provider_leg import RtpProviderLeg
 from ..transports.realtime.voice_leg import VoiceLeg
 from .callback import in_callback
+from .direct import configuration, lines_of
 from .host_run import HostRun
-from .inbox import Ending, Failed, Signalled
+from .inbox import Ending, Failed, OfCall, Signalled
 from .nonces import Nonces
 from .run import SessionRun
 
@@ -98,8 +99,7 @@ class LiveSession:
         seat: whose place it is; the caller that has it now is closed (1001, "taken over"). Raises TurnlogError TL102 when the
         session has ended.
         """
-        if self._ended.done() or self._run.core.ended:
-            raise TurnlogError("TL102", f"session {self.id} has ended", "start a new session for this caller")
+        self._must_stand()
         self._dial()
         name = self._name("c")
         leg = CallerLeg(name, self.definition.model or "", self._id, plays=transport == "webrtc")
@@ -109,6 +109,34 @@ class LiveSession:
         for taken in before:  # only now: somebody is always there
             self._spawn(taken.close(1001, "taken over"))
         return name
+
+    async def answer(self, calls: Calls, offer: str, *, peer: str = "") -> TakenCall:
+        """Let the provider hold the call of a caller, whose media goes past us; a sideband follows it.
+
+        Raises LinkError TL314 where the session has a call already, what Calls.take_call raises (another offer may follow), and
+        TurnlogError TL102 when the session has ended.
+        """
+        self._must_stand()
+        if self._names["p"]:
+            raise LinkError("TL314", f"session {self.id} has its call already", "start a new session for this caller")
+        self._names["p"] = 1  # the sideband's
+        try:
+            taken = await calls.take_call(offer, self.id, configuration(self._run))
+        except BaseException as error:
+            self._names["p"] = 0
+            if isinstance(error, TurnlogError):
+                self._run.inbox.put(OfCall(e.CallRefused(code=error.code, message=error.message)))
+            raise
+        if self._run.core.ended:  # meanwhile
+            await calls.hang_up(taken.call_id)
+        self._must_stand()
+        for work in lines_of(self._run, calls, taken, self._name("c"), peer):
+            self._spawn(work)
+        return taken
+
+    def _must_stand(self) -> None:
+        if self._ended.done() or self._run.core.ended:
+            raise TurnlogError("TL102", f"session {self.id} has ended", "start a new session for this caller")
 
     # --- the session's task ---
 
@@ -173,7 +201,7 @@ class LiveSession:
             self._ended.set_result(e.SessionEnded(reason=ending.reason, code=ending.code, detail=ending.detail))
 
     def _dial(self) -> None:
-        """Reach the provider, once."""
+        """Reach the provider, once; a direct call has reached it, too."""
         if not self._names["p"]:
             self._spawn(self._connect(self._name("p")))
 

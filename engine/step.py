@@ -16,7 +16,7 @@ from .line import TICK_NS, Line
 __all__ = ["REDUCING", "Behind", "Send", "Step"]
 
 _RECORDS = frozenset({e.TransportReceived, e.MediaRecorded})
-REDUCING = frozenset({e.SpeechStarted, e.SpeechConfirmed, e.PlayoutCut, e.CancelDispatched})
+REDUCING = frozenset({e.SpeechStarted, e.SpeechConfirmed, e.PlayoutCut, e.CancelDispatched, e.OutputClearDispatched})
 """Facts that are told at once: by them somebody falls silent."""
 
 

@@ -74,16 +74,18 @@ def is_loopback(host: str | None) -> bool:
     return (mapped or address).is_loopback
 
 
-async def dial(url: str, credential: Credential | None = None, settings: DialSettings | None = None) -> WebSocketLink:
-    """An open link. Raises LinkError TL303 (the peer answered 401 or 403) or TL301 (anything else that kept it shut)."""
+async def dial(
+    url: str, credential: Credential | None = None, settings: DialSettings | None = None, *, absent: str = "TL301"
+) -> WebSocketLink:
+    """An open link. Raises LinkError TL303 (the peer answered 401 or 403), `absent` (404) or TL301 (what else kept it shut)."""
     settings = DialSettings() if settings is None else settings
-    outcome = await _try(url, credential, settings)
+    outcome = await _try(url, credential, settings, absent)
     if isinstance(outcome, LinkError):
         raise outcome  # outside the except block: the library's exception is not its context
     return WebSocketLink(outcome)
 
 
-async def _try(url: str, credential: Credential | None, settings: DialSettings) -> ClientConnection | LinkError:
+async def _try(url: str, credential: Credential | None, settings: DialSettings, absent: str) -> ClientConnection | LinkError:
     host = urlsplit(url).hostname
     try:
         return await _Direct(
@@ -98,28 +100,28 @@ async def _try(url: str, credential: Credential | None, settings: DialSettings) 
             close_timeout=settings.close_timeout_s,
         )
     except InvalidStatus as error:
-        return _refused(error, host, credential)
+        return _refused(error, host, credential, absent)
     except (InvalidHandshake, InvalidURI, OSError, ValueError) as error:  # OSError: DNS, TCP, TLS and TimeoutError
         return _unreachable(_reason(error), host, credential)
 
 
-def _refused(error: InvalidStatus, host: str | None, credential: Credential | None) -> LinkError:
+def _refused(error: InvalidStatus, host: str | None, credential: Credential | None, absent: str) -> LinkError:
     status = error.response.status_code
     body = " ".join((error.response.body or b"")[:4096].decode(errors="replace").split())
     if credential is not None:
         body = credential.redact(body)  # before it is cut: half a key is a secret too
     answer = f"{host} answered HTTP {status} {error.response.reason_phrase}{': ' + body[:_BODY_SHOWN] if body else ''}"
     if status not in (401, 403):
-        return _unreachable(answer, host, credential)
+        return _unreachable(answer, host, credential, absent if status == 404 else "TL301")
     if credential is None:
         return LinkError("TL303", answer, "this provider wants a key and none is configured")
     return LinkError("TL303", credential.redact(answer), f"check {credential.source}: the key, and what it may use")
 
 
-def _unreachable(reason: str, host: str | None, credential: Credential | None) -> LinkError:
+def _unreachable(reason: str, host: str | None, credential: Credential | None, code: str = "TL301") -> LinkError:
     text = f"no connection to {host}: {reason}"
     hint = "check the base URL, the network and any proxy settings"
-    return LinkError("TL301", text if credential is None else credential.redact(text), hint)
+    return LinkError(code, text if credential is None else credential.redact(text), hint)
 
 
 def _reason(error: Exception) -> str:

@@ -6,12 +6,12 @@ imported, checked and replayed without them. Any service that speaks the protoco
 
 import hashlib
 import os
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from ...core.definition import DEFAULT_MODELS, SessionDefinition
 from ...core.errors import LinkError
-from ...core.ports import Link
+from ...core.ports import Link, TakenCall
 from ..extras import load
 from ..links.websocket import WebSocketLink
 from ..webrtc.ice import IceSettings
@@ -21,6 +21,7 @@ from .openai_calls import Calls
 __all__ = ["AzureProvider", "OpenAIProvider"]
 
 _OPENAI_URL: Final = "https://api.openai.com/v1"
+_FOR_CALLS: Final = "OPENAI_API_KEY is required for provider=openai transport=webrtc"  # AgentField's words
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
@@ -46,10 +47,7 @@ class OpenAIProvider:
 
     async def connect(self, definition: SessionDefinition, session: str) -> Link:
         """A new link. Raises LinkError TL303 (no key, or refused) or TL301 (unreachable), MissingExtra for WebRTC."""
-        base = _split(self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL, "OPENAI_BASE_URL")
-        credential = self._given or _bearer(os.environ.get("OPENAI_API_KEY"))
-        if credential is None and not is_loopback(base.hostname):
-            raise _missing("OPENAI_API_KEY")
+        base, credential = self._reach(_missing("OPENAI_API_KEY"))
         model = definition.model or DEFAULT_MODELS["openai"]
         if definition.transport == "webrtc":
             webrtc = load("providers.openai_webrtc", "webrtc", "a provider by WebRTC")
@@ -57,7 +55,42 @@ class OpenAIProvider:
             opening = {"type": "realtime", "model": model}
             link: Link = await webrtc.call(Calls(base.geturl(), credential), opening, ice, safety=_safety_identifier(session))
             return link
-        return await dial(_realtime_url(base, "/realtime", model), credential, self._settings)
+        return await dial(_realtime_url(base, "/realtime", ("model", model)), credential, self._settings)
+
+    async def take_call(self, offer: str, session: str, configuration: dict[str, Any]) -> TakenCall:
+        """Pass a caller's offer on; see core.ports.Calls.
+
+        Raises LinkError TL303, TL301, also where the answer names no call, and MissingExtra without httpx.
+        """
+        opened = await self._calls().open(offer, configuration, safety=_safety_identifier(session))
+        if not opened.call_id:
+            raise LinkError("TL301", "the provider has answered an offer without naming the call (Location)", "is it OpenAI's?")
+        return TakenCall(opened.sdp, opened.call_id)
+
+    async def join_call(self, call_id: str) -> WebSocketLink:
+        """A sideband of a call, with the server's key. Raises LinkError TL312 (no such call), TL303 or TL301."""
+        base, credential = self._reach(_missing("OPENAI_API_KEY", _FOR_CALLS))
+        return await dial(_realtime_url(base, "/realtime", ("call_id", call_id)), credential, self._settings, absent="TL312")
+
+    async def hang_up(self, call_id: str) -> None:
+        """End a call; one that has ended is no error. Raises LinkError TL303 or TL301."""
+        try:
+            await self._calls().hang_up(call_id)
+        except LinkError as error:
+            if error.code != "TL312":
+                raise
+
+    def _calls(self) -> Calls:
+        base, credential = self._reach(_missing("OPENAI_API_KEY", _FOR_CALLS))
+        return Calls(base.geturl(), credential)
+
+    def _reach(self, missing: LinkError) -> tuple[SplitResult, Credential | None]:
+        """Where the service is, and the key. Raises LinkError TL301, or `missing` where it wants a key and none is set."""
+        base = _split(self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL, "OPENAI_BASE_URL")
+        credential = self._given or _bearer(os.environ.get("OPENAI_API_KEY"))
+        if credential is None and not is_loopback(base.hostname):
+            raise missing
+        return base, credential
 
 
 class AzureProvider:
@@ -79,7 +112,7 @@ class AzureProvider:
         if credential is None:
             raise _missing("AZURE_OPENAI_API_KEY")
         base = _split(endpoint, "AZURE_OPENAI_ENDPOINT")
-        url = _realtime_url(base, "/openai/v1/realtime", definition.model or DEFAULT_MODELS["azure"])
+        url = _realtime_url(base, "/openai/v1/realtime", ("model", definition.model or DEFAULT_MODELS["azure"]))
         return await dial(url, credential, self._settings)
 
 
@@ -99,8 +132,8 @@ def _safety_identifier(session: str) -> str:
     return hashlib.sha256(session.encode()).hexdigest()[:32]
 
 
-def _missing(source: str) -> LinkError:
-    return LinkError("TL303", f"{source} is not set", f"export {source}=… (it is read when a session starts)")
+def _missing(source: str, text: str = "") -> LinkError:
+    return LinkError("TL303", text or f"{source} is not set", f"export {source}=… (it is read when a session starts)")
 
 
 def _split(url: str, source: str) -> SplitResult:
@@ -114,9 +147,9 @@ def _split(url: str, source: str) -> SplitResult:
     return parts
 
 
-def _realtime_url(base: SplitResult, path: str, model: str) -> str:
-    """The base's own query (a gateway's, an api-version) is kept."""
+def _realtime_url(base: SplitResult, path: str, what: tuple[str, str]) -> str:
+    """The base's own query (a gateway's, an api-version) is kept. what: ("model", …), or ("call_id", …) of a call that stands."""
     query = [(key, value) for key, value in parse_qsl(base.query, keep_blank_values=True) if key != "model"]
     return base._replace(
-        scheme=_SCHEMES[base.scheme], path=base.path.rstrip("/") + path, query=urlencode([*query, ("model", model)]), fragment=""
+        scheme=_SCHEMES[base.scheme], path=base.path.rstrip("/") + path, query=urlencode([*query, what]), fragment=""
     ).geturl()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Calls", "OpenedCall"]
 
-_BODY_SHOWN: Final = 300  # characters
+_BODY_SHOWN: Final = 1000  # characters
 _MAX_ANSWER_BYTES: Final = 256 * 1024
 _SCHEMES: Final = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
@@ -58,7 +58,7 @@ class Calls:
         return OpenedCall(answer.body.decode(errors="replace"), urlsplit(location).path.rstrip("/").rpartition("/")[2])
 
     async def hang_up(self, call_id: str) -> None:
-        """End a call. Raises as `open` does; a call that has ended is TL301 with HTTP 404 in its message."""
+        """End a call. Raises as `open` does, and LinkError TL312 for a call that has ended."""
         await self._post(f"/{quote(call_id, safe='')}/hangup", {}, None)
 
     async def _post(self, path: str, headers: dict[str, str], parts: Any) -> "_Answer":
@@ -95,16 +95,16 @@ class Calls:
         body = " ".join(answer.body[:4096].decode(errors="replace").split())
         if self._credential is not None:
             body = self._credential.redact(body)  # before it is cut: half a key is a secret too
-        text = f"{self._url.hostname} answered HTTP {answer.status} to a call{': ' + body[:_BODY_SHOWN] if body else ''}"
+        text = f"OpenAI realtime call failed ({answer.status}): {body[:_BODY_SHOWN]}"  # AgentField's words
         if answer.status not in (401, 403):
-            return self._unreachable(text)
+            return self._unreachable(text, "TL312" if answer.status == 404 else "TL301")
         if self._credential is None:
             return LinkError("TL303", text, "this provider wants a key and none is configured")
         return LinkError("TL303", text, f"check {self._credential.source}: the key, and what it may use")
 
-    def _unreachable(self, text: str) -> LinkError:
+    def _unreachable(self, text: str, code: str = "TL301") -> LinkError:
         hint = "check the base URL, the network and any proxy settings"
-        return LinkError("TL301", text if self._credential is None else self._credential.redact(text), hint)
+        return LinkError(code, text if self._credential is None else self._credential.redact(text), hint)
 
 
 class _Answer(NamedTuple):

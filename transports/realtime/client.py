@@ -203,6 +203,10 @@ class ClientProtocol:
         """input_audio_buffer.clear: forget what was appended and not committed."""
         return self._build("input_audio_buffer.clear", event_id)
 
+    def clear_output(self, *, event_id: str | None = None) -> bytes:
+        """output_audio_buffer.clear: a peer that plays to its caller itself is to drop what it has not played."""
+        return self._build("output_audio_buffer.clear", event_id)
+
     def create_item(self, item: dict[str, Any], *, previous: str | None = None, event_id: str | None = None) -> bytes:
         """conversation.item.create behind `previous` (None: at the end; "root": first)."""
         place = {} if previous is None else {"previous_item_id": previous}

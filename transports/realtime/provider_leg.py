@@ -43,6 +43,8 @@ class ProviderLeg(ClientLeg):
                 return [client.clear()]
             case e.CancelDispatched():
                 return [client.cancel(event.response, event_id=f"cancel_{staged.seq}")]
+            case e.OutputClearDispatched():
+                return [client.clear_output(event_id=f"clear_{staged.seq}")]
             case e.TruncateDispatched(item=item, content_index=index, audio_end_ms=end):
                 return [client.truncate(item, index, end, event_id=f"truncate_{staged.seq}")]
             case e.ItemDeleteDispatched():

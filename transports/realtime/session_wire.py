@@ -10,7 +10,7 @@ from typing import Any
 from ...core import events as e
 from ...core.definition import SessionDefinition
 
-__all__ = ["caller_session", "modalities", "provider_session"]
+__all__ = ["call_session", "caller_session", "modalities", "provider_session"]
 
 _PCM = {"type": "audio/pcm", "rate": 24000}
 
@@ -53,6 +53,22 @@ def provider_session(
     elif not answers and definition.answers == "model":
         session["tools"] = []  # those it had while it answered
     return session
+
+
+def call_session(
+    definition: SessionDefinition, asked: e.ConfigurationDispatched, tools: list[dict[str, Any]], *, model: str = ""
+) -> dict[str, Any]:
+    """What a call is opened with, and what session.update asks of it by its sideband: whole, and without formats.
+
+    The media is WebRTC's own affair. model: only where the call is opened, since it never changes.
+    """
+    session = provider_session(definition, asked, tools)
+    session = {"instructions": "", "tools": [], "tool_choice": "auto", **session}
+    session["audio"]["input"].pop("format")
+    session["audio"]["output"].pop("format")
+    if not session["audio"]["output"]:
+        session["audio"].pop("output")
+    return {"type": "realtime", **({"model": model} if model else {}), **session}
 
 
 def _turn_detection(
