@@ -83,6 +83,7 @@ CODES: dict[str, str] = {
     "TL502": "The caller asked for a session target that is not declared.",
     "TL503": "The server cannot listen on this address.",
     "TL504": "The request is not one that this server answers.",
+    "TL505": "The session cannot take this call: it has another one, or audio of another format.",
     "TL601": "An optional dependency is not installed.",
     "TL602": "The audio cannot be read or decoded.",
     "TL603": "No engine for this part of speech works on this machine.",

@@ -6,6 +6,7 @@ Every session is a task of the engine's TaskGroup; leaving the context ends the 
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,8 @@ from ..store.feed import START, FeedEntry, feed
 from ..store.open import open_store
 from ..store.port import Store
 from ..transports.providers.voice import Voice
+from ..transports.webrtc.ice import IceSettings
+from .answering import Answered, Calls, Offer
 from .app import App, Declared, code_version
 from .callback import in_callback
 from .effects import Effects
@@ -51,7 +54,7 @@ class Engine:
     projections: follow the log on a thread of their own, in the folder beside the store's file; see `engine.projections`.
     strict: clocks, randomness and blocking calls raise in handlers whose declaration does not say otherwise. limits: how long
     a handler may run without awaiting; None turns the watchdog off. sources: of time and random bytes; turnlog.testing gives
-    virtual ones.
+    virtual ones. ice: the addresses, STUN and TURN servers of calls over WebRTC; without any the interfaces' own addresses.
     Raises DefinitionError TL204 for tools that are not declared, TL208 for projections that cannot be; on entering, StoreError
     TL401, TL404, TL405 or TL406, and for MCP servers LinkError TL301, MissingExtra, DefinitionError TL201 and TL204.
     """
@@ -67,6 +70,7 @@ class Engine:
         strict: bool = False,
         limits: HandlerLimits | None = HandlerLimits(),  # noqa: B008 -- frozen
         sources: Sources = SYSTEM,
+        ice: IceSettings = IceSettings(),  # noqa: B008 -- frozen
     ) -> None:
         if not app.mcp_sources:  # else what tools there are is known when they are listed
             app.check_tools()
@@ -83,6 +87,7 @@ class Engine:
         self._voice = Voice(sources.voice, entropy=sources.entropy)
         self._nonces = Nonces(entropy=sources.entropy)
         self._ids = Nonces(_ID_SIZE, entropy=sources.entropy)
+        self.calls = Calls(ice, self._ids)
         self._stopping = True  # until entered
 
     async def __aenter__(self) -> Self:
@@ -133,14 +138,12 @@ class Engine:
             await asyncio.shield(self._close())
 
     async def _close(self) -> None:
-        try:
-            await self.projections.stop()
-        finally:
-            try:
-                await self._mcp.stop()
-            finally:
-                if isinstance(self._given, str):
-                    await self.store.close()
+        async with AsyncExitStack() as closing:
+            if isinstance(self._given, str):
+                closing.push_async_callback(self.store.close)
+            closing.push_async_callback(self._mcp.stop)
+            closing.push_async_callback(self.projections.stop)
+            closing.push_async_callback(self.calls.close)
 
     async def start(self, target: str, *, metadata: dict[str, Any] | None = None, session: str | None = None) -> LiveSession:
         """Start a session of `target` ("app.session"); it is in the log when this returns.
@@ -203,6 +206,19 @@ class Engine:
     ) -> str:
         """Attach a caller to a running session (LiveSession.attach); the name of its line. Raises TurnlogError TL408 or TL102."""
         return self._running(session).attach(link, transport=transport, peer=peer, seat=seat)
+
+    async def answer(
+        self, session: str, offer: str, *, peer: str = "", seat: str = "", settings: dict[str, Any] | None = None
+    ) -> Answered:
+        """Take a caller's call over WebRTC for a running session: its SDP offer in, the answer and the call's id out.
+
+        The caller is attached when this returns, and connects then. settings: what its request asks of the session, as if it
+        had sent a session.update. seat: see LiveSession.attach; who comes for its own seat takes its call over. Raises
+        ProtocolError TL310 for the offer, LinkError TL301, TurnlogError TL505 (the session has a call), TL408 or TL102 (no such
+        session), MissingExtra.
+        """
+        taken = Offer(sdp=offer, peer=peer, seat=seat, settings=settings or {})
+        return await self.calls.answer(self._running(session), taken)
 
     def _session_id(self) -> str:
         """AgentField's form: sess_YYYYMMDD_HHMMSS_xxxxxxxx."""

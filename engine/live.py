@@ -93,6 +93,13 @@ class LiveSession:
         state = self._run.core.state
         return state.life.ending is None and state.links.gone_ns is None and not self._ended.done()
 
+    @property
+    def formats(self) -> dict[str, str]:
+        """The types of the audio formats that callers have asked for, by side; "audio/pcm" is what there is else."""
+        settings = self._run.core.state.links.settings
+        asked = {side: settings.get(f"{side}_format") for side in ("input", "output")}
+        return {side: form["type"] for side, form in asked.items() if form}
+
     def attach(self, link: Link, *, transport: str = "in_process", peer: str = "", seat: str = "") -> str:
         """Attach a caller: from here its audio and text reach the session, and it hears what is said. Returns the line's name.
 

@@ -9,9 +9,23 @@ from ..core.errors import TurnlogError
 
 __all__ = ["STATUS", "error_answer"]
 
-STATUS: Final = {"TL408": 404, "TL501": 401, "TL502": 404, "TL504": 400, "TL601": 500}
+STATUS: Final = {
+    "TL306": 413,
+    "TL310": 400,
+    "TL312": 404,
+    "TL408": 404,
+    "TL501": 401,
+    "TL502": 404,
+    "TL504": 400,
+    "TL505": 409,
+    "TL601": 500,
+}
 """By code; what is not here is a failure of the server's own (503): the log, a link, the machine."""
-_HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 426: {"Upgrade": "websocket", "Connection": "Upgrade"}}
+_HEADERS: Final = {
+    401: {"WWW-Authenticate": "Bearer"},
+    405: {"Allow": "POST"},
+    426: {"Upgrade": "websocket", "Connection": "Upgrade"},
+}
 
 
 def error_answer(error: TurnlogError, status: int | None = None, *, param: str | None = None) -> Response:

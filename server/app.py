@@ -1,8 +1,11 @@
 """The control plane as an ASGI application. Its host enters the Engine: a mounted application's lifespan does not run."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -12,8 +15,9 @@ from ..core.errors import TurnlogError
 from ..engine.engine import Engine
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 from .answers import error_answer
-from .auth import Keys
+from .auth import LOOPBACK_ORIGIN, Keys
 from .callers import CallerTokens
+from .calls import EXPOSED, METHODS, CallsEndpoint
 from .page import Page
 from .realtime import RealtimeEndpoint
 
@@ -27,17 +31,26 @@ def create_app(engine: Engine, *, keys: Iterable[str] = (), max_message_bytes: i
     closes its connection with 1009.
     """
     known = Keys(keys)
-    realtime = RealtimeEndpoint(engine, known, CallerTokens(engine, known), max_message_bytes)
+    tokens = CallerTokens(engine, known)
+    realtime = RealtimeEndpoint(engine, known, tokens, max_message_bytes)
     return Starlette(
         routes=[
             Route("/healthz", _healthz),
             Route("/v1/realtime", _upgrade_required),
             WebSocketRoute("/v1/realtime", realtime.answer),
+            *CallsEndpoint(engine, known, tokens).routes,
             *Page(engine, known).routes,
-            Route("/{path:path}", _not_found),
+            Route("/{path:path}", _not_found, methods=METHODS),
             WebSocketRoute("/{path:path}", _no_such_socket),
-        ]
+        ],
+        middleware=[_pages(known)],
     )
+
+
+def _pages(keys: Keys) -> Middleware:
+    """Which pages of other origins may ask: with keys all of them, since no cookie is taken for one; else this machine's."""
+    origins: dict[str, Any] = {"allow_origins": ["*"]} if keys else {"allow_origin_regex": LOOPBACK_ORIGIN}
+    return Middleware(CORSMiddleware, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED, **origins)
 
 
 async def _healthz(request: Request) -> Response:

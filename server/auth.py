@@ -15,8 +15,10 @@ from starlette.requests import HTTPConnection
 
 from ..core.errors import TurnlogError
 
-__all__ = ["KEY_SUBPROTOCOL", "Keys", "digest", "new_token", "shown_token"]
+__all__ = ["KEY_SUBPROTOCOL", "LOOPBACK_ORIGIN", "Keys", "digest", "new_token", "shown_token"]
 
+LOOPBACK_ORIGIN = r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?"
+"""A page of this machine: one that is let in where there are no keys."""
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 """Browsers cannot set headers on a WebSocket; their clients offer the key as a subprotocol with this prefix."""
 
@@ -38,6 +40,10 @@ class Keys:
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._digests = [digest(key) for key in keys if key]
+
+    def __bool__(self) -> bool:
+        """Whether there are any: without keys only this machine is let in."""
+        return bool(self._digests)
 
     def check(self, connection: HTTPConnection) -> None:
         """Raises TurnlogError TL501 unless this request may come in."""

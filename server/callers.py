@@ -62,6 +62,22 @@ class CallerTokens:
             raise TurnlogError("TL501", "no token of this session was shown", _SHOW_TOKEN)
         return await self.admit(self._running(session))
 
+    async def check(self, connection: HTTPConnection, session: Callable[[], str]) -> None:
+        """Let in who may do this with a session: by its token, or whoever may call this server.
+
+        session: finds it; asked only where a token is shown, which learns of no other. Raises TurnlogError TL501, and what
+        `session` raises to who may know.
+        """
+        shown = shown_token(connection)
+        if shown is not None and not self._keys.hold(connection):
+            try:
+                opens = await self._opens(shown, session())
+            except TurnlogError:
+                opens = False
+            if opens:
+                return
+        self._keys.check(connection)
+
     async def _opens(self, token: str, session: str) -> bool:
         caller = await self._engine.store.find_caller(digest(token), now_ns=self._now_ns())
         return caller is not None and hmac.compare_digest(caller.session.encode(), session.encode())

@@ -5,16 +5,15 @@ mean is the session's affair.
 """
 
 import logging
-from typing import Any
 
-import msgspec
 from starlette.websockets import WebSocket
 
-from ..core.errors import DefinitionError, TurnlogError
+from ..core.errors import TurnlogError
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES, CallerSocket
 from .answers import error_answer
+from .asked import Refused, metadata_of, peer_of, target_of
 from .auth import Keys
 from .callers import Admission, CallerTokens
 
@@ -43,28 +42,16 @@ class RealtimeEndpoint:
                 admitted = await self._tokens.readmit(socket, session)
             else:
                 self._keys.check(socket)
-                target = self._target(socket)
-                live = await self._engine.start(target, metadata=_metadata(socket))
-        except _Refused as refused:
-            await socket.send_denial_response(error_answer(refused.error, refused.status, param=refused.param))
+                target = target_of(self._engine.app, socket.query_params.get("model", ""))
+                live = await self._engine.start(target, metadata=metadata_of(socket))
+        except Refused as refused:
+            await socket.send_denial_response(refused.answer())
         except TurnlogError as error:
             if error.code not in _REFUSALS:
                 log.error("a caller could not be served: %s", error)
             await socket.send_denial_response(error_answer(error))
         else:
             await (self._begin(socket, live) if session is None else self._rejoin(socket, admitted))
-
-    def _target(self, socket: WebSocket) -> str:
-        target = socket.query_params.get("model", "")
-        declared = ", ".join(session.target for session in self._engine.app.sessions.values()) or "none"
-        hint = f"sessions of this server: {declared}"
-        if not target:
-            raise _Refused(TurnlogError("TL504", "the query has no `model`, which names the session target", hint), 400, "model")
-        try:
-            return self._engine.app.resolve(target).target
-        except DefinitionError:
-            unknown = TurnlogError("TL502", f"no session {target[:200]!r} is declared", hint)
-            raise _Refused(unknown, 404, "model") from None
 
     async def _begin(self, socket: WebSocket, live: LiveSession) -> None:
         """The session is running: nothing may leave here without a caller attached or the session asked to end."""
@@ -89,30 +76,5 @@ class RealtimeEndpoint:
         headers = [(b"turnlog-session", admitted.live.id.encode()), (b"turnlog-token", admitted.token.encode())]
         await socket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None, headers)
         link = CallerSocket(socket, max_bytes=self._max_message_bytes)
-        await self._engine.attach(admitted.live.id, link, transport="websocket", peer=_peer(socket), seat=admitted.seat)
+        await self._engine.attach(admitted.live.id, link, transport="websocket", peer=peer_of(socket), seat=admitted.seat)
         return link
-
-
-class _Refused(Exception):
-    """A request that is wrong in a way of its own: the error, its status, and the parameter at fault."""
-
-    def __init__(self, error: TurnlogError, status: int, param: str) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.status = status
-        self.param = param
-
-
-def _metadata(socket: WebSocket) -> dict[str, Any]:
-    text = socket.query_params.get("metadata")
-    if text is None:
-        return {}
-    try:
-        return msgspec.json.decode(text.encode(), type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        wrong = TurnlogError("TL504", f"the query's `metadata` is no JSON object: {error}", 'for example metadata={"room":"12"}')
-        raise _Refused(wrong, 400, "metadata") from None
-
-
-def _peer(socket: WebSocket) -> str:
-    return f"{socket.client.host}:{socket.client.port}" if socket.client else ""

@@ -18,6 +18,7 @@ from ..engine.app import App
 from ..engine.engine import Engine
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 from ..transports.web.serving import listen, serve_app, url_of
+from ..transports.webrtc.ice import IceSettings
 from .app import create_app
 
 __all__ = ["DEFAULTS", "ServerSettings", "listen", "serve", "serve_on", "stopped_by_signals", "url_of"]
@@ -49,7 +50,7 @@ async def serve(
     """
     stop = asyncio.Event()
     with listen(host, port) as listener, stopped_by_signals(stop):
-        async with Engine(app, store=store) as engine:
+        async with Engine(app, store=store, ice=IceSettings.from_environment()) as engine:
             await serve_on(listener, engine, stop, settings=settings, on_listening=on_listening)
 
 

@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection
 
 from turnlog.core import events as e
 from turnlog.core.codec import decode
+from turnlog.core.ports import Provider
 from turnlog.engine.app import App
 from turnlog.engine.engine import Engine
 from turnlog.engine.replay import replay
@@ -21,6 +22,7 @@ from turnlog.store.open import open_store
 from turnlog.store.port import Store
 from turnlog.transports.providers.local import LocalProvider
 from turnlog.transports.speech.engines import EngineStatus, Speech, SpeechEngines
+from turnlog.transports.webrtc.ice import IceSettings
 
 __all__ = ["Hosted", "client_of", "encode", "hosted", "receive", "silent_speech", "user_item"]
 
@@ -59,18 +61,23 @@ class Hosted:
 
 @asynccontextmanager
 async def hosted(
-    app: App, folder: Path, *, settings: ServerSettings = DEFAULTS, speech: Speech | None = None
+    app: App,
+    folder: Path,
+    *,
+    settings: ServerSettings = DEFAULTS,
+    speech: Speech | None = None,
+    provider: Provider | None = None,
 ) -> AsyncIterator[Hosted]:
-    """Serve `app` on a free port of loopback; says come as text unless `speech` is given.
+    """Serve `app` on a free port of loopback; says come as text unless `speech` is given, or another provider.
 
     Afterwards every session must have ended, verify, and replay identically, and no task may be left.
     """
     before = asyncio.all_tasks()
     store = await asyncio.to_thread(open_store, f"sqlite:///{folder / 'calls.db'}")
     stop = asyncio.Event()
-    provider = LocalProvider(speech=speech or silent_speech())
+    local = provider or LocalProvider(speech=speech or silent_speech())
     with listen("127.0.0.1", 0) as listener:
-        async with Engine(app, store=store, providers={"local": provider}) as engine:
+        async with Engine(app, store=store, providers={"local": local}, ice=IceSettings(hosts=("127.0.0.1",))) as engine:
             serving = asyncio.create_task(serve_on(listener, engine, stop, settings=settings))
             try:
                 yield Hosted(url_of(listener), engine, store, stop)

@@ -1,0 +1,119 @@
+"""Calls over WebRTC: an SDP offer becomes a caller of a running session, by the way that the session's media takes.
+
+Terminated: the caller's peer connection ends here, and is a line of the session like any other. A session has one such call at a
+time. Nothing of a call that was refused is left.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from ..core.errors import TurnlogError
+from ..core.ports import DirectLink
+from ..transports.extras import load
+from ..transports.webrtc.ice import IceSettings
+from .live import LiveSession
+from .nonces import Nonces
+
+__all__ = ["Answered", "Calls", "Offer"]
+
+_PCM = "audio/pcm"
+
+
+class Answered(NamedTuple):
+    """The SDP answer for the caller, and the call's id."""
+
+    sdp: str
+    call_id: str
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller's SDP offer and what came with it: see Engine.answer."""
+
+    sdp: str
+    peer: str = ""
+    seat: str = ""
+    settings: dict[str, Any] = {}
+
+
+class _Link(DirectLink, Protocol):
+    """transports.callers.webrtc.WebRtcCaller, which only this module's users need installed what it needs."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether either side has ended it."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing of it is left."""
+
+    def push(self, message: bytes) -> None:
+        """A message as if the peer had sent it."""
+
+    async def hang_up(self, reason: str = ...) -> None:
+        """End it in order."""
+
+
+class _Call(NamedTuple):
+    """A call that was answered here."""
+
+    session: str
+    seat: str
+    link: _Link
+
+
+class Calls:
+    """The calls of one engine. `ids` makes their names."""
+
+    def __init__(self, ice: IceSettings, ids: Nonces) -> None:
+        self._ice = ice
+        self._ids = ids
+        self._calls: dict[str, _Call] = {}
+
+    def check_installed(self) -> Any:
+        """The module that answers calls. Raises MissingExtra."""
+        return load("callers.webrtc", "webrtc", "a call over WebRTC")
+
+    async def answer(self, live: LiveSession, offer: Offer) -> Answered:
+        """Take a call for a session: see Engine.answer."""
+        self._check_free(live, offer.seat)
+        link, sdp = await self.check_installed().WebRtcCaller.answer(offer.sdp, self._ice)
+        try:
+            self._check_free(live, offer.seat)  # another one may have come meanwhile
+            if offer.settings:
+                link.push(msgspec.json.encode({"type": "session.update", "session": offer.settings}))
+            live.attach(link, transport="webrtc", peer=offer.peer, seat=offer.seat)
+        except BaseException:
+            await link.close(1008, "refused")
+            raise
+        call_id = f"rtc_{self._ids.next().hex()}"
+        self._calls[call_id] = _Call(live.id, offer.seat, link)
+        return Answered(sdp, call_id)
+
+    def session_of(self, call_id: str) -> str:
+        """Which session a call is of. Raises TurnlogError TL312 for one that is over or was never here."""
+        call = self._calls.get(call_id)
+        if call is None or call.link.is_over:
+            raise TurnlogError("TL312", f"there is no call {call_id[:100]!r} here", "it has ended, or its id is another's")
+        return call.session
+
+    async def hang_up(self, call_id: str) -> None:
+        """End a call as its caller does, in order. Raises TurnlogError TL312."""
+        self.session_of(call_id)
+        await self._calls[call_id].link.hang_up()
+
+    async def close(self) -> None:
+        """Wait until nothing of any call is left; their sessions have ended."""
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            await call.link.close(1001, "engine_stopped")
+
+    def _check_free(self, live: LiveSession, seat: str) -> None:
+        self._calls = {call_id: call for call_id, call in self._calls.items() if not call.link.is_closed}
+        calls = (call for call in self._calls.values() if call.session == live.id and not call.link.is_over)
+        if any(not seat or call.seat != seat for call in calls):
+            raise TurnlogError("TL505", f"session {live.id} has a caller over WebRTC", "hang that call up first")
+        for side, form in live.formats.items():
+            if form != _PCM:
+                problem = f"session {live.id} has {form} as its audio ({side}); WebRTC brings {_PCM}"
+                raise TurnlogError("TL505", problem, "start a session of its own for this call")

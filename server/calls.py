@@ -1,0 +1,141 @@
+"""Calls over WebRTC: a caller's SDP offer becomes a session of the target that its `model` names, or joins its `session_id`.
+
+Everything that can be refused is refused before a session is started. What was started for a call that fails is ended.
+"""
+
+import logging
+import secrets
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..core.errors import TurnlogError
+from ..engine.answering import Answered
+from ..engine.engine import Engine
+from ..transports.realtime.checks import Refusal
+from ..transports.realtime.session_config import default_session, merge_session
+from ..transports.web.call_request import CallRequest, read_call
+from ..transports.webrtc.sdp import check_offer
+from .answers import STATUS, error_answer
+from .asked import Refused, metadata_of, peer_of, target_of
+from .auth import Keys
+from .callers import Admission, CallerTokens
+
+__all__ = ["EXPOSED", "METHODS", "CallsEndpoint"]
+
+_PATH = "/v1/realtime/calls"
+EXPOSED = ("Location", "X-Request-Id", "Turnlog-Session", "Turnlog-Token")
+"""The headers of an answer that a page of another origin may read."""
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""For routes that refuse in JSON what they do not take."""
+
+log = logging.getLogger("turnlog.server")
+
+
+class CallsEndpoint:
+    """`POST /v1/realtime/calls`, with `?model=<node.session>` or `?session_id=<session>`, and `…/{id}/hangup`."""
+
+    def __init__(self, engine: Engine, keys: Keys, tokens: CallerTokens) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._tokens = tokens
+        self.routes = [
+            Route(_PATH, self._post(self.open), methods=METHODS),
+            Route(_PATH + "/{call_id}/hangup", self._post(self.hang_up), methods=METHODS),
+        ]
+
+    async def open(self, request: Request) -> Response:
+        """201, the call's id in Location, and the SDP answer."""
+        session = request.query_params.get("session_id")
+        admitted = None
+        if session is not None:
+            admitted = await self._tokens.readmit(request, session)
+        else:
+            self._keys.check(request)
+        asked = await _read(request)
+        offer = check_offer(asked.sdp)
+        self._engine.calls.check_installed()
+        settings = _settings(asked.session)
+        if admitted is None:
+            admitted, answered = await self._begin(request, offer, asked.session, settings)
+        else:
+            answered = await self._engine.answer(
+                admitted.live.id, offer, peer=peer_of(request), seat=admitted.seat, settings=settings
+            )
+        headers = {
+            "Location": f"{_PATH}/{answered.call_id}",
+            "Turnlog-Session": admitted.live.id,
+            "Turnlog-Token": admitted.token,
+            "Cache-Control": "no-store",
+        }
+        return Response(answered.sdp, 201, headers, media_type="application/sdp")
+
+    async def _begin(
+        self, request: Request, offer: str, session: dict[str, Any], settings: dict[str, Any]
+    ) -> tuple[Admission, Answered]:
+        """Start a session for this call: nothing may leave here without the call in it or the session asked to end."""
+        named = session.get("model")
+        model = named if isinstance(named, str) and named else request.query_params.get("model", "")
+        target = target_of(self._engine.app, model, "request")
+        live = await self._engine.start(target, metadata=metadata_of(request))
+        try:
+            admitted = await self._tokens.admit(live)
+            answered = await self._engine.answer(
+                live.id, offer, peer=peer_of(request), seat=admitted.seat, settings=settings
+            )
+        except BaseException:
+            live.end("caller_gone", drain=False)
+            raise
+        return admitted, answered
+
+    async def hang_up(self, request: Request) -> Response:
+        """200 when the call has ended: for its caller's token, or whoever may call this server."""
+        call_id: str = request.path_params["call_id"]
+        await self._tokens.check(request, lambda: self._engine.calls.session_of(call_id))
+        await self._engine.calls.hang_up(call_id)
+        return Response(status_code=200)
+
+    def _post(self, endpoint: Any) -> Any:
+        async def answered(request: Request) -> Response:
+            response = await _answered(request, endpoint)
+            response.headers["X-Request-Id"] = f"req_{secrets.token_hex(12)}"
+            return response
+
+        return answered
+
+
+
+
+async def _answered(request: Request, endpoint: Any) -> Response:
+    try:
+        if request.method != "POST":
+            raise Refused(TurnlogError("TL504", "this address takes POST only", "send the SDP offer as its body"), 405)
+        response: Response = await endpoint(request)
+        return response
+    except Refused as refused:
+        return refused.answer()
+    except TurnlogError as error:
+        if STATUS.get(error.code, 503) >= 500:
+            log.error("a call could not be answered: %s", error)
+        return error_answer(error)
+
+
+async def _read(request: Request) -> CallRequest:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/sdp", "multipart/form-data"):
+        problem = f"a call cannot be opened with a body of type {kind[:100]!r}"
+        hint = "send the offer as application/sdp, or multipart/form-data with the parts `sdp` and `session`"
+        raise Refused(TurnlogError("TL504", problem, hint), 415)
+    return await read_call(request)
+
+
+def _settings(session: dict[str, Any]) -> dict[str, Any]:
+    """What the part `session` asks for beside the target; {} if nothing. Raises Refused: 400, by name."""
+    asked = {"type": "realtime", **{key: value for key, value in session.items() if key != "model"}}
+    merged = merge_session(default_session("", "", None), asked, voice_locked=False)
+    if isinstance(merged, Refusal):
+        raise Refused(TurnlogError("TL504", merged.message, "see the part `session` of the request"), 400, merged.param)
+    return asked if len(asked) > 1 else {}
