@@ -30,10 +30,18 @@ REFUSED = "client_update"  # the reason of a session that ends because its clien
 _MINUTE_NS = 60_000_000_000
 
 
-def decide_call(state: State, event: e.CallOpened | e.CallRefused | e.CallEnded) -> Iterator[e.Event]:
-    """What the provider says of the call itself; its end is told once."""
+def decide_call(
+    state: State, event: e.CallOpened | e.CallRefused | e.CallEnded, settings: dict[str, Any]
+) -> Iterator[e.Event]:
+    """What the provider says of the call itself; its end is told once. settings: what its caller asked for with the offer."""
     if not isinstance(event, e.CallEnded) or state.call.id == event.call_id:
         yield event
+    if isinstance(event, e.CallEnded) and set(state.links.callers) - {state.call.link}:
+        before = state.life.ending
+        if before is None or before.drain:  # those who are left have no provider any more
+            yield e.SessionEnding(reason="caller_gone", detail="the call has ended")
+    if isinstance(event, e.CallOpened) and settings:
+        yield e.SettingsAsked(link=event.link, settings=settings)
 
 
 # --- the sideband is gone ---

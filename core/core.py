@@ -5,7 +5,7 @@ A staged event is applied at once; nobody may act on it before its append has co
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import commands as c
 from . import events as e
@@ -94,10 +94,12 @@ class SessionCore:
         if not self.ended:
             self._record_all(decide_link_failed(self.state, self._heads(now_ns), failed), e.Root.HOST, now_ns)
 
-    def call(self, event: e.CallOpened | e.CallRefused | e.CallEnded, now_ns: int) -> None:
-        """Enter what became of a direct call."""
+    def call(
+        self, event: e.CallOpened | e.CallRefused | e.CallEnded, now_ns: int, settings: dict[str, Any] | None = None
+    ) -> None:
+        """Enter what became of a direct call. settings: what its caller asked of the session with the offer."""
         if not self.ended:
-            self._record_all(decide_call(self.state, event), e.Root.HOST, now_ns)
+            self._record_all(decide_call(self.state, event, settings or {}), e.Root.HOST, now_ns)
 
     def ending(self, ending: e.SessionEnding, now_ns: int, cause: int = e.Root.API) -> None:
         """Enter that the session is to end."""

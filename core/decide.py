@@ -20,6 +20,7 @@ from .tool_calls import answer_refused, called
 
 __all__ = [
     "CONFIGURATION",
+    "applicable",
     "begin_ending",
     "decide",
     "decide_command",
@@ -240,7 +241,7 @@ def _is_running(state: State, response: str) -> bool:
 def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
     match signal:
         case s.CallerConfigured():
-            if settings := _applicable(signal.changes):
+            if settings := applicable(signal.changes):
                 yield e.SettingsAsked(link=link, settings=settings)
         case s.ItemCreated():
             yield e.ItemSeeded(link=link, item=signal.item, role=signal.role, text=signal.text, raw=signal.raw)
@@ -257,7 +258,7 @@ def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event
                 )
 
 
-def _applicable(changes: dict[str, Any]) -> dict[str, Any]:
+def applicable(changes: dict[str, Any]) -> dict[str, Any]:
     """The part of a caller's session.update that reaches the provider: modalities, formats, voice, turn detection timing."""
     audio = changes.get("audio") or {}
     input_, output = audio.get("input") or {}, audio.get("output") or {}

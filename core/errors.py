@@ -60,7 +60,6 @@ CODES: dict[str, str] = {
     "TL311": "The address of a STUN or TURN server is not valid.",
     "TL312": "The call is not there any more: it has ended, or never was.",
     "TL313": "The client of a direct call has changed its configuration, and the session refuses that.",
-    "TL314": "The session has its call already.",
     "TL401": "Another process owns this store.",
     "TL402": "Another writer has appended to this session since it was read.",
     "TL403": "This writer has lost the session to a newer owner.",

@@ -1,6 +1,7 @@
 """Calls over WebRTC: an SDP offer becomes a caller of a running session, by the way that the session's media takes.
 
-Terminated: the caller's peer connection ends here, and is a line of the session like any other. A session has one such call at a
+Terminated: the caller's peer connection ends here, and is a line of the session like any other. Direct: the provider takes the
+offer and holds the call (live.hold). A session has one such call at a
 time. Nothing of a call that was refused is left.
 """
 
@@ -9,7 +10,6 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from ..core.errors import TurnlogError
-from ..core.ports import DirectLink
 from ..transports.extras import load
 from ..transports.webrtc.ice import IceSettings
 from .live import LiveSession
@@ -36,8 +36,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
 
 
-class _Link(DirectLink, Protocol):
-    """transports.callers.webrtc.WebRtcCaller, which only this module's users need installed what it needs."""
+class _Line(Protocol):
+    """A caller's line."""
 
     @property
     def is_over(self) -> bool:
@@ -47,11 +47,11 @@ class _Link(DirectLink, Protocol):
     def is_closed(self) -> bool:
         """Whether nothing of it is left."""
 
-    def push(self, message: bytes) -> None:
-        """A message as if the peer had sent it."""
-
     async def hang_up(self, reason: str = ...) -> None:
         """End it in order."""
+
+    async def close(self, code: int = ..., reason: str = ...) -> None:
+        """End it; nothing of it is left then."""
 
 
 class _Call(NamedTuple):
@@ -59,7 +59,7 @@ class _Call(NamedTuple):
 
     session: str
     seat: str
-    link: _Link
+    link: _Line
 
 
 class Calls:
@@ -77,6 +77,10 @@ class Calls:
     async def answer(self, live: LiveSession, offer: Offer) -> Answered:
         """Take a call for a session: see Engine.answer."""
         self._check_free(live, offer.seat)
+        if (calls := live.calls) is not None:
+            held = await live.hold(calls, offer.sdp, peer=offer.peer, settings=offer.settings)
+            self._calls[held.taken.call_id] = _Call(live.id, offer.seat, held.caller)
+            return Answered(held.taken.sdp, held.taken.call_id)
         link, sdp = await self.check_installed().WebRtcCaller.answer(offer.sdp, self._ice)
         try:
             self._check_free(live, offer.seat)  # another one may have come meanwhile

@@ -116,8 +116,8 @@ class Decider:
                 core.link_closed(e.LinkClosed(link=line.name, code=code, reason=reason), now_ns)
             case Failed(error):
                 core.link_failed(e.LinkFailed(side="provider", code=error.code, message=error.message), now_ns)
-            case OfCall(event):
-                core.call(event, now_ns)
+            case OfCall(event, settings):
+                core.call(event, now_ns, settings)
             case Attempted(event, seq):
                 if not isinstance(event, e.AttemptFailed) or event.index in core.state.tools.calls:
                     core.record(event, seq, now_ns)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -81,9 +81,10 @@ class Failed(NamedTuple):
 
 
 class OfCall(NamedTuple):
-    """What became of a direct call."""
+    """What became of a direct call; settings: what its caller asked of the session with the offer."""
 
     event: e.CallOpened | e.CallRefused | e.CallEnded
+    settings: dict[str, Any] | None = None
 
 
 class FirstAudio(NamedTuple):

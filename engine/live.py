@@ -9,9 +9,10 @@ import msgspec
 
 from ..core import events as e
 from ..core.commands import Say, plain
+from ..core.decide import applicable
 from ..core.definition import SessionDefinition
 from ..core.errors import HandlerError, LinkError, TurnlogError
-from ..core.ports import Calls, Link, Provider, TakenCall
+from ..core.ports import Calls, Link, Provider
 from ..core.saying import needs_voice
 from ..transports.providers.voice import Recording, Voice
 from ..transports.realtime.caller_leg import CallerLeg
@@ -19,7 +20,7 @@ from ..transports.realtime.provider_leg import ProviderLeg
 from ..transports.realtime.rtp_provider_leg import RtpProviderLeg
 from ..transports.realtime.voice_leg import VoiceLeg
 from .callback import in_callback
-from .direct import configuration, lines_of
+from .direct import Held, calls_of, configuration, enter
 from .host_run import HostRun
 from .inbox import Ending, Failed, OfCall, Signalled
 from .nonces import Nonces
@@ -117,18 +118,24 @@ class LiveSession:
             self._spawn(taken.close(1001, "taken over"))
         return name
 
-    async def answer(self, calls: Calls, offer: str, *, peer: str = "") -> TakenCall:
+    @property
+    def calls(self) -> Calls | None:
+        """The provider, if it is to take the next caller's own offer: it can, and was not reached in another way."""
+        return None if self._names["p"] else calls_of(self.definition, self._provider)
+
+    async def hold(self, calls: Calls, offer: str, *, peer: str = "", settings: dict[str, Any] | None = None) -> Held:
         """Let the provider hold the call of a caller, whose media goes past us; a sideband follows it.
 
-        Raises LinkError TL314 where the session has a call already, what Calls.take_call raises (another offer may follow), and
-        TurnlogError TL102 when the session has ended.
+        settings: what the caller asks of the session, as if it had sent a session.update. Raises TurnlogError TL505 where the
+        session has a call already, what Calls.take_call raises (another offer may follow), and TL102 when the session has ended.
         """
         self._must_stand()
         if self._names["p"]:
-            raise LinkError("TL314", f"session {self.id} has its call already", "start a new session for this caller")
+            raise TurnlogError("TL505", f"session {self.id} has its call already", "start a new session for this caller")
         self._names["p"] = 1  # the sideband's
+        asked = applicable(settings or {})
         try:
-            taken = await calls.take_call(offer, self.id, configuration(self._run))
+            taken = await calls.take_call(offer, self.id, configuration(self._run, asked))
         except BaseException as error:
             self._names["p"] = 0
             if isinstance(error, TurnlogError):
@@ -137,13 +144,16 @@ class LiveSession:
         if self._run.core.ended:  # meanwhile
             await calls.hang_up(taken.call_id)
         self._must_stand()
-        for work in lines_of(self._run, calls, taken, self._name("c"), peer):
+        held = enter(self._run, calls, taken, self._name("c"), peer, asked)
+        for work in held.works:
             self._spawn(work)
-        return taken
+        return held
 
     def _must_stand(self) -> None:
-        if self._ended.done() or self._run.core.ended:
-            raise TurnlogError("TL102", f"session {self.id} has ended", "start a new session for this caller")
+        call = self._run.core.state.call
+        if self._ended.done() or self._run.core.ended or (call.link and not call.id):
+            what = "has ended" if self._ended.done() or self._run.core.ended else "has no call any more"
+            raise TurnlogError("TL102", f"session {self.id} {what}", "start a new session for this caller")
 
     # --- the session's task ---
 

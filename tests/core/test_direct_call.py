@@ -407,3 +407,23 @@ def test_a_call_that_has_ended_ends_the_session_as_a_caller_who_hung_up() -> Non
     drive.command(c.Return())
     (ended,) = [event for event in drive.of(e.SessionEnded) if isinstance(event, e.SessionEnded)]
     assert ended.reason == "caller_gone"
+
+
+def test_callers_who_only_watched_a_call_do_not_keep_its_session() -> None:
+    """Its provider is gone with the call."""
+    drive = direct()
+    drive.fact(e.LinkOpened(link="c2", side="caller", transport="websocket"))
+    drive.core.call(e.CallEnded(call_id="rtc_1"), drive.now_ns)
+    drive.settle()
+    (ended,) = [event for event in drive.of(e.SessionEnded) if isinstance(event, e.SessionEnded)]
+    assert ended.reason == "caller_gone"
+
+
+def test_what_its_caller_asked_for_with_the_offer_is_asked_of_the_provider() -> None:
+    """As if it had sent a session.update."""
+    drive = Drive()
+    drive.fact(e.LinkOpened(link="c1", side="caller", transport="direct"))
+    drive.core.call(e.CallOpened(call_id="rtc_1", link="c1"), drive.now_ns, {"voice": "ash"})
+    join(drive, "p1")
+    (asked,) = drive.of(e.ConfigurationDispatched)
+    assert isinstance(asked, e.ConfigurationDispatched) and asked.settings == {"voice": "ash"}

@@ -36,7 +36,7 @@ class Direct:
     async def call(self) -> TakenCall:
         """A caller's offer."""
         calls: Calls = self.provider
-        return await self.session.answer(calls, OFFER)
+        return (await self.session.hold(calls, OFFER)).taken
 
     async def until(self, kind: type[e.Event], n: int = 1) -> Any:
         """Wait for the n-th event of a type."""
@@ -289,9 +289,9 @@ async def test_a_refused_offer_is_a_fact_and_another_may_follow() -> None:
         with pytest.raises(LinkError, match="without naming the call"):
             await one.call()
         await one.call()
-        with pytest.raises(LinkError) as caught:
+        with pytest.raises(TurnlogError) as taken:
             await one.call()
-        assert caught.value.code == "TL314"
+        assert taken.value.code == "TL505"
         await one.until(e.LinkReady)
         one.session.end()
         await one.ended()

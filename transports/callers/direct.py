@@ -12,10 +12,10 @@ __all__ = ["DirectCaller"]
 
 
 class DirectCaller:
-    """A caller's link without messages; see core.ports.Link. `hang_up` ends the call at the provider."""
+    """A caller's link without messages; see core.ports.Link. `end` ends the call at the provider."""
 
-    def __init__(self, hang_up: Callable[[], Awaitable[None]]) -> None:
-        self._hang_up = hang_up
+    def __init__(self, end: Callable[[], Awaitable[None]]) -> None:
+        self._end = end
         self._ended: asyncio.Future[LinkClosed] = asyncio.get_running_loop().create_future()
 
     async def receive(self) -> bytes:
@@ -27,6 +27,20 @@ class DirectCaller:
         if self._ended.done():
             raise self._ended.result()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether either side has ended it."""
+        return self._ended.done()
+
+    @property
+    def is_closed(self) -> bool:
+        """The same: there is no connection of ours."""
+        return self._ended.done()
+
+    async def hang_up(self, reason: str = "hung up") -> None:
+        """End the call in order, as its caller asked for."""
+        await self.close(1000, reason)
+
     def over(self, reason: str) -> None:
         """The call has ended at the provider: there is nothing to hang up."""
         if not self._ended.done():
@@ -36,4 +50,4 @@ class DirectCaller:
         """Hang up. Twice does nothing. Raises what hanging up raises."""
         if not self._ended.done():
             self._ended.set_result(LinkClosed(code, reason))
-            await self._hang_up()
+            await self._end()
