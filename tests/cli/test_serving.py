@@ -1,5 +1,6 @@
 """`turnlog provider` and `turnlog serve`: they say where they listen, let in whom they should, and end in order."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -8,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -39,6 +42,17 @@ def received(url: str, *sends: dict[str, Any], last: str, key: str | None = None
         while not events or events[-1]["type"] != last:
             events.append(json.loads(socket_.recv(timeout=30)))
     return events
+
+
+async def offer() -> str:
+    """A call's, of a stock peer that will not come."""
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver("audio")
+    connection.createDataChannel("oai-events")
+    await connection.setLocalDescription(await connection.createOffer())
+    sdp = connection.localDescription.sdp
+    await connection.close()
+    return sdp
 
 
 def user_says(text: str) -> dict[str, Any]:
@@ -79,13 +93,25 @@ def test_an_echoing_provider_repeats_the_user(turnlog_in: Command) -> None:
 
 
 def test_a_provider_with_a_key_wants_it(turnlog_in: Command) -> None:
-    """--key: 401 without it and with another; with it one gets in."""
-    with listening(turnlog_in, "provider", "--port", "0", TURNLOG_PROVIDER_KEY="s3cret") as url:
+    """--key: 401 without it and with another; with it one gets in, also over WebRTC, at the address of --ice-host only."""
+    words = ("provider", "--port", "0", "--ice-host", "127.0.0.1")
+    with listening(turnlog_in, *words, TURNLOG_PROVIDER_KEY="s3cret") as url:
         for wrong in (None, "guess"):
             with pytest.raises(InvalidStatus) as refused:
                 received(url, last="session.created", key=wrong)
             assert refused.value.response.status_code == 401
         assert received(url, last="session.created", key="s3cret")
+        calls, key = url.replace("ws", "http", 1) + "/calls", {"Authorization": "Bearer s3cret"}
+        assert httpx.post(calls, content=b"", trust_env=False).status_code == 401
+        call = httpx.post(
+            calls, headers={**key, "Content-Type": "application/sdp"}, content=asyncio.run(offer()), trust_env=False
+        )
+        candidates = [line.split()[4] for line in call.text.splitlines() if line.startswith("a=candidate")]
+        assert call.status_code == 201 and set(candidates) == {"127.0.0.1"}
+        ended = httpx.post(
+            call.headers["Location"].replace("/v1/realtime/calls", calls) + "/hangup", headers=key, trust_env=False
+        )
+        assert ended.status_code == 200
 
 
 def test_an_app_is_served_and_its_calls_are_logged(turnlog_in: Command) -> None:
@@ -102,7 +128,7 @@ def test_an_app_is_served_and_its_calls_are_logged(turnlog_in: Command) -> None:
     assert replayed.stdout.splitlines()[-1].startswith("replay: identical ("), replayed.stderr
 
 
-DESK = '''
+DESK = """
 import turnlog
 
 app = turnlog.App("desk")
@@ -111,7 +137,7 @@ app = turnlog.App("desk")
 async def front(session):
     async for turn in session.turns():
         await session.say(f"Hello {turn.text}")
-'''
+"""
 
 
 @pytest.mark.parametrize("command", [("provider",), ("serve", "turnlog.examples.hotel:app")])

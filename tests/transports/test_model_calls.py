@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from turnlog.core.errors import LinkClosed
+from turnlog.core.errors import LinkClosed, LinkError
 from turnlog.core.ports import Link
 from turnlog.testing.fake_model import FakeModelProvider
 from turnlog.transports.links.in_process import pair
@@ -162,6 +162,27 @@ async def test_hanging_up_ends_the_call() -> None:
         late, far = pair()
         await found.observe(far)  # it had found the call before that ended
         assert (await Side(late).closed()).reason == "the call has ended"
+
+
+async def test_an_offer_that_is_answered_too_late_makes_no_call() -> None:
+    """The server leaves while an offer is being answered: TL301, its link is closed, and no call is open."""
+    near, far = pair()
+    answering, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(offer: str) -> tuple[Link, str]:
+        answering.set()
+        await go_on.wait()
+        return far, ""
+
+    calls = Calls(answer, FakeModelProvider().server.run, lambda: "rtc_1")
+    opening = asyncio.create_task(calls.open("", OPENING))
+    await answering.wait()
+    await calls.close(1001, "the server is going away")
+    go_on.set()
+    with pytest.raises(LinkError, match="TL301"):
+        await opening
+    assert (await Side(near).closed()).close_code == 1001
+    assert calls.find("rtc_1") is None
 
 
 async def test_a_session_that_fails_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from msgspec import structs
 
+from ...core.errors import LinkError
 from ...core.ports import Link
 from .observed import ObservedLink
 from .opening import Opening
@@ -37,10 +38,14 @@ class Calls:
         self._run = run
         self._new_id = new_id
         self._open: dict[str, _Call] = {}
+        self._left: tuple[int, str] | None = None
 
     async def open(self, offer: str, opening: Opening) -> tuple[str, str]:
-        """A new call: its id, and the SDP answer. Raises what answering the offer raises."""
+        """A new call: its id, and the SDP answer. Raises what answering the offer raises, LinkError TL301 after close()."""
         media, sdp = await self._answer(offer)
+        if self._left is not None:
+            await media.close(*self._left)
+            raise LinkError("TL301", f"the call cannot be taken: {self._left[1]}")
         call, link = self._new_id(), ObservedLink(media)
         task = asyncio.create_task(self._serve(call, link, structs.replace(opening, plays=True)), name=f"turnlog call {call}")
         self._open[call] = _Call(link, task)
@@ -61,7 +66,8 @@ class Calls:
         return True
 
     async def close(self, code: int, reason: str) -> None:
-        """Hang up everywhere."""
+        """Hang up everywhere; an offer that is being answered makes no call any more."""
+        self._left = (code, reason)
         await asyncio.gather(*(self.hang_up(call, code, reason) for call in tuple(self._open)))
 
     async def _serve(self, call: str, link: ObservedLink, opening: Opening) -> None:
