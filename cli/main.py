@@ -29,7 +29,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "fork": ("fork", "A new session with another one's past and a scripted rest.", ""),
     "import": ("archive:import_command", "Enter an archived session in a store.", ""),
     "projections": ("projections", "How far the tables made of the log are; build one anew.", ""),
-    "provider": ("provider", "Serve offline speech as a Realtime WebSocket service.", "local"),
+    "provider": ("provider", "Serve offline speech as a Realtime service, by WebSocket and WebRTC.", "local"),
     "rederive": ("rederive", "Decide a session's turns anew from its messages, and compare.", ""),
     "replay": ("replay", "Run today's handler on a recorded session, offline.", ""),
     "says": ("says", "How the handlers' words fared: played, heard, interrupted.", ""),

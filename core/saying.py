@@ -161,6 +161,8 @@ def spoken(state: State, heads: Heads, response: str) -> Iterator[e.Event]:
     if not words:
         return
     alike = round(similarity(asked, words), 3)
+    if say.state is SayState.CUT and alike < MISMATCH:
+        return  # a provider that plays what it says tells only the words of what it has played
     yield e.SaySpoken(say=say.requested.say, requested=asked, spoken=words, similarity=alike)
     wanted = say.command.on_mismatch
     if alike < MISMATCH and (wanted == "fail" or (wanted == "retry" and not say.retried)):

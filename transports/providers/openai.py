@@ -4,6 +4,7 @@ Keys and addresses come from the arguments or from the environment, read when a 
 imported, checked and replayed without them. Any service that speaks the protocol is reached by its base URL.
 """
 
+import asyncio
 import hashlib
 import os
 from typing import Any, Final
@@ -50,7 +51,8 @@ class OpenAIProvider:
         base, credential = self._reach(_missing("OPENAI_API_KEY"))
         model = definition.model or DEFAULT_MODELS["openai"]
         if definition.transport == "webrtc":
-            webrtc = load("providers.openai_webrtc", "webrtc", "a provider by WebRTC")
+            # The first time this reads some hundred files: no other session is to wait for that.
+            webrtc = await asyncio.to_thread(load, "providers.openai_webrtc", "webrtc", "a provider by WebRTC")
             ice = IceSettings.from_environment() if self._ice is None else self._ice
             opening = {"type": "realtime", "model": model}
             link: Link = await webrtc.call(Calls(base.geturl(), credential), opening, ice, safety=_safety_identifier(session))
