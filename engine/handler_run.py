@@ -12,6 +12,7 @@ from ..core import commands as c
 from ..core import events as e
 from ..core.errors import HandlerStuck, SessionEnded
 from .app import Handler
+from .asking import Asking
 from .escapes import run_callbacks
 from .frames import raised_in
 from .handler_loop import HandlerLoop
@@ -58,7 +59,7 @@ class Asked(NamedTuple):
 class HandlerRun:
     """A handler's task on its own loop. `finished` once its coroutine has returned or raised.
 
-    patches: see Journal. strict: None is as the session's engine_flags say. limits: watched by them; one that does not
+    patches: see Asking. strict: None is as the session's engine_flags say. limits: watched by them; one that does not
     yield fails.
     """
 
@@ -76,8 +77,8 @@ class HandlerRun:
         run = run_refusing if (bool(started.engine_flags & STRICT) if strict is None else strict) else run_callbacks
         watched = partial(self._watch.run, run) if self._watch else run
         self.loop = HandlerLoop(at_ns, partial(strictly, watched) if run is run_refusing else watched)
-        self.journal = Journal(self.loop, patches)
-        self.journal.observe(1, at_ns, started)  # who answers, as declared: the conversation depends on it
+        self.journal = Journal(Asking(self.loop, patches))
+        self.journal.record.observe(1, at_ns, started)  # who answers, as declared: the conversation depends on it
         self.finished = False
         self.failure: BaseException | None = None
         self._handler = handler
@@ -90,7 +91,7 @@ class HandlerRun:
 
     def observe(self, seq: int, at_ns: int, event: e.Event) -> None:
         """See every event in log order, before `deliver` if it is one of DELIVERED. Nothing runs."""
-        self.journal.observe(seq, at_ns, event)
+        self.journal.record.observe(seq, at_ns, event)
 
     def deliver(self, seq: int, at_ns: int, event: e.Event) -> list[Asked]:
         """Give the handler one event of DELIVERED, and take what it asks for then."""
@@ -111,7 +112,7 @@ class HandlerRun:
 
     def close(self) -> None:
         """Cancel what is left, in creation order; what it asks for then is swallowed."""
-        self.journal.close()
+        self.journal.waits.close()
         self.loop.close_all()
         if self._watch:
             self._watch.close()
@@ -137,7 +138,7 @@ class HandlerRun:
 
     def _finish(self, command: c.Command, site: c.Site | None = None) -> None:
         self.finished = not self.loop.closing
-        self.journal.enter(command, site or definition_site(self._handler))
+        self.journal.asking.enter(command, site or definition_site(self._handler))
 
     def _drain(self, seq: int) -> list[Asked]:
         try:
@@ -146,8 +147,7 @@ class HandlerRun:
             return self._drain(seq)
         if self._stuck and not self.loop.is_closed():
             self._cut_off()
-        issued, self.journal.issued = self.journal.issued, []
-        return [Asked(one, seq) for one in issued]
+        return [Asked(one, seq) for one in self.journal.asking.take()]
 
     def _cut_off(self) -> None:
         if not self.finished:

@@ -12,6 +12,7 @@ from ..core import commands as c
 from ..core import events as e
 from ..core.errors import HandlerError
 from .app import Handler
+from .asking import Asking
 from .await_stack import await_stack
 from .handler_run import Asked, definition_site, how_it_ended
 from .journal import Journal
@@ -45,8 +46,8 @@ class _HostLoop:
         return True
 
 
-class _HostJournal(Journal):
-    """A journal that hands on each command at once. `cause`: the seq of the event delivered last."""
+class _HostAsking(Asking):
+    """Hands on each command at once. `cause`: the seq of the event delivered last."""
 
     def __init__(self, host: _HostLoop) -> None:
         super().__init__(host)
@@ -64,8 +65,7 @@ class _HostJournal(Journal):
     def issue(self, command: c.Command, site: c.Site | None = None) -> int:
         """Take the next index, and hand the command on. Raises HandlerError TL104 in another thread or loop."""
         index = super().issue(command, site)
-        issued, self.issued = self.issued, []
-        for one in issued:
+        for one in self.take():
             self.put(Asked(one, self.cause))
         return index
 
@@ -75,7 +75,8 @@ class HostRun:
 
     def __init__(self, handler: Handler, started: e.SessionStarted, at_ns: int) -> None:
         self.loop = _HostLoop(at_ns)
-        self.journal = _HostJournal(self.loop)
+        self._asking = _HostAsking(self.loop)
+        self.journal = Journal(self._asking)
         self.finished = False
         self.failure: BaseException | None = None
         self._handler = handler
@@ -83,21 +84,21 @@ class HostRun:
 
     def connect(self, put: Callable[[Asked], None]) -> None:
         """Where its commands go. Before start()."""
-        self.journal.put = put
+        self._asking.put = put
 
     def start(self, seq: int) -> list[Asked]:
         """Begin: the handler's task is made; it runs when the host's loop comes to it. seq: of SessionStarted."""
-        self.journal.cause = seq
+        self._asking.cause = seq
         self._task = self.loop.loop.create_task(self._main(), name=f"handler of {self._session.session_id}")
         return []
 
     def observe(self, seq: int, at_ns: int, event: e.Event) -> None:
         """See every event in log order, before `deliver` if it is one of DELIVERED."""
-        self.journal.observe(seq, at_ns, event)
+        self.journal.record.observe(seq, at_ns, event)
 
     def deliver(self, seq: int, at_ns: int, event: e.Event) -> list[Asked]:
         """Give the handler one event of DELIVERED; what it asks for then goes to `put`."""
-        self.loop.now_ns, self.journal.cause = at_ns, seq
+        self.loop.now_ns, self._asking.cause = at_ns, seq
         self.journal.deliver(seq, event)
         return []
 
@@ -120,7 +121,7 @@ class HostRun:
     def close(self) -> None:
         """What it asks for from now on is swallowed."""
         self.loop.closing = True
-        self.journal.close()
+        self.journal.waits.close()
 
     async def _main(self) -> None:
         try:

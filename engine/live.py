@@ -161,7 +161,7 @@ class LiveSession:
         """Commit the session's beginning, and let the handler run to its first await."""
         self._run.effects.spawn = self._spawn
         self._run.effects.voice = self._speak_here
-        self._run.handler.journal.plays = True
+        self._run.handler.journal.asking.host.plays = True
         if isinstance(self._run.handler, HostRun):
             self._run.handler.connect(self._run.ask)
         await self._run.round([])
@@ -242,7 +242,7 @@ class LiveSession:
     def _open_voice(self) -> None:
         if any(name.startswith("v") for name in self._run.lines):
             return
-        clips = self._run.handler.journal.clips
+        clips = self._run.handler.journal.asking.host.clips
 
         def find(say: str) -> Recording | None:
             clip = clips.get(say)

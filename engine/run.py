@@ -20,11 +20,11 @@ from .effects import STARTED, Effects
 from .handler_run import DELIVERED, Asked
 from .inbox import FirstAudio, Inbox, Input, Overheard, rounds
 from .intake import Intake
-from .journal import OBSERVED
 from .line import Leg, Line
 from .media import MediaRouter
 from .mouth import Mouth
 from .nonces import Nonces
+from .record import OBSERVED
 from .speaking import Speaking
 from .step import Behind, Send, Step
 
@@ -59,9 +59,9 @@ class SessionRun:
         self.handler = handler
         self.effects = effects
         self.nonces = nonces
-        effects.work = handler.journal.work
+        effects.work = handler.journal.asking.host.work
         effects.taken = handler.journal.taken
-        handler.journal.earlier = reader(log, head.session)
+        handler.journal.asking.host.earlier = reader(log, head.session)
         self.inbox = Inbox()
         self.lines: dict[str, Line] = {}
         definition = core.state.life.definition

@@ -60,7 +60,7 @@ class RealtimeSession:
 
     async def _input(self, index: int, limit_s: float | None) -> SessionTurn:
         async with asyncio.timeout(limit_s):
-            return await self._journal.turn(index)
+            return await self._journal.queues.turn(index)
 
     def turns(self) -> AsyncIterator[SessionTurn]:
         """The user's turns, until the caller has gone or the session ends."""
@@ -102,26 +102,17 @@ class RealtimeSession:
             "metadata": metadata,
         }
         journal = self._journal
-        command = say_command(spoken, turn=journal.turn_taken, live=journal.plays, options=options)
-        if key:
-            self._check_key(command)
+        command = say_command(spoken, turn=journal.queues.turn_taken, live=journal.asking.host.plays, options=options)
+        is_repeated = journal.says.is_repeated(command)
         index = journal.issue(command)
-        is_repeated = command.key and journal.keys[command.key] is not command
-        if isinstance(spoken, AudioClip) and journal.plays and not is_repeated:
-            journal.clips[f"say_{index}"] = spoken
+        if isinstance(spoken, AudioClip) and journal.asking.host.plays and not is_repeated:
+            journal.asking.host.clips[f"say_{index}"] = spoken
         return journal.completion(index)
-
-    def _check_key(self, command: c.Say) -> None:
-        first = self._journal.keys.setdefault(command.key, command)
-        clips = [one.clip.name if one.clip else "" for one in (first, command)]
-        if not (first.stream or command.stream) and (first.text, clips[0]) != (command.text, clips[1]):
-            hint = "one key is one say: use another key for other words"
-            raise HandlerError("TL111", f"say(key={command.key!r}) was used for {first.text or clips[0]!r:.60}", hint)
 
     def utterances(self) -> Utterances:
         """What ends to be heard from here on, the model's own words and says: an asynchronous iterator, until the end."""
-        self._journal.check_inside("utterances()")
-        return self._journal.utterances()
+        self._journal.asking.check_inside("utterances()")
+        return self._journal.says.utterances()
 
     def call(self, target: str, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Invoke a tool by name and return its result as it comes back from the log (plain values).
@@ -143,7 +134,7 @@ class RealtimeSession:
         is returned. It happens at least once. Raises as `call` does.
         """
         index = self._journal.issue(c.Step(name=_name(function), options=self._options.tries, **_plain(function, args, kwargs)))
-        self._journal.work[index] = function
+        self._journal.asking.host.work[index] = function
         return self._completion(index)
 
     def stream(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ItemStream:
@@ -152,7 +143,7 @@ class RealtimeSession:
         Each item is in the log before the handler sees it. Raises StepError behind the last item if the function raises.
         """
         index = self._journal.issue(c.Stream(name=_name(function), **_plain(function, args, kwargs)))
-        self._journal.work[index] = function
+        self._journal.asking.host.work[index] = function
         return self._journal.stream(index)
 
     def options(
@@ -193,7 +184,7 @@ class RealtimeSession:
         Raises SessionEnded when the caller has gone or the session ends.
         """
         _text(name, "signal")
-        return self._journal.lend(self._journal.signal(self._journal.issue(c.AwaitSignal(name=name)), name))
+        return self._journal.lend(self._journal.queues.signal(self._journal.issue(c.AwaitSignal(name=name)), name))
 
     def update(
         self,
@@ -224,16 +215,16 @@ class RealtimeSession:
     @property
     def random(self) -> Random:
         """A source of random numbers, the same in every replay."""
-        self._journal.check_inside("random")
+        self._journal.asking.check_inside("random")
         return self._random
 
     def now(self) -> datetime:
         """The time of the event that the handler is working on, in UTC."""
-        return _EPOCH + timedelta(microseconds=self._journal.loop.now_ns // 1000)
+        return _EPOCH + timedelta(microseconds=self._journal.asking.loop.now_ns // 1000)
 
     def uuid(self) -> UUID:
         """A new UUID (version 4 in form), the same in every replay."""
-        self._journal.check_inside("uuid()")
+        self._journal.asking.check_inside("uuid()")
         return UUID(int=self._ids.getrandbits(128), version=4)
 
     def patched(self, name: str) -> bool:
@@ -241,10 +232,10 @@ class RealtimeSession:
 
         So a handler can be changed while recorded sessions still replay: `if session.patched("greet-by-name"): …`.
         """
-        self._journal.check_inside("patched()")
+        self._journal.asking.check_inside("patched()")
         _text(name, "patched")
         if name not in self._patched:
-            patches = self._journal.patches
+            patches = self._journal.asking.patches
             # After the end, live too: no mark could be made any more, so a replay would not know of it.
             self._patched[name] = not self._ended() if patches is None else name in patches
             if self._patched[name]:
@@ -254,7 +245,7 @@ class RealtimeSession:
     @property
     def conversation(self) -> list[Line]:
         """What was said so far, as heard: the last 200 contributions of both sides (`earlier` reads the others)."""
-        return list(self._journal.conversation.lines)
+        return list(self._journal.record.conversation.lines)
 
     def earlier(self, *, before: int | None = None, limit: int = 200) -> Coroutine[Any, Any, list[Line]]:
         """The last `limit` (at most 1000) contributions before event `before`, oldest first, read from the log.
@@ -265,11 +256,11 @@ class RealtimeSession:
             raise ValueError(f"earlier(limit={limit!r}): a number from 1 to {MAX_LINES}")
         if before is not None and (type(before) is not int or before < 1):
             raise ValueError(f"earlier(before={before!r}): the seq of an event, 1 or more")
-        lines = self._journal.conversation.lines
+        lines = self._journal.record.conversation.lines
         place = before or (lines[0].seq if lines else 1)
         index = self._journal.issue(c.Step(name=EARLIER, args=[place, limit]))
-        if self._journal.earlier is not None:
-            self._journal.work[index] = self._journal.earlier
+        if self._journal.asking.host.earlier is not None:
+            self._journal.asking.host.work[index] = self._journal.asking.host.earlier
         return self._journal.lend(self._lines(self._journal.completion(index)))
 
     async def _lines(self, completion: Coroutine[Any, Any, Any]) -> list[Line]:
@@ -278,7 +269,7 @@ class RealtimeSession:
     @property
     def outbox(self) -> list[dict[str, Any]]:
         """The last 200 says, in AgentField's form: {"type": "speech", "text", "metadata"}."""
-        return list(self._journal.outbox)
+        return list(self._journal.record.outbox)
 
     def end(self, reason: str = "completed", *, drain: bool = True) -> Coroutine[Any, Any, None]:
         """End the session; says that are queued are spoken first unless drain=False."""
@@ -288,11 +279,11 @@ class RealtimeSession:
         return self._journal.completion(self._journal.issue(c.End(reason=reason, drain=bool(drain))))
 
     def _ended(self) -> bool:
-        return self._journal.ended or self._journal.loop.closing
+        return self._journal.record.ended or self._journal.asking.loop.closing
 
     def _refuse_after_end(self) -> None:
-        if self._journal.over:
-            raise self._journal.over
+        if self._journal.record.over:
+            raise self._journal.record.over
 
 
 def _text(given: object, what: str) -> None:

@@ -98,7 +98,7 @@ def test_commands_of_the_teardown_are_swallowed() -> None:
     assert len(run.start(1)) == 1
     run.close()
     assert reached == ["finally"]
-    assert run.journal.issued == []
+    assert run.journal.asking.issued == []
     assert not run.finished
 
 

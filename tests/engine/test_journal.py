@@ -19,7 +19,7 @@ from turnlog.core.events import EVENT_TYPES
 from turnlog.core.folds.conversation import Conversation
 from turnlog.engine.app import Handler
 from turnlog.engine.effects import STARTED, Effects
-from turnlog.engine.journal import OBSERVED, Journal
+from turnlog.engine.record import OBSERVED, Record
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
 
@@ -32,7 +32,7 @@ def named_by(*functions: Callable[..., object]) -> set[str]:
 
 def test_nothing_that_is_looked_at_is_withheld() -> None:
     """The live loop shows a journal the events that its `observe` and the conversation name, and starts what effects name."""
-    assert {kind.__name__ for kind in OBSERVED} == named_by(Journal.observe, Conversation.apply)
+    assert {kind.__name__ for kind in OBSERVED} == named_by(Record.observe, Conversation.apply)
     assert {kind.__name__ for kind in STARTED} == named_by(Effects.start)
 
 

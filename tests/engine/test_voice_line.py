@@ -194,4 +194,4 @@ async def test_a_handler_on_the_hosts_loop_plays_too(tmp_path: Path) -> None:
         await alive.ended()
         journal = alive.session._run.handler.journal
     assert [one.heard_ms for one in alive.of(e.SaySettled)] == [3000]
-    assert journal.clips == {}
+    assert journal.asking.host.clips == {}
