@@ -1,10 +1,15 @@
-// Put into a page by a test: what the page hears is recorded, and handed to the test as it comes.
+// Put into a page by a test: what the page hears is recorded, and handed to the test as it comes. turnlogDrop() loses the connection.
 {
   const Native = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends Native {
     constructor(...given) {
       super(...given);
       this.addEventListener("track", ({ track }) => record(new MediaStream([track])));
+    }
+    createDataChannel(...given) {
+      const channel = super.createDataChannel(...given);
+      window.turnlogDrop = () => channel.close();
+      return channel;
     }
   };
   async function record(stream) {

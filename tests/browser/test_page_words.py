@@ -7,7 +7,7 @@ import pytest
 
 import turnlog
 from tests.browser.chromium import Chromium
-from tests.browser.visiting import visit
+from tests.browser.visiting import Visit, visit
 from tests.server.hosting import hosted
 from turnlog.server.serve import ServerSettings
 
@@ -112,15 +112,26 @@ async def test_a_key_that_is_missing_or_wrong_is_told(tmp_path: Path, chrome: Ch
 
 
 async def test_a_call_that_cannot_begin_says_why(tmp_path: Path, chrome: Chromium) -> None:
-    """The microphone denied, none there, and a server that has gone: in words, and Connect is there again."""
+    """The microphone denied, none there, a session that there is not, a server that has gone: in words, and one may try again."""
     async with hosted(app, tmp_path) as server:
         async with visit(chrome, server.url + "/", permissions=[]) as tab:
-            await tab.press("Connect")
-            await tab.state("ended")
-            assert "The microphone was denied. Allow it" in await tab.page.get_by_role("alert").inner_text()
-            assert await tab.page.evaluate("document.activeElement.id") == "connect"
-            none = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }"
-            await tab.page.evaluate(f"() => {{ {none} }}")
-            await tab.press("Connect")
-            await tab.page.get_by_role("alert").get_by_text("No microphone was found.").wait_for()
-        assert server.engine.sessions == {}
+            await fails(tab, "The microphone was denied. Allow it")
+            absent = "async () => { throw new DOMException('', 'NotFoundError') }"
+            await tab.page.evaluate(f"navigator.mediaDevices.getUserMedia = {absent}")
+            await fails(tab, "No microphone was found.")
+            assert server.engine.sessions == {}
+        async with visit(chrome, server.url + "/") as tab:
+            await tab.page.locator("option").first.evaluate("option => option.value = 'hotel.cellar'")
+            await fails(tab, "The server has no such session. No session 'hotel.cellar' is declared.")
+            assert len(tab.refusals) == 1
+            await tab.page.route("**/v1/realtime/**", lambda route: route.abort())
+            await fails(tab, "The server cannot be reached. Is it still running?")
+            tab.troubles.remove("Failed to load resource: net::ERR_FAILED")  # the browser's own words for that
+
+
+async def fails(tab: Visit, words: str) -> None:
+    """Connect, and be told these words; Connect has the focus again."""
+    await tab.press("Connect")
+    await tab.page.get_by_role("alert").get_by_text(words).wait_for()
+    await tab.state("ended")
+    assert await tab.page.evaluate("document.activeElement.id") == "connect"

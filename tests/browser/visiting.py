@@ -1,5 +1,6 @@
 """A visit to the page: a browser context of its own, and the proof that the page asked nobody else and broke no rule."""
 
+import asyncio
 import base64
 import io
 from collections.abc import AsyncIterator, Sequence
@@ -13,10 +14,13 @@ import numpy as np
 from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request
 
 from tests.browser.chromium import Chromium
+from turnlog.transports.speech.recognise import MoonshineRecogniser
 
-__all__ = ["HEARD_RATE", "Visit", "decode_webm", "visit"]
+__all__ = ["Visit", "read", "visit", "words"]
 
-HEARD_RATE = 24_000
+_RATE = 24_000
+_LOUD = 500  # of 32767: above what a codec makes of silence, below any word
+_SILENT_S = 0.6  # longer than a pause between words
 _HERE = Path(__file__).parent
 _REFUSED = "Failed to load resource: the server responded with a status of"  # the browser's own words for a 4xx
 
@@ -31,6 +35,7 @@ class Visit:
         self.troubles: list[str] = []  # console errors, exceptions, violations of the policy
         self.refusals: list[str] = []  # requests that the server refused, as the browser's console tells them
         self._heard: dict[str, bytes] = {}
+        self._grown = asyncio.Event()
         page.on("request", self._requested)
         page.on("console", self._told)
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
@@ -45,10 +50,23 @@ class Visit:
     def hear(self, document: str, piece: str) -> None:
         """A piece of a recording, from ears.js."""
         self._heard[document] = self._heard.get(document, b"") + base64.b64decode(piece)
+        self._grown.set()
 
-    def heard(self, document: int = -1) -> bytes:
-        """What a document of this tab heard until now (the last one, unless numbered): PCM16 mono at HEARD_RATE."""
-        return decode_webm(list(self._heard.values())[document])
+    def heard(self) -> bytes:
+        """What the last document of this tab heard until now: PCM16 mono at 24 kHz."""
+        return decode_webm(list(self._heard.values())[-1]) if self._heard else b""
+
+    async def hears_out(self) -> bytes:
+        """What this document heard until now, once it has heard words and then nothing for a while."""
+        async with asyncio.timeout(10):
+            while not fell_silent(pcm16 := self.heard()):
+                self._grown.clear()
+                await self._grown.wait()
+        return pcm16
+
+    async def drop(self) -> None:
+        """Lose the connection: the data channel closes under both sides."""
+        await self.page.evaluate("turnlogDrop()")
 
     async def speak(self, wav: bytes) -> None:
         """Let the microphone of mouth.js pick up this WAV file from now on."""
@@ -79,9 +97,25 @@ class Visit:
         return found
 
 
+def words(text: str) -> str:
+    """Lower case, letters and blanks only."""
+    return " ".join("".join(char if char.isalpha() else " " for char in text.lower()).split())
+
+
+async def read(recogniser: MoonshineRecogniser, pcm16: bytes) -> str:
+    """The words in what a page heard."""
+    return words(await asyncio.to_thread(recogniser.recognise, pcm16, _RATE))
+
+
+def fell_silent(pcm16: bytes) -> bool:
+    """Whether something loud is followed by _SILENT_S without anything loud."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm16, "<i2").astype(np.int32)) > _LOUD)
+    return bool(loud.size) and len(pcm16) / 2 - loud[-1] > _SILENT_S * _RATE
+
+
 def decode_webm(webm: bytes) -> bytes:
-    """PCM16 mono at HEARD_RATE, silence where nothing was recorded."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=HEARD_RATE)
+    """PCM16 mono at _RATE."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
     pieces: list[np.ndarray[Any, Any]] = []
     with av.open(io.BytesIO(webm), mode="r") as container:
         for frame in container.decode(audio=0):
@@ -91,9 +125,12 @@ def decode_webm(webm: bytes) -> bytes:
 
 @asynccontextmanager
 async def visit(
-    chrome: Chromium, url: str, *scripts: str, permissions: Sequence[str] = ("microphone",), **options: Any
+    chrome: Chromium, url: str, *scripts: str, permissions: Sequence[str] = ("microphone",), calls: str = "", **options: Any
 ) -> AsyncIterator[Visit]:
-    """Open `url` in a tab with these scripts of this folder put into it. No trouble, and no request to anybody but `url`."""
+    """Open `url` in a tab with these scripts of this folder put into it. No trouble, and no request to anybody but `url`.
+
+    calls: a server that an empty page at `url`, where nobody listens, calls in its place.
+    """
     context = await chrome.browser.new_context(permissions=list(permissions), **options)
     try:
         page = await context.new_page()
@@ -101,9 +138,11 @@ async def visit(
         await page.expose_function("turnlogHeard", tab.hear)
         for script in scripts:
             await page.add_init_script(path=_HERE / script)
+        if calls:
+            await page.route(url, lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
         await page.goto(url)
         yield tab
         assert tab.troubles == []
-        assert {urlsplit(one).netloc for one in tab.requests} == {urlsplit(url).netloc}
+        assert {urlsplit(one).netloc for one in tab.requests} <= {urlsplit(url).netloc, urlsplit(calls).netloc}
     finally:
         await context.close()

@@ -1,0 +1,71 @@
+"""A client that knows nothing of turnlog: the documented recipe for browsers, on a page of another origin."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import turnlog
+from tests.browser.chromium import Chromium
+from tests.browser.visiting import Visit, read, visit
+from tests.server.hosting import hosted
+from turnlog.server.serve import ServerSettings
+from turnlog.transports.speech.engines import Speech
+from turnlog.transports.speech.recognise import MoonshineRecogniser
+from turnlog.transports.speech.synthesise import PiperSynthesiser
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs("chromium"), pytest.mark.realtime]
+
+QUESTION = Path(__file__).resolve().parents[2] / "examples" / "audio" / "3-pool.wav"  # "Where is the swimming pool?"
+ELSEWHERE = "http://localhost:9/"  # nobody listens there: the test answers for it
+PERMISSIONS = ("microphone", "local-network-access")  # browsers ask before a page calls this machine from elsewhere
+
+app = turnlog.App("hotel")
+
+
+@app.session("desk", provider="local", transport="in_process")
+async def desk(session: turnlog.RealtimeSession) -> None:
+    """Greets whom it knows, and answers once."""
+    async for turn in session.turns():
+        where = "It is on the roof." if "pool" in turn.text.lower() else f"You typed {turn.text}."
+        await session.say(where)
+
+
+async def received(tab: Visit, kind: str) -> dict[str, Any]:
+    """The first message of a type that the recipe's page got, when it has come."""
+    script = """kind => new Promise(resolve => {
+        const look = () => {
+            const found = window.received.find(message => message.type === kind);
+            found ? resolve(found) : setTimeout(look, 20);
+        };
+        look();
+    })"""
+    found: dict[str, Any] = await tab.page.evaluate(script, kind)
+    return found
+
+
+@pytest.mark.parametrize("body", [None, {"type": "realtime", "model": "hotel.desk"}], ids=["sdp", "multipart"])
+async def test_the_documented_recipe_works_but_for_its_url(
+    tmp_path: Path, chrome: Chromium, speech: Speech, piper: PiperSynthesiser, recogniser: MoonshineRecogniser, body: Any
+) -> None:
+    """Offer, answer, microphone, data channel, from another origin and with a key; what it says is answered, and heard."""
+    chrome.put_on_microphone(QUESTION)
+    voice = msgspec.structs.replace(speech, synthesiser=piper)
+    async with hosted(app, tmp_path, speech=voice, settings=ServerSettings(keys=("key",))) as server:
+        async with visit(chrome, ELSEWHERE, "ears.js", "recipe.js", permissions=PERMISSIONS, calls=server.url) as tab:
+            url = f"{server.url}/v1/realtime/calls{'' if body else '?model=hotel.desk'}"
+            opened = await tab.page.evaluate("given => connect(...given)", [url, "key", body])
+            assert opened["status"] == 201 and opened["location"].startswith("/v1/realtime/calls/rtc_")
+            assert opened["session"] == await server.only_session()
+            assert (await received(tab, "session.created"))["session"]["model"]
+            done = await received(tab, "conversation.item.input_audio_transcription.completed")
+            assert "pool" in done["transcript"].lower()
+            assert (await received(tab, "output_audio_buffer.started"))["response_id"]
+            assert (await received(tab, "output_audio_buffer.stopped"))["response_id"]
+            spoken = await received(tab, "response.output_audio_transcript.done")
+            assert spoken["transcript"] == "It is on the roof."
+            assert "on the roof" in await read(recogniser, await tab.hears_out())
+            await tab.page.evaluate("send({type: 'response.cancel', event_id: 'mine'})")
+            assert (await received(tab, "error"))["error"]["event_id"] == "mine"
+        server.engine.sessions[opened["session"]].end()
