@@ -117,7 +117,7 @@ async def test_a_call_that_cannot_begin_says_why(tmp_path: Path, chrome: Chromiu
         async with visit(chrome, server.url + "/", permissions=[]) as tab:
             await fails(tab, "The microphone was denied. Allow it")
             absent = "async () => { throw new DOMException('', 'NotFoundError') }"
-            await tab.page.evaluate(f"navigator.mediaDevices.getUserMedia = {absent}")
+            await tab.page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {absent} }}")
             await fails(tab, "No microphone was found.")
             assert server.engine.sessions == {}
         async with visit(chrome, server.url + "/") as tab:

@@ -142,6 +142,7 @@ async def test_a_session_takes_one_call_and_lets_its_caller_back(server: Hosted)
         opened = await first.call()
         session, token = opened.headers["turnlog-session"], opened.headers["turnlog-token"]
         await greeted(first)
+        first.send("turnlog.watch")
         live = server.engine.sessions[session]
         await second.connection.setLocalDescription(await second.connection.createOffer())
         before = asyncio.all_tasks()
@@ -156,11 +157,13 @@ async def test_a_session_takes_one_call_and_lets_its_caller_back(server: Hosted)
         assert (back.status_code, back.headers["turnlog-session"]) == (201, session)
         await third.gets("session.created")
         await first.closes()
+        assert (first.events[-1]["type"], first.events[-1]["code"]) == ("turnlog.closed", 1001)  # as it watched
         ask(third)
         await third.gets(BUFFER + "started")
         await third.hears(200)
         live.end("done", drain=False)
         await third.closes()
+        assert "turnlog.closed" not in third.types()
     closed = next(event for event in facts(await server.events(session), e.LinkClosed) if event.link == "c1")
     assert (closed.code, closed.reason) == (1001, "taken over")
 

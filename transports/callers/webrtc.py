@@ -5,12 +5,15 @@ of what is played to it, by the clock of the RTP stream. Out: `response.output_a
 goes over the data channel. Whoever serves the link is a ServerProtocol(plays=True): PCM16 at 24 kHz, and its
 output_audio_buffer.cleared silences the peer from the next frame on.
 
+A data channel has no close frame: what a WebSocket's would say is the last message to a peer that watches (turnlog.watch).
+
 Invariant: each item of which audio was played is reported once more at its end, "stopped" or "cleared".
 """
 
 import asyncio
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Literal, Self
 
 import msgspec
@@ -21,7 +24,7 @@ from ..realtime.audio import PCM16, duration_ms
 from ..realtime.audio_form import AudioReader
 from ..realtime.client_messages import PlayoutReport
 from ..realtime.messages import OutputAudioDelta, OutputBufferCleared
-from ..realtime.wire import audio_text, encode_event, parse
+from ..realtime.wire import InvalidMessage, audio_text, encode_event, parse
 from ..webrtc.ice import IceSettings
 from ..webrtc.peer import LIMIT_BYTES, Peer
 
@@ -32,6 +35,7 @@ _TOO_SLOW: Final = 1008
 _LONGEST_MS: Final = 600_000  # of audio that waits to be played: a model may be done with minutes before one has sounded
 _NO_SERVERS: Final = IceSettings()
 _DONE: Final = "response.output_audio.done"
+_WATCH: Final = b"turnlog.watch"
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -55,6 +59,7 @@ class WebRtcCaller:
         self._peer = Peer(_FromPeer(self._take, self._end, self._answer_fault), ice, limit_bytes=limit_bytes)
         self._player = _Player(self._peer, self._take)
         self._closing: asyncio.Task[None] | None = None
+        self._watched = False  # the peer asked for turnlog's own messages
 
     @classmethod
     async def answer(cls, offer: str, ice: IceSettings = _NO_SERVERS, *, limit_bytes: int = LIMIT_BYTES) -> tuple[Self, str]:
@@ -120,6 +125,7 @@ class WebRtcCaller:
     # --- from the peer ---
 
     def _take(self, message: bytes) -> None:
+        self._watched = self._watched or (_WATCH in message and _asks_to_watch(message))
         self._received.put(message)
         if (unread := self._received.waiting_bytes) > self._limit_bytes:
             self._end(_TOO_SLOW, f"the session left {unread} bytes unread; the limit is {self._limit_bytes}")
@@ -137,7 +143,17 @@ class WebRtcCaller:
         self._received.end(LinkClosed(code, reason))
         self._peer.speaker.clear()
         if self._closing is None:
+            if self._watched and code != _LOST:
+                with suppress(LinkClosed):  # else it learns no more
+                    self._peer.send(encode_event("turnlog.closed", "event_closed", code=code, reason=reason))
             self._closing = asyncio.get_running_loop().create_task(self._peer.close(), name="turnlog closing call")
+
+
+def _asks_to_watch(message: bytes) -> bool:
+    try:
+        return parse(message).type == _WATCH.decode()
+    except InvalidMessage:  # its session answers it
+        return False
 
 
 class _FromPeer:
