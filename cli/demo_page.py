@@ -13,6 +13,7 @@ from ..engine.app import App
 from ..engine.engine import Engine
 from ..server.serve import listen, serve_on, stopped_by_signals
 from ..transports.speech.installed import installed_version
+from ..transports.webrtc.ice import IceSettings
 
 __all__ = ["Desk", "hold_page"]
 
@@ -42,6 +43,7 @@ async def hold_page(desk: Desk, port: int, say: Callable[[str], None] = click.ec
 
     stop = asyncio.Event()
     with listen(_HOST, port) as listener, stopped_by_signals(stop):
-        async with Engine(desk.app, store=str(desk.db), providers=desk.providers) as engine:
+        ice = IceSettings.from_environment()
+        async with Engine(desk.app, store=str(desk.db), providers=desk.providers, ice=ice) as engine:
             await serve_on(listener, engine, stop, on_listening=listening)
             return bool(await engine.store.sessions())

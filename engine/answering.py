@@ -63,10 +63,10 @@ class _Call(NamedTuple):
 
 
 class Calls:
-    """The calls of one engine. `ids` makes their names."""
+    """The calls of one engine, by way of `ice`. `ids` makes their names."""
 
     def __init__(self, ice: IceSettings, ids: Nonces) -> None:
-        self._ice = ice
+        self.ice = ice
         self._ids = ids
         self._calls: dict[str, _Call] = {}
 
@@ -81,7 +81,7 @@ class Calls:
             held = await live.hold(calls, offer.sdp, peer=offer.peer, settings=offer.settings)
             self._calls[held.taken.call_id] = _Call(live.id, offer.seat, held.caller)
             return Answered(held.taken.sdp, held.taken.call_id)
-        link, sdp = await self.check_installed().WebRtcCaller.answer(offer.sdp, self._ice)
+        link, sdp = await self.check_installed().WebRtcCaller.answer(offer.sdp, self.ice)
         try:
             self._check_free(live, offer.seat)  # another one may have come meanwhile
             if offer.settings:

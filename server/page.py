@@ -8,10 +8,11 @@ import mimetypes
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ..core.errors import TurnlogError
@@ -37,6 +38,26 @@ HEADERS: Final = {
 
 _INDEX: Final = "index.html"
 _TYPES: Final = {".js": "text/javascript", ".svg": "image/svg+xml"}  # the system's table may lack or misname these
+
+
+class _Target(msgspec.Struct):
+    """A session that can be called. direct: its provider holds the call with the caller itself, and tells no turns and says."""
+
+    target: str
+    direct: bool
+
+
+class _Server(msgspec.Struct, omit_defaults=True):
+    """An RTCIceServer, as browsers spell it."""
+
+    urls: str
+    username: str = ""
+    credential: str = ""
+
+
+class _Told(msgspec.Struct):
+    targets: list[_Target]
+    ice_servers: list[_Server]
 
 
 class Page:
@@ -67,9 +88,12 @@ class Page:
             self._keys.check(request)
         except TurnlogError as error:
             return error_answer(error)
-        targets = [{"target": session.target} for session in self._engine.app.sessions.values()]
-        body: dict[str, Any] = {"targets": targets, "ice_servers": []}
-        return JSONResponse(body, headers={"Cache-Control": "no-store"})
+        declared = self._engine.app.sessions.values()
+        told = _Told(
+            [_Target(one.target, one.definition.transport == "webrtc") for one in declared],
+            [_Server(one.url, one.username, one.credential) for one in self._engine.calls.ice.servers],
+        )
+        return Response(msgspec.json.encode(told), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 @cache

@@ -22,7 +22,7 @@ export class Call {
   #over = false;
 
   // tell: { state(name), held(session|null), message(object), voice(stream), ended(why, problem|null) };
-  // options: { key, iceServers }.
+  // options: { key, iceServers, watch: whether the server tells turns and says when it is asked }.
   constructor(tell, options) {
     this.#tell = tell;
     this.#options = options;
@@ -81,7 +81,7 @@ export class Call {
     const session = response.headers.get("turnlog-session");
     const token = response.headers.get("turnlog-token") ?? this.#held?.token;
     if (session && token) this.#hold({ session, token, target: this.#held?.target ?? query.get("model") });
-    link.send({ type: "turnlog.watch" });
+    if (this.#options.watch) link.send({ type: "turnlog.watch" });
     this.#tell.state("connected");
   }
 

@@ -21,6 +21,7 @@ const voice = at("voice");
 const view = new View(at("said"), at("sounding"), at("empty"));
 
 let iceServers = [];
+let direct = new Set(); // targets whose provider holds the call itself: it knows nothing of turns and says
 let call = null;
 let transcript = new Transcript();
 let began = 0; // ms since the epoch
@@ -40,17 +41,20 @@ play.addEventListener("click", () => playVoice());
 // --- the call ---
 
 async function begin(held) {
-  transcript = new Transcript();
+  const wanted = held?.target ?? target.value;
+  const watch = !direct.has(wanted);
+  transcript = new Transcript(watch);
   transcript.recall(held?.lines ?? []);
   began = held?.began ?? 0;
-  name = (held?.target ?? target.value).split(".").pop();
+  name = wanted.split(".").pop();
   view.show(transcript.lines, name);
   show("connecting");
   hangUp.focus(); // its button was pressed and is gone
   problem("");
-  call = new Call({ state: show, held: hold, message: receive, voice: hear, ended: end }, { key: key.value.trim(), iceServers });
+  const tell = { state: show, held: hold, message: receive, voice: hear, ended: end };
+  call = new Call(tell, { key: key.value.trim(), iceServers, watch });
   setMuted(held?.muted ?? false);
-  await (held ? call.resume(held) : call.start(target.value));
+  await (held ? call.resume(held) : call.start(wanted));
 }
 
 function receive(message) {
@@ -150,6 +154,7 @@ async function loadTargets() {
     if (!response.ok) throw await fromResponse(response);
     const told = await response.json();
     iceServers = told.ice_servers;
+    direct = new Set(told.targets.filter((one) => one.direct).map((one) => one.target));
     target.replaceChildren(...told.targets.map((one) => new Option(one.target, one.target, false, one.target === wanted)));
     problem(told.targets.length ? "" : "This server has no sessions.");
   } catch (error) {

@@ -10,8 +10,11 @@ import pytest
 
 import turnlog
 from tests.server.hosting import hosted
+from turnlog.engine.engine import Engine
+from turnlog.server.app import create_app
 from turnlog.server.page import HEADERS, TARGETS
 from turnlog.server.serve import ServerSettings
+from turnlog.transports.webrtc.ice import IceServer, IceSettings
 
 app = turnlog.App("hotel")
 
@@ -76,10 +79,34 @@ def test_the_files_name_nothing_from_elsewhere() -> None:
 async def test_the_targets_are_told_to_those_who_may_call(tmp_path: Path, http: httpx.AsyncClient) -> None:
     """Names and ICE servers; where there are keys only with one, and without keys not to pages of elsewhere."""
     told = (await http.get(TARGETS)).json()
-    assert told == {"targets": [{"target": "hotel.desk"}, {"target": "hotel.bar"}], "ice_servers": []}
+    assert told == {
+        "targets": [{"target": "hotel.desk", "direct": False}, {"target": "hotel.bar", "direct": False}],
+        "ice_servers": [],
+    }
     assert (await http.get(TARGETS, headers={"Origin": "https://elsewhere.example"})).status_code == 401
     (tmp_path / "locked").mkdir()
     async with hosted(app, tmp_path / "locked", settings=ServerSettings(keys=("k",))) as locked, httpx.AsyncClient() as client:
         assert (await client.get(f"{locked.url}/")).status_code == 200
         assert (await client.get(f"{locked.url}{TARGETS}")).status_code == 401
         assert (await client.get(f"{locked.url}{TARGETS}", headers={"Authorization": "Bearer k"})).json() == told
+
+
+async def test_the_page_is_told_of_ice_servers_and_direct_calls(tmp_path: Path) -> None:
+    """As a browser's RTCPeerConnection takes them; a session whose provider holds the call itself is named."""
+    proxied = turnlog.App("hotel")
+
+    @proxied.session("direct", provider="openai", transport="webrtc")
+    async def direct(session: turnlog.RealtimeSession) -> None:
+        """Never called here."""
+
+    servers = (IceServer(url="stun:127.0.0.1:3478"), IceServer(url="turn:127.0.0.1", username="ann", credential="secret"))
+    async with Engine(proxied, store="memory://", ice=IceSettings(servers=servers)) as engine:
+        transport = httpx.ASGITransport(create_app(engine), client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            assert (await http.get(TARGETS)).json() == {
+                "targets": [{"target": "hotel.direct", "direct": True}],
+                "ice_servers": [
+                    {"urls": "stun:127.0.0.1:3478"},
+                    {"urls": "turn:127.0.0.1", "username": "ann", "credential": "secret"},
+                ],
+            }
