@@ -77,7 +77,8 @@ async def hosted(
     stop = asyncio.Event()
     local = provider or LocalProvider(speech=speech or silent_speech())
     with listen("127.0.0.1", 0) as listener:
-        async with Engine(app, store=store, providers={"local": local}, ice=IceSettings(hosts=("127.0.0.1",))) as engine:
+        providers, ice = {"local": local, "openai": local}, IceSettings(hosts=("127.0.0.1",))
+        async with Engine(app, store=store, providers=providers, ice=ice) as engine:
             serving = asyncio.create_task(serve_on(listener, engine, stop, settings=settings))
             try:
                 yield Hosted(url_of(listener), engine, store, stop)
