@@ -12,11 +12,27 @@ from turnlog.transports.webrtc.opus import FRAME_BYTES, OpusDecoder, OpusEncoder
 from turnlog.transports.webrtc.outgoing import Speaker, SpeakerTrack
 
 
+class Counted(Speaker):
+    """Knows how many frames were taken."""
+
+    taken = 0
+
+    def take(self, now: float) -> bytes | None:
+        """The next frame."""
+        pcm16 = super().take(now)
+        self.taken += pcm16 is not None
+        return pcm16
+
+
 class Sent:
-    """A track that is read as aiortc reads it: RTP time in ms and loop time in ms of every packet."""
+    """A track that is read as aiortc reads it: RTP time in ms and loop time in ms of every packet with audio.
+
+    `fades`: of those behind it, which are silent.
+    """
 
     def __init__(self) -> None:
-        self.speaker = Speaker()
+        self.fades: list[tuple[int, int]] = []
+        self.speaker = Counted()
         self.speaker.listener = self.played = Played()
         self.packets: list[tuple[int, int]] = []
         self.audio = bytearray()
@@ -31,7 +47,8 @@ class Sent:
             assert packet.time_base is not None
             rtp_ms = packet.pts * packet.time_base * 1000
             assert rtp_ms.denominator == 1
-            self.packets.append((int(rtp_ms), round(loop.time() * 1000)))
+            is_audio = self.speaker.taken > len(self.packets)
+            (self.packets if is_audio else self.fades).append((int(rtp_ms), round(loop.time() * 1000)))
             self.audio += self._decoder.decode(bytes(packet))
 
     async def stop(self) -> None:
@@ -42,7 +59,7 @@ class Sent:
 
 @virtual_time
 async def test_audio_is_sent_by_the_clock_and_nothing_else_is() -> None:
-    """A packet each 20 ms while there is audio, none in a pause; RTP time goes on with the clock."""
+    """A packet each 20 ms while there is audio, five of silence behind it, none in a pause; RTP time goes on with the clock."""
     sent = Sent()
     await asyncio.sleep(0.5)
     sent.speaker.put(tone(60), "a")
@@ -51,6 +68,20 @@ async def test_audio_is_sent_by_the_clock_and_nothing_else_is() -> None:
     await asyncio.sleep(1)
     await sent.stop()
     assert sent.packets == [(500, 500), (520, 520), (540, 540), (1500, 1500), (1520, 1520)]
+    assert sent.fades == [(at, at) for at in (*range(560, 660, 20), *range(1540, 1640, 20))]
+
+
+@virtual_time
+async def test_what_comes_into_the_silence_behind_ends_it() -> None:
+    """At the next frame's time, and with silence of its own behind it."""
+    sent = Sent()
+    sent.speaker.put(tone(20), "a")
+    await asyncio.sleep(0.05)
+    sent.speaker.put(tone(20), "b")
+    await asyncio.sleep(1)
+    await sent.stop()
+    assert [at for at, _ in sent.packets] == [0, 60]
+    assert [at for at, _ in sent.fades] == [20, 40, *range(80, 180, 20)]
 
 
 @virtual_time

@@ -1,4 +1,5 @@
-"""What a peer hears of us: a queue of 20 ms frames and the track that aiortc reads them from. Nothing is sent while it is empty.
+"""What a peer hears of us: a queue of 20 ms frames and the track that aiortc reads them from. Nothing is sent while it is empty,
+but for a moment of silence behind what was said: jitter buffers give nothing out until more comes, and would keep its end.
 
 Invariant: RTP time goes on with the clock, also while nothing is sent, so that the peer hears a pause as a pause.
 """
@@ -11,13 +12,17 @@ from aiortc import MediaStreamTrack
 
 from .opus import FRAME_BYTES, FRAME_MS, RATE, RTP_RATE, OpusEncoder, OpusPacket
 
-__all__ = ["Speaker", "SpeakerEvents", "SpeakerTrack"]
+__all__ = ["LINGER_S", "Speaker", "SpeakerEvents", "SpeakerTrack"]
 
 _FRAME_S: Final = FRAME_MS / 1000
 _FRAME_RTP: Final = RTP_RATE * FRAME_MS // 1000
 _LATE_S: Final = 0.04  # how long the last incomplete frame of a mark waits for more
 _BEHIND: Final = 5  # frames: a loop that was blocked for longer than this lets time go by instead of catching up
 _KNOWN_MARKS: Final = 512
+_FADE: Final = 5  # frames of silence behind what was said; aiortc's buffer holds four
+_SILENCE: Final = bytes(FRAME_BYTES)
+LINGER_S: Final = 0.2
+"""So long after the last frame a peer may still have to play: the fade, the network, its buffer."""
 
 
 class SpeakerEvents(Protocol):
@@ -59,6 +64,7 @@ class Speaker:
         self._tail_at = 0.0  # loop time at which the tail got its last byte
         self._marks: OrderedDict[object, _Progress] = OrderedDict()
         self._waiter: asyncio.Future[None] | None = None
+        self.sounds_until = 0.0  # loop time until which a peer may still have to play what was sent
 
     def put(self, pcm16: bytes, mark: object) -> None:
         """Queue mono PCM16 at 24 kHz behind what waits; `mark` (hashable) names whose audio it is."""
@@ -80,6 +86,8 @@ class Speaker:
 
     def clear(self) -> None:
         """Nothing of what waits is sent any more, from the next frame on. No mark that waited is told as ended."""
+        if self._frames or self._tail:
+            self.sounds_until = 0.0
         self._frames.clear()
         self._tail.clear()
         for progress in self._marks.values():
@@ -119,6 +127,7 @@ class Speaker:
             if self.listener is not None:
                 self.listener.started(frame.mark, self.played_ms(frame.mark))
         progress.sent += frame.samples
+        self.sounds_until = now + LINGER_S
         if progress.finished and not progress.waiting:
             self._end(frame.mark, progress)
         return frame.pcm16
@@ -193,6 +202,7 @@ class SpeakerTrack(MediaStreamTrack):
         self._encoder = OpusEncoder()
         self._began: float | None = None  # loop time of frame 0
         self._next = 0  # the first frame that may be sent, counted in 20 ms since _began
+        self._fade = 0  # frames of silence that are still to be sent
 
     async def recv(self) -> OpusPacket:
         """The next packet, when it is due."""
@@ -200,6 +210,9 @@ class SpeakerTrack(MediaStreamTrack):
         if self._began is None:
             self._began = loop.time()
         while True:
+            if self._fade and not self._speaker.filling and await self._is_silent_until(self._began + self._next * _FRAME_S):
+                self._fade -= 1
+                return self._packet(_SILENCE)
             paused = not self._speaker.filling
             await self._speaker.filled()
             current = int((loop.time() - self._began) / _FRAME_S)
@@ -210,6 +223,19 @@ class SpeakerTrack(MediaStreamTrack):
                 await asyncio.sleep(wait)
             pcm16 = self._speaker.take(loop.time())
             if pcm16 is not None:
-                rtp_time = self._next * _FRAME_RTP
-                self._next += 1
-                return self._encoder.encode(pcm16, rtp_time)
+                self._fade = _FADE
+                return self._packet(pcm16)
+
+    def _packet(self, pcm16: bytes) -> OpusPacket:
+        rtp_time = self._next * _FRAME_RTP
+        self._next += 1
+        return self._encoder.encode(pcm16, rtp_time)
+
+    async def _is_silent_until(self, when: float) -> bool:
+        """Wait until then for something to send; whether nothing came."""
+        try:
+            async with asyncio.timeout_at(when):
+                await self._speaker.filled()
+        except TimeoutError:
+            return True
+        return False

@@ -122,10 +122,14 @@ class Peer:
             raise
 
     async def close(self) -> None:
-        """Close, after what was sent over the data channel has arrived or a second has passed. Twice does nothing."""
+        """Close, after what was sent over the data channel has arrived or a second has passed. Twice does nothing.
+
+        A peer that has just been sent the end of something is given the time to play it.
+        """
         if self._state == "connected":
             self._state = "closed"
             await self._line.drained(_DRAIN_S)
+            await asyncio.sleep(max(0.0, self.speaker.sounds_until - asyncio.get_running_loop().time()))
         self._state = "closed"
         self._stop_timer()
         self._microphone.stop()
