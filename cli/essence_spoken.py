@@ -23,8 +23,14 @@ def essence_spoken(event: e.Event | e.Unknown | e.Erased) -> str:
             return f"{event.link}, voice {voice}" if (voice := _voice(event)) else event.link
         case e.ConfigurationDispatched():
             return _configuration(event)
-        case e.PeerFaulted() | e.LinkFailed() | e.ConfigurationRefused() | e.AnswerRefused():
+        case e.PeerFaulted() | e.LinkFailed() | e.ConfigurationRefused() | e.AnswerRefused() | e.CallRefused():
             return f"{event.code} {event.message}"
+        case e.CallOpened():
+            return f"the provider holds {event.call_id} with {event.link} itself"
+        case e.CallEnded():
+            return f"{event.call_id}: {event.reason}"
+        case e.ConfigurationOverridden():
+            return f"somebody else has changed {', '.join(event.changed)} on {event.link}"
         case e.ToolRequested():
             return f"{event.call_id} {event.name}({event.arguments}){'' if event.allowed else ', which it was not offered'}"
         case e.ToolAnswered():
@@ -95,6 +101,8 @@ def _of_the_mouth(event: e.Event | e.Unknown | e.Erased) -> str:
         case e.PlayoutEnded():
             cut = ", cut short" if event.interrupted else ""
             return f"{event.say or 'the model'}{cut}, {_heard(event)}"
+        case e.OutputClearDispatched():
+            return f"{event.link} is to drop what it has not played"
         case e.CancelDispatched():
             return f"{event.response} on {event.link}"
         case e.TruncateDispatched() | e.ItemTruncated():

@@ -20,8 +20,13 @@ _VOICE_PERCENT = 95  # and so many speech in which a voice was measured
 
 
 def echo_policy(state: State) -> Echo:
-    """Who keeps what is played out of what is heard: as declared, else guard where a caller comes by WebSocket."""
+    """Who keeps what is played out of what is heard: as declared, else guard where a caller comes by WebSocket.
+
+    In a direct call it is always the caller's device.
+    """
     declared = state.life.definition.echo
+    if state.call.link:  # nothing of what sounds, or is heard, comes by here
+        return "client_aec"
     if declared is not None:
         return declared
     return "guard" if "websocket" in state.floor.caller_transports.values() else "client_aec"

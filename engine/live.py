@@ -50,6 +50,7 @@ class LiveSession:
         self._children: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[e.SessionEnded] = asyncio.get_running_loop().create_future()
         self._names = {"p": 0, "v": 0, "c": 0}
+        self._is_direct = False  # the provider holds a caller's call, or is being asked to
 
     @property
     def id(self) -> str:
@@ -120,8 +121,8 @@ class LiveSession:
 
     @property
     def calls(self) -> Calls | None:
-        """The provider, if it is to take the next caller's own offer: it can, and was not reached in another way."""
-        return None if self._names["p"] else calls_of(self.definition, self._provider)
+        """The provider, if it is to take a caller's own offer: it can, and was not reached in another way."""
+        return None if self._names["p"] and not self._is_direct else calls_of(self.definition, self._provider)
 
     async def hold(self, calls: Calls, offer: str, *, peer: str = "", settings: dict[str, Any] | None = None) -> Held:
         """Let the provider hold the call of a caller, whose media goes past us; a sideband follows it.
@@ -132,12 +133,12 @@ class LiveSession:
         self._must_stand()
         if self._names["p"]:
             raise TurnlogError("TL505", f"session {self.id} has its call already", "start a new session for this caller")
-        self._names["p"] = 1  # the sideband's
+        self._names["p"], self._is_direct = 1, True  # the sideband's
         asked = applicable(settings or {})
         try:
             taken = await calls.take_call(offer, self.id, configuration(self._run, asked))
         except BaseException as error:
-            self._names["p"] = 0
+            self._names["p"], self._is_direct = 0, False
             if isinstance(error, TurnlogError):
                 self._run.inbox.put(OfCall(e.CallRefused(code=error.code, message=error.message)))
             raise

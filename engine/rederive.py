@@ -25,7 +25,9 @@ from ..core.state import State
 from ..store.messages import scan_messages
 from ..store.port import Store
 from ..transports.realtime.caller_leg import CallerLeg
+from ..transports.realtime.direct_leg import DirectLeg
 from ..transports.realtime.provider_leg import ProviderLeg
+from ..transports.realtime.sideband_leg import SidebandLeg
 from ..transports.realtime.voice_leg import VoiceLeg
 from ..transports.realtime.wire import parse
 from .line import Leg
@@ -52,6 +54,8 @@ _SIGNALS = (
     s.TranscriptCompleted,
     s.TranscriptFailed,
     s.ItemCreated,
+    s.ItemAdded,
+    s.ResponseBegan,
     s.CommitRequested,
     s.AudioCleared,
     s.AnswerRequested,
@@ -190,9 +194,11 @@ class _Rederivation:
     def _leg(self, opened: e.LinkOpened) -> Leg:
         match opened.side:
             case "provider":
-                return ProviderLeg(opened.link, [])
+                return SidebandLeg(opened.link, []) if opened.transport == "sideband" else ProviderLeg(opened.link, [])
             case "voice":
                 return VoiceLeg(opened.link)
+            case "caller" if opened.transport == "direct":
+                return DirectLeg()
         return CallerLeg(opened.link, self.state.life.definition.model or "", lambda kind: f"{kind}_again_{next(self._ids)}")
 
 

@@ -200,6 +200,16 @@ def test_a_terminated_call_clears_no_buffer_of_its_provider() -> None:
     assert (len(drive.of(e.CancelDispatched)), drive.of(e.OutputClearDispatched)) == (1, [])
 
 
+@pytest.mark.parametrize("echo", [None, "guard", "half_duplex"])
+def test_no_echo_is_looked_for(echo: str | None) -> None:
+    """Not where it was declared, nor for a caller who only watches: there is no audio here to look for it in."""
+    drive = direct(echo=echo)
+    drive.fact(e.LinkOpened(link="c2", side="caller", transport="websocket"))
+    sounding(drive)
+    drive.signal("p1", s.SpeechBegan(item="u1", audio_start_ms=0))
+    assert len(drive.of(e.OutputClearDispatched)) == 1
+
+
 # --- what the client does past us ---
 
 

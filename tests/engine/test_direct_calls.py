@@ -17,6 +17,7 @@ from turnlog.core.ports import Calls, TakenCall
 from turnlog.engine import sideband
 from turnlog.engine.engine import Engine
 from turnlog.engine.live import LiveSession
+from turnlog.engine.rederive import rederive
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
 from turnlog.transports.providers.openai import OpenAIProvider
@@ -28,7 +29,8 @@ Handler = Callable[[RealtimeSession], Awaitable[None]]
 class Direct:
     """A session on a provider that holds its calls."""
 
-    def __init__(self, session: LiveSession, store: Ledger, provider: OpenAIProvider) -> None:
+    def __init__(self, engine: Engine, session: LiveSession, store: Ledger, provider: OpenAIProvider) -> None:
+        self.engine = engine
         self.session = session
         self.store = store
         self.provider = provider
@@ -58,7 +60,7 @@ async def direct(handler: Handler, base: str, *, tools: dict[str, Any] | None = 
     store, provider = Ledger(), OpenAIProvider(base_url=base, api_key=KEY)
     app = app_of(handler, tools, provider="openai", transport="webrtc", **options)
     async with Engine(app, store=store, providers={"openai": provider}) as engine:
-        one = Direct(await engine.start("hotel.desk", session="s1"), store, provider)
+        one = Direct(engine, await engine.start("hotel.desk", session="s1"), store, provider)
         yield one
     assert replay(list(store.scan("s1")), handler).complete
     assert KEY not in repr(story(store, "s1"))
@@ -270,7 +272,9 @@ async def test_what_is_typed_past_us_is_answered_by_the_handler() -> None:
         await service.speaks()
         await service.plays("stopped")
         await one.ended()
+        again = rederive(one.store, "s1")
     assert cancelled["response_id"] != service.response
+    assert (again.equal, again.differences) == (1, [])
     assert "You typed seven" in asked["response"]["instructions"]
 
 
@@ -292,6 +296,9 @@ async def test_a_refused_offer_is_a_fact_and_another_may_follow() -> None:
         with pytest.raises(TurnlogError) as taken:
             await one.call()
         assert taken.value.code == "TL505"
+        with pytest.raises(TurnlogError) as also:
+            await one.engine.answer("s1", OFFER)
+        assert also.value.code == "TL505"
         await one.until(e.LinkReady)
         one.session.end()
         await one.ended()
