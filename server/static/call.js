@@ -9,6 +9,7 @@ const CHANNEL = "oai-events";
 const DROPPED_MS = 3000; // a connection may recover by itself for so long
 const OPEN_MS = 15000; // from the answer to an open channel
 const GATHER_MS = 1000; // for this side's addresses; more come to nothing on a local network
+const HANG_UP_MS = 3000;
 const GIVE_UP_MS = 30000; // the server waits for a lost caller about as long
 const MICROPHONE = { audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true } };
 
@@ -45,14 +46,17 @@ export class Call {
     for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !muted;
   }
 
-  // The user ends the call: the server is told, so that it waits for nobody.
+  // The user ends the call. The connection stays until the server knows: one that breaks off is waited for.
   hangUp() {
-    const call = this.#link?.call;
-    if (call) {
-      const url = `v1/realtime/calls/${encodeURIComponent(call)}/hangup`;
-      fetch(url, { method: "POST", headers: bearer(this.#held?.token ?? this.#options.key), keepalive: true }).catch(() => {});
-    }
+    const link = this.#link;
+    this.#link = null;
     this.#end("you hung up");
+    if (!link?.call) return link?.close();
+    const url = `v1/realtime/calls/${encodeURIComponent(link.call)}/hangup`;
+    const headers = bearer(this.#held?.token ?? this.#options.key);
+    fetch(url, { method: "POST", headers, keepalive: true, signal: AbortSignal.timeout(HANG_UP_MS) })
+      .catch(() => {}) // the server has gone, or the call was over
+      .finally(() => link.close());
   }
 
   async #begin(connect) {

@@ -17,7 +17,7 @@ from turnlog.transports.speech.resample import read_audio
 __all__ = ["RATE", "Chromium", "chromium"]
 
 RATE = 48_000
-LEAD_S = 1.0  # silence first: what is said before the call stands is not heard
+LEAD_S = 2.0  # silence first: what is said before the call stands is not heard
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

@@ -50,15 +50,15 @@ async def test_the_documented_recipe_works_but_for_its_url(
     tmp_path: Path, chrome: Chromium, speech: Speech, piper: PiperSynthesiser, recogniser: MoonshineRecogniser, body: Any
 ) -> None:
     """Offer, answer, microphone, data channel, from another origin and with a key; what it says is answered, and heard."""
-    chrome.put_on_microphone(QUESTION)
     voice = msgspec.structs.replace(speech, synthesiser=piper)
     async with hosted(app, tmp_path, speech=voice, settings=ServerSettings(keys=("key",))) as server:
-        async with visit(chrome, ELSEWHERE, "ears.js", "recipe.js", permissions=PERMISSIONS, calls=server.url) as tab:
+        async with visit(chrome, ELSEWHERE, "ears.js", "mouth.js", "recipe.js", permissions=PERMISSIONS, calls=server.url) as tab:
             url = f"{server.url}/v1/realtime/calls{'' if body else '?model=hotel.desk'}"
             opened = await tab.page.evaluate("given => connect(...given)", [url, "key", body])
             assert opened["status"] == 201 and opened["location"].startswith("/v1/realtime/calls/rtc_")
             assert opened["session"] == await server.only_session()
             assert (await received(tab, "session.created"))["session"]["model"]
+            await tab.speak(QUESTION.read_bytes())
             done = await received(tab, "conversation.item.input_audio_transcription.completed")
             assert "pool" in done["transcript"].lower()
             assert (await received(tab, "output_audio_buffer.started"))["response_id"]
