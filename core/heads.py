@@ -86,7 +86,8 @@ def buffered_until_ms(one: Sounding) -> int | None:
     """By when behind its start a finished response has been played, though nobody said so; None while it goes on."""
     if one.ended is None:
         return None
-    return (one.ended.generated_ms or spoken_ms(one.ended.transcript)) + _BUFFER_GRACE_MS
+    # Where no audio came by, its length is a guess by the words: a voice may be half as fast.
+    return (one.ended.generated_ms or 2 * spoken_ms(one.ended.transcript)) + _BUFFER_GRACE_MS
 
 
 def _made(one: Sounding, below: Playhead, elapsed_ms: int) -> list[e.PartGenerated]:

@@ -4,6 +4,7 @@ from .. import events as e
 from ..commands import Site
 from ..due import DISPATCH_TIMEOUT_S, REFUSED_PAUSE_S
 from ..folds.delivery import OpenSay
+from ..heads import unbegun_until_ns
 from ..playing import STALL_S, ends_ns
 from ..saying import HOLD_S, is_held, line_for
 from ..states import SayState
@@ -27,7 +28,8 @@ def sounding(moment: Moment) -> Case | None:
             continue
         site = site_of(say.requested) if say else None
         started = moment.latest(e.AudioStarted, lambda one, response=response: one.response == response)  # type: ignore[misc] # B023's remedy
-        if sounding.ended is None and moment.now_ns > _delivered_until(moment, response, sounding.started_ns) + _LAG_NS:
+        by_us = sounding.buffered is None  # else its audio never comes by here
+        if by_us and sounding.ended is None and moment.now_ns > _delivered_until(moment, response, sounding.started_ns) + _LAG_NS:
             what = f"the provider began to speak ({response}) and its audio stopped coming before the response ended"
             came = moment.latest_of(e.MediaRecorded, e.AudioStarted)
             return Case("generation", "provider", what, started, came.at_ns + STALL_S * S, site)
@@ -71,6 +73,10 @@ def say_waits(moment: Moment, head: OpenSay) -> Case:
             return Case("provider_audio", "provider", what, since, since.at_ns + STALL_S * S, site)
         case SayState.PLAYING:
             since = moment.latest(e.ResponseEnded, lambda one: one.response == head.response)
+            one = moment.state.playout.responses.get(head.response or "")
+            if moment.state.call.link and one is not None and one.buffered is None:
+                what = f"the provider has made {words} and has not begun to play it"
+                return Case("provider_audio", "provider", what, since, unbegun_until_ns(one), site)
             what = f"the response for {words} ended without audio; its outcome is due"
             return Case("settling", "engine", what, since, site=site)
         case SayState.CUT:

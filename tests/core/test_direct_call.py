@@ -3,12 +3,15 @@
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.core.driving import Drive, anatomy, replayed
 from tests.core.explaining import now
 from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core import signals as s
+from turnlog.core.states import SayState
 
 TEXT = "Hello big world of words"
 EFFECTIVE: dict[str, Any] = {
@@ -134,6 +137,20 @@ def test_what_needs_our_own_audio_fails() -> None:
     say = drive.say(TEXT, mode="tts")
     assert (drive.outcome(say).status, drive.outcome(say).code) == ("failed", "no_media")
     assert (drive.say("And on"), drive.of(e.SayDispatched)[-1].say) == ("say_2", "say_2")  # type: ignore[attr-defined] # of one type
+
+
+def test_who_is_waited_for_while_the_provider_plays_is_told() -> None:
+    """Nobody misses audio that never comes by; a response that is not begun to be played is the provider's affair."""
+    drive = direct()
+    say = drive.say(TEXT)
+    drive.begin("r1", say)
+    drive.finish("r1", 0, TEXT)
+    drive.wait(300)
+    assert (now(drive).name, now(drive).owner) == ("provider_audio", "provider")
+    drive = direct()
+    sounding(drive, finished=False)
+    drive.wait(3_000)
+    assert (now(drive).name, now(drive).owner) == ("playout", "caller")
 
 
 # --- a cut's third step ---
@@ -437,3 +454,93 @@ def test_what_its_caller_asked_for_with_the_offer_is_asked_of_the_provider() -> 
     join(drive, "p1")
     (asked,) = drive.of(e.ConfigurationDispatched)
     assert isinstance(asked, e.ConfigurationDispatched) and asked.settings == {"voice": "ash"}
+
+
+# --- any order of all this ---
+
+INPUTS = st.one_of(
+    st.sampled_from("say firm begin finish own typed speech silence gap join override ours lost".split()),
+    st.tuples(st.sampled_from(["started", "stopped", "cleared"]), st.sampled_from(["r1", "r2", "own1"])),
+    st.integers(1, 20_000),
+)
+
+
+@given(answers=st.sampled_from(["handler", "model"]), inputs=st.lists(INPUTS, max_size=25))
+@settings(max_examples=150, deadline=None)
+def test_every_say_ends_once_whatever_comes_in_whatever_order(answers: str, inputs: list[Any]) -> None:
+    """The session ends in order, its log folds to its state, and no deadline is in vain (Drive.wait)."""
+    drive = direct(answers=answers)
+    for given_ in inputs:
+        play(drive, given_)
+    drive.core.call(e.CallEnded(call_id="rtc_1"), drive.now_ns)
+    for link in ("c1", drive.core.state.links.provider):
+        if link and not drive.core.ended:
+            drive.core.link_closed(e.LinkClosed(link=link, code=1000), drive.now_ns)
+    drive.settle()
+    if not drive.core.ended:
+        drive.command(c.Return())
+    drive.wait(60_000)
+    assert drive.core.ended
+    asked = [event.say for event in drive.of(e.SayRequested) if isinstance(event, e.SayRequested)]
+    settled = [event.say for event in drive.of(e.SaySettled) if isinstance(event, e.SaySettled)]
+    assert sorted(asked) == sorted(settled)
+    assert anatomy(drive.core.state) == anatomy(replayed(drive.log))
+
+
+def play(drive: Drive, what: Any) -> None:
+    """One input."""
+    state = drive.core.state
+    link = state.links.provider
+    if drive.core.ended:
+        return
+    match what:
+        case int():
+            drive.wait(what)
+        case "say" | "firm":
+            drive.say(TEXT, interruptible=what == "say")
+        case "join" if link is None:
+            join(drive, f"p{len(drive.of(e.LinkOpened))}")
+        case _ if link is None:
+            return
+        case "gap":
+            drive.close(link)
+        case "lost":
+            drive.close(link)
+            drive.core.link_failed(e.LinkFailed(side="provider", code="TL301", message="no"), drive.now_ns)
+            drive.settle()
+        case _:
+            heard(drive, link, what)
+
+
+def heard(drive: Drive, link: str, what: Any) -> None:
+    """What the sideband says."""
+    says = [say for say in drive.core.state.delivery.says.values() if say.state is SayState.DISPATCHED]
+    n = len(drive.of(e.ResponseStarted)) + 1
+    match what:
+        case "begin" if says:
+            say = says[0]
+            signal = s.ResponseBegan(response=f"r{n}", say=say.requested.say, attempt=say.attempt, in_band=False)
+            drive.signal(link, signal)
+        case "own":
+            drive.signal(link, s.ResponseBegan(response=f"own{n}", say=None, attempt=0, in_band=True))
+        case "finish":
+            for response in [*drive.core.state.playout.responses, *drive.core.state.playout.unheard]:
+                done = s.ResponseFinished(
+                    response=response, status="completed", code="", message="", generated_ms=0, transcript=TEXT, usage=None
+                )
+                drive.signal(link, done)
+        case "typed":
+            added = s.ItemAdded(item=f"t{n}", previous_item=None, kind="message", role="user", text="Seven", has_audio=False)
+            drive.signal(link, added)
+        case "speech":
+            drive.signal(link, s.SpeechBegan(item=f"u{n}", audio_start_ms=0))
+        case "silence":
+            for item in list(drive.core.state.floor.speech):
+                drive.signal(link, s.SpeechCeased(item=item, audio_end_ms=900), s.AudioCommitted(item=item, previous_item=None))
+                drive.signal(link, s.TranscriptCompleted(item=item, transcript="Yes"))
+        case "override":
+            drive.signal(link, s.ProviderConfigured(session=session_with(instructions=f"No {n}")))
+        case "ours":
+            drive.signal(link, s.ProviderConfigured(session=EFFECTIVE))
+        case (str(state), str(response)):
+            drive.signal(link, plays(state, response))  # type: ignore[arg-type] # one of three
