@@ -14,6 +14,13 @@ const STATUS = {
   ended: "Ended",
 };
 
+const ACTIVITIES = {
+  "output_audio_buffer.started": "speaking",
+  "input_audio_buffer.speech_started": "hearing you",
+  "input_audio_buffer.speech_stopped": "listening",
+};
+const SILENCE = new Set(["output_audio_buffer.stopped", "output_audio_buffer.cleared"]);
+
 const at = (id) => document.getElementById(id);
 const form = at("call");
 const [target, key, connect, mute, hangUp, play] = ["target", "key", "connect", "mute", "hang-up", "play"].map(at);
@@ -63,14 +70,9 @@ function receive(message) {
     view.show(transcript.lines, name);
     hold(stored());
   }
-  const activity = {
-    "output_audio_buffer.started": "speaking",
-    "output_audio_buffer.stopped": "listening",
-    "output_audio_buffer.cleared": "listening",
-    "input_audio_buffer.speech_started": "hearing you",
-    "input_audio_buffer.speech_stopped": "listening",
-  }[message.type];
+  const activity = ACTIVITIES[message.type];
   if (activity) act(activity);
+  else if (SILENCE.has(message.type) && document.body.dataset.activity === "speaking") act("listening");
   if (message.type === "error") problem(`The server says: ${message.error?.message ?? "something is wrong"}`);
 }
 

@@ -2,6 +2,9 @@
 
 import { CALLER, said } from "./transcript.js";
 
+const WHY = { interrupted: "interrupted", cancelled: "taken back", failed: "failed" };
+const ABOUT_MS = 100;
+
 export class View {
   #said;
   #sounding;
@@ -70,11 +73,13 @@ function wordsOf(line) {
   return parts;
 }
 
+// What was heard, in seconds; of how many, where more had been made than was heard.
 function noteOf({ heard, note }) {
   if (!heard) return note;
-  if (heard.status === "played") return heard.ms ? `heard ${seconds(heard.ms)}` : "";
-  const why = { interrupted: "interrupted", cancelled: "taken back", failed: "failed" }[heard.status] ?? heard.status;
-  return heard.ms ? `${why}: heard ${number(heard.ms)} of ${seconds(Math.max(heard.ms, heard.ofMs))}` : `${why}: not heard`;
+  const { status, ms, ofMs } = heard;
+  const amount = ofMs - ms > ABOUT_MS ? `heard ${number(ms)} of ${seconds(ofMs)}` : `heard ${seconds(ms)}`;
+  if (status === "played") return ms ? `heard ${seconds(ms)}` : "";
+  return `${WHY[status] ?? status}: ${ms ? amount : "not heard"}`;
 }
 
 function number(ms) {
