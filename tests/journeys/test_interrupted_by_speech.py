@@ -1,4 +1,4 @@
-"""A say of more than ten seconds, cut short by recorded words: with real engines, in real time, over both kinds of links."""
+"""A say of more than ten seconds, cut short by recorded words: with real engines, in real time, over all kinds of links."""
 
 import asyncio
 import statistics
@@ -45,6 +45,7 @@ async def news(session: turnlog.RealtimeSession) -> None:
 
 for _name, _echo in (("default", None), ("aec", "client_aec")):
     app.session(_name, provider="local", transport="in_process", echo=_echo)(tour)
+app.session("called", provider="openai", transport="webrtc")(tour)
 
 LONG = [text for text in TEXTS if len(text) > 100]
 PLACES_MS = [(700, 5900, 3100), (1500, 4700, 2300), (5300, 900, 3900, 2700)]  # where each call's says are interrupted
@@ -59,7 +60,9 @@ def test_the_say_is_a_long_one(speech: Speech) -> None:
     assert sum(map(len, speech.synthesiser.synthesise(TOUR))) / 2 / speech.synthesiser.rate > 10
 
 
-@pytest.mark.parametrize(("wire", "session"), [("sockets", "default"), ("sockets", "aec"), ("in_process", "default")])
+@pytest.mark.parametrize(
+    ("wire", "session"), [("sockets", "default"), ("sockets", "aec"), ("in_process", "default"), ("sockets", "called")]
+)
 async def test_a_say_is_cut_at_once(tmp_path: Path, speech: Speech, wire: str, session: str) -> None:
     """Behind the detection at most 100 ms of samples reach the caller; the say is interrupted, the words are the next turn."""
     heard.clear()

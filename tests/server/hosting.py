@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,13 @@ from turnlog.server.serve import DEFAULTS, ServerSettings, listen, serve_on, url
 from turnlog.store.open import open_store
 from turnlog.store.port import Store
 from turnlog.transports.providers.local import LocalProvider
+from turnlog.transports.providers.openai import OpenAIProvider
 from turnlog.transports.speech.engines import EngineStatus, Speech, SpeechEngines
 from turnlog.transports.webrtc.ice import IceSettings
 
-__all__ = ["Hosted", "client_of", "encode", "hosted", "receive", "silent_speech", "user_item"]
+__all__ = ["LOOPBACK", "Hosted", "client_of", "encode", "hosted", "receive", "silent_speech", "user_item"]
+
+LOOPBACK = IceSettings(hosts=("127.0.0.1",))
 
 
 class Hosted:
@@ -70,15 +73,21 @@ async def hosted(
 ) -> AsyncIterator[Hosted]:
     """Serve `app` on a free port of loopback; says come as text unless `speech` is given, or another provider.
 
+    Provider "openai", if `app` has one, is `turnlog provider` with the same speech, which can be called over WebRTC.
+
     Afterwards every session must have ended, verify, and replay identically, and no task may be left.
     """
     before = asyncio.all_tasks()
     store = await asyncio.to_thread(open_store, f"sqlite:///{folder / 'calls.db'}")
     stop = asyncio.Event()
-    local = provider or LocalProvider(speech=speech or silent_speech())
-    with listen("127.0.0.1", 0) as listener:
-        providers, ice = {"local": local, "openai": local}, IceSettings(hosts=("127.0.0.1",))
-        async with Engine(app, store=store, providers=providers, ice=ice) as engine:
+    spoken = LocalProvider(speech=speech or silent_speech())
+    providers: dict[str, Provider] = {"local": provider or spoken, "openai": provider or spoken}
+    async with AsyncExitStack() as beside:
+        listener = beside.enter_context(listen("127.0.0.1", 0))
+        if provider is None and any(declared.definition.provider == "openai" for declared in app.sessions.values()):
+            url = await beside.enter_async_context(spoken.server.serve(port=0, ice=LOOPBACK))
+            providers["openai"] = OpenAIProvider(base_url=url.removesuffix("/realtime"), ice=LOOPBACK)
+        async with Engine(app, store=store, providers=providers, ice=LOOPBACK) as engine:
             serving = asyncio.create_task(serve_on(listener, engine, stop, settings=settings))
             try:
                 yield Hosted(url_of(listener), engine, store, stop)

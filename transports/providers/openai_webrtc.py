@@ -11,10 +11,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ...core.errors import LinkClosed, LinkError, TurnlogError
-from ..links.inbox import LinkInbox
+from ..links.received import Received
 from ..realtime.rtp_output import RtpOutput
 from ..webrtc.ice import IceSettings
-from ..webrtc.peer import Peer
+from ..webrtc.peer import LIMIT_BYTES, Peer
 from ..webrtc.sdp import check_answer, has_data_channel
 from .openai_calls import Calls
 from .rtp_input import RtpInput
@@ -25,6 +25,7 @@ _log: Final = logging.getLogger("turnlog.links")
 
 _LOST: Final = 1006
 _NO_TEXT: Final = 1003
+_TOO_SLOW: Final = 1008
 _TOO_BIG: Final = 1009
 
 
@@ -67,29 +68,29 @@ class OpenAIWebRtcLink:
             raise LinkError("TL301", "the provider's answer takes no data channel", "is it a Realtime service that answered?")
         await self._peer.accept(answer)
         await self._incoming.settled.wait()
-        if (ended := self._incoming.inbox.ended) is not None:
+        if (closed := self._incoming.received.closed) is not None:
             raise LinkError(
                 "TL301",
-                f"the provider answered the call, but no connection came of it: {ended.reason}",
+                f"the provider answered the call, but no connection came of it: {closed.reason}",
                 "UDP must pass to the provider; TURNLOG_ICE_SERVERS names STUN and TURN servers that help",
             )
 
     async def receive(self) -> bytes:
         """The next message. Raises LinkClosed after the last one: 1006 for a peer that has gone, 1003 or 1009 as a WebSocket."""
         try:
-            return await self._incoming.inbox.receive()
+            return await self._incoming.received.get()
         except LinkClosed as closed:
             await self.close(closed.close_code, closed.reason)  # whoever is told that it has ended has no task of it left
             raise
 
     def listen(self, take: Callable[[bytes], None] | None) -> None:
         """Hand messages on as they arrive; see core.ports.DirectLink."""
-        self._incoming.inbox.listen(take)
+        self._incoming.received.listen(take)
 
     def send(self, message: bytes) -> None:
         """Say audio, or send a message. Raises LinkClosed, also (1008) when minutes of audio wait to be said."""
-        if (ended := self._incoming.inbox.ended) is not None:
-            raise LinkClosed(ended.close_code, ended.reason)
+        if self._incoming.received.closed is not None:
+            raise self._incoming.received.closed
         try:
             self._input.send(message)
         except LinkClosed as closed:
@@ -101,7 +102,7 @@ class OpenAIWebRtcLink:
         await asyncio.wait((self._leave(code, reason),))
 
     def _leave(self, code: int, reason: str) -> asyncio.Task[None]:
-        self._incoming.inbox.end(code, reason)
+        self._incoming.received.end(LinkClosed(code, reason))
         self._incoming.settled.set()
         if self._leaving is None:  # kept: nobody has to close a link that has ended by itself
             self._leaving = asyncio.get_running_loop().create_task(self._peer.close(), name="turnlog call ends")
@@ -112,7 +113,7 @@ class _Incoming:
     """What the peer tells: PeerEvents. `leave` ends the link."""
 
     def __init__(self, leave: Callable[[int, str], object]) -> None:
-        self.inbox = LinkInbox()
+        self.received = Received()
         self.settled = asyncio.Event()  # connected, or never to be
         self._output = RtpOutput()
         self._leave = leave
@@ -140,6 +141,6 @@ class _Incoming:
 
     def _hand_on(self, messages: Iterable[bytes]) -> None:
         for message in messages:
-            self.inbox.put(message)
-        if (ended := self.inbox.ended) is not None:
-            self._leave(ended.close_code, ended.reason)
+            self.received.put(message)
+        if (unread := self.received.waiting_bytes) > LIMIT_BYTES:
+            self._leave(_TOO_SLOW, f"the session left {unread} bytes unread; the limit is {LIMIT_BYTES}")
