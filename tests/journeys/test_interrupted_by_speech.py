@@ -3,12 +3,13 @@
 import asyncio
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import turnlog
 from benchmarks.bench_heard_words import TEXTS, TellingSynthesiser
-from tests.journeys.phone import PER_MS, RATE, Flush, calling, recording
+from tests.journeys.phone import PER_MS, RATE, Flush, Phone, calling, recording
 from tests.server.hosting import Hosted, hosted
 from turnlog.core import events as e
 from turnlog.core.explain import Trail, why_stopped
@@ -22,6 +23,7 @@ TOUR = (
 )
 POOL = "The pool is on the roof."
 MOST_MS = 100  # of audio that may reach a caller behind the detection
+CALM_MS = 100  # over WebRTC the provider's audio comes in real time and nothing is ahead: what stands still is heard
 
 app = turnlog.App("hotel")
 heard: list[tuple[turnlog.SayOutcome, turnlog.SessionTurn]] = []
@@ -65,20 +67,18 @@ def test_the_say_is_a_long_one(speech: Speech) -> None:
 )
 async def test_a_say_is_cut_at_once(tmp_path: Path, speech: Speech, wire: str, session: str) -> None:
     """Behind the detection at most 100 ms of samples reach the caller; the say is interrupted, the words are the next turn."""
-    heard.clear()
-    async with hosted(app, tmp_path, speech=speech) as server:
-        async with calling(server, f"hotel.{session}", wire) as phone:
-            await phone.until_played(1600)
-            begun_ms = phone.now_ms
-            phone.says(recording("3-pool"))
-            first, answer = await phone.until_done(1), await phone.until_done(2)
-            await phone.until_heard_out()
-        name = await server.only_session()
-        log = await server.events(name)
-        trail = Trail.of([recorded async for recorded in server.store.read(name)])
+    for attempt in range(3):
+        (folder := tmp_path / str(attempt)).mkdir()
+        phone, begun_ms, log, trail = await hold(folder, speech, wire, session)
+        if session != "called" or phone.late_ms <= CALM_MS:
+            break
+    else:
+        pytest.skip(f"this machine stands still for more than {CALM_MS} ms again and again: no call is in real time")
+    first, answer = phone.of("response.done")
     (flush,) = phone.flushes
     (cut,) = [event for event in log if isinstance(event, e.PlayoutCut) and event.reason == "speech"]
     print(f"{wire} {session}: stopped {flush.at_ms - begun_ms:.0f} ms behind the voice's first sound, {flush}")
+    print(f"  a tick of the caller's clock was {phone.late_ms:.0f} ms late at worst")
     assert flush.response == first["response"]["id"]
     assert phone.late.get(flush.response, 0) == 0  # of what the engine sent
     assert flush.played_ms - cut.heard[0].heard_ms <= MOST_MS  # of what was audible
@@ -94,6 +94,22 @@ async def test_a_say_is_cut_at_once(tmp_path: Path, speech: Speech, wire: str, s
     told = why_stopped(trail, "say_1")
     assert [step.type for step in told.chain[:3]] == ["SaySettled", "PlayoutEnded", "PlayoutCut"]
     assert (told.chain[-1].type, told.outside) in (("TransportReceived", "wire"), ("SpeechSustained", "wire"))
+
+
+async def hold(folder: Path, speech: Speech, wire: str, session: str) -> tuple[Phone, float, list[Any], Trail]:
+    """One call, interrupted after 1.6 s: its caller, when that began to speak, and the log."""
+    heard.clear()
+    async with hosted(app, folder, speech=speech) as server:
+        async with calling(server, f"hotel.{session}", wire) as phone:
+            await phone.until_played(1600)
+            begun_ms = phone.now_ms
+            phone.says(recording("3-pool"))
+            await phone.until_done(2)
+            await phone.until_heard_out()
+        name = await server.only_session()
+        log = await server.events(name)
+        trail = Trail.of([recorded async for recorded in server.store.read(name)])
+    return phone, begun_ms, log, trail
 
 
 async def test_heard_text_is_what_was_heard(tmp_path: Path, speech: Speech) -> None:

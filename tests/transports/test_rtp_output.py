@@ -126,17 +126,35 @@ def test_audio_that_is_faster_than_its_announcement_is_not_lost() -> None:
     assert line.plays(502) == [0, 0, 500, 501, 502]
 
 
-def test_words_come_with_their_audio() -> None:
-    """They arrive as fast as they are generated, and are handed on when what stands before them has about been said."""
+@pytest.mark.parametrize(
+    "words",
+    [["Good", " morning", " to", " you."], ["早", "上", "好"], ["\n One,", " two.\n"]],
+)
+def test_words_come_with_their_audio(words: list[str]) -> None:
+    """They arrive as fast as they are generated, and are handed on one by one when what is before them has about been said."""
+    whole, single = Line(), Line()
+    for line, deltas in ((whole, ["".join(words)]), (single, words)):
+        line.begins("r1")
+        assert line.says("r1", *deltas) == []
+        line.buffer("started", "r1")
+        assert line.plays(500)[1] == words[0]
+        due = sum(spoken_ms(word) for word in words[:-1])
+        given = line.plays(*[501] * (-(-due // PIECE_MS) - 1))  # one piece has sounded
+        assert [one for one in given if isinstance(one, str)] == words[1:]
+        assert given[-1] == words[-1]
+
+
+def test_a_message_of_words_keeps_all_that_it_says() -> None:
+    """Cut into its words, each piece has the other fields as they were."""
     line = Line()
     line.begins("r1")
-    first, second = "Good morning to you. ", "How can I help?"
-    assert line.says("r1", first, second) == []
+    fields = {"response_id": "r1", "item_id": "item_r1", "content_index": 0, "event_id": "e1", "obfuscation": "x"}
+    line.tells("response.output_audio_transcript.delta", **fields, delta="Two words")
     line.buffer("started", "r1")
-    assert line.plays(500) == [500, first]
-    due = spoken_ms(first)
-    assert second not in line.plays(*[501] * (due // PIECE_MS - 1))
-    assert second in line.plays(501, 501)
+    pieces = [json.loads(raw) for _ in range(20) for raw in line.output.audio(sound(500)) if b"transcript" in raw]
+    assert pieces == [
+        {"type": "response.output_audio_transcript.delta", **fields, "delta": delta} for delta in ("Two", " words")
+    ]
 
 
 def test_words_that_were_cleared_away_mean_nothing() -> None:
@@ -144,13 +162,13 @@ def test_words_that_were_cleared_away_mean_nothing() -> None:
     line = Line()
     line.begins("r1")
     line.buffer("started", "r1")
-    line.says("r1", "Good morning to you. ", "How can I help?")
+    line.says("r1", "Goodness", " me!")
     line.plays(500)
     line.buffer("cleared", "r1")
     assert line.finishes("r1", "cancelled") == []
     given = line.plays(*QUIET)
-    assert given.index("done") < given.index("How can I help?") < given.index("output_audio_transcript.done")
-    assert sorted(set(map(str, given))) == sorted({*TAIL, "How can I help?"})
+    assert given.index("done") < given.index(" me!") < given.index("output_audio_transcript.done")
+    assert sorted(given) == sorted([*TAIL, " me!"])
 
 
 def test_a_cut_that_is_told_before_the_end_is_drained_too() -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from tests.engine.living import Caller, Ledger, Living, Speaker, app_of
 from tests.webrtc.peers import LOOPBACK, tone
 from tests.webrtc.scripted_calls import WORD_MS, ScriptedCalls, scripted_calls
@@ -19,6 +21,7 @@ from turnlog.engine.session import RealtimeSession
 from turnlog.store.messages import scan_messages
 from turnlog.transports.providers.openai import OpenAIProvider
 
+pytestmark = pytest.mark.realtime
 RATE_MS = 48
 
 

@@ -20,6 +20,7 @@ from turnlog.core.ports import Link
 from turnlog.transports.providers.openai import OpenAIProvider
 from turnlog.transports.realtime.client import ClientProtocol
 
+pytestmark = pytest.mark.realtime
 OPENAI = SessionDefinition(name="s", provider="openai", transport="webrtc", model="gpt-realtime-2.1")
 
 
@@ -126,7 +127,7 @@ async def test_what_closes_no_audio_waits_for_none() -> None:
 async def test_minutes_of_audio_that_pile_up_end_the_link() -> None:
     """A caller that sends faster than it is said is cut off by name, not by memory."""
     async with scripted_calls() as service, dialled(service) as (link, _):
-        minute = append(bytes(48 * 60_000))
+        minute = append(b"\x00\x20" * (24 * 60_000))
         with pytest.raises(LinkClosed, match="wait to be said in real time") as caught:
             for _ in range(6):
                 link.send(minute)

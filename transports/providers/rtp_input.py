@@ -3,6 +3,9 @@
 A caller's audio may come faster than it is said, a whole recording at once: it is said to its end. A message that closes the
 input behind it (a commit) waits until the audio before it has been said and has arrived, and what was sent later waits with it.
 Only what makes the provider quieter waits for nothing.
+
+Strategy: what a caller says while the call is being made waits too, and by RTP such a delay would stay for the whole call, since
+the caller goes on in real time. It is made up for in the caller's pauses, of which no more than a second is said while late.
 """
 
 import asyncio
@@ -15,6 +18,7 @@ import msgspec
 from ...core.errors import LinkClosed
 from ..realtime.audio import PCM16, decode_base64
 from ..realtime.wire import audio_text, parse
+from ..webrtc.opus import FRAME_BYTES
 from ..webrtc.outgoing import Speaker
 
 __all__ = ["FLIGHT_S", "LIMIT_S", "RtpInput"]
@@ -24,6 +28,11 @@ LIMIT_S: Final = 300.0
 FLIGHT_S: Final = 0.1
 """RTP and data channel race: by so much later than its audio a commit leaves, so that all of that is before it."""
 _BYTES_PER_S: Final = PCM16.bytes_per_ms * 1000
+_LATE_S: Final = 0.06
+_PAUSE: Final = 50  # frames: more than ends a turn, mostly
+_SILENT: Final = 200  # of 32767: less is nobody's voice
+_NOISY: Final = 1000  # more may be one
+_KNOWN: Final = 100  # frames by which noise is known
 _TOO_FAST: Final = 1008
 _AUDIO: Final = "input_audio_buffer.append"
 _COMMIT: Final = "input_audio_buffer.commit"
@@ -38,6 +47,33 @@ class _Waiting(msgspec.Struct):
     behind: int | None  # the stretch; None: it may leave
 
 
+class _Pauses:
+    """Shortens the pauses of what is late."""
+
+    def __init__(self) -> None:
+        self._peaks: deque[int] = deque(maxlen=_KNOWN)
+        self._quiet = _PAUSE  # frames; nobody has spoken yet
+
+    def shorten(self, pcm16: bytes, late_s: float) -> bytes:
+        """The audio without what it may leave out, being said so much later than it came."""
+        kept = []
+        for at in range(0, len(pcm16), FRAME_BYTES):
+            frame = pcm16[at : at + FRAME_BYTES]
+            self._quiet = self._quiet + 1 if self._is_quiet(frame) else 0
+            if self._quiet > _PAUSE and late_s > _LATE_S:
+                late_s -= len(frame) / _BYTES_PER_S
+            else:
+                kept.append(frame)
+        return b"".join(kept)
+
+    def _is_quiet(self, frame: bytes) -> bool:
+        """Silence, or as quiet as it has been at best for two seconds: a microphone's own noise, or that of a street."""
+        samples = memoryview(frame[: len(frame) & ~1]).cast("h")
+        peak = max(max(samples), -min(samples)) if samples else 0
+        self._peaks.append(peak)
+        return peak < _SILENT or (peak < _NOISY and len(self._peaks) == _KNOWN and peak <= 2 * min(self._peaks))
+
+
 class RtpInput:
     """The sending half of a provider's line. `send` takes what goes over the data channel."""
 
@@ -48,6 +84,7 @@ class RtpInput:
         self._stretch = 0  # the mark of the audio since the last commit or clear
         self._has_audio = False  # whether there is any
         self._said_at = 0.0  # loop time at which all audio will have been said
+        self._pauses = _Pauses()
         speaker.listener = self
 
     def send(self, message: bytes) -> None:
@@ -71,6 +108,7 @@ class RtpInput:
 
     def _say(self, pcm16: bytes) -> None:
         now = asyncio.get_running_loop().time()
+        pcm16 = self._pauses.shorten(pcm16, self._said_at - now)
         self._said_at = max(self._said_at, now) + len(pcm16) / _BYTES_PER_S
         if self._said_at - now > LIMIT_S:
             reason = f"{self._said_at - now:.0f} s of audio wait to be said in real time; the limit is {LIMIT_S:.0f} s"

@@ -10,11 +10,13 @@ ends as long as the line stands.
 """
 
 import base64
+import re
 from collections import deque
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from ...core.sentences import UNSPACED
 from ...core.words import spoken_ms
 from .recent import Recent
 
@@ -32,6 +34,7 @@ _NEVER = 1 << 62
 
 _WORDS = "response.output_audio_transcript.delta"
 _ALL_WORDS = "response.output_audio_transcript.done"
+_WORD = re.compile(rf"\s*(?:{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+)(?:\s+$)?")
 _ENDS_PART = frozenset({_ALL_WORDS, "response.output_audio.done", "response.content_part.done"})
 _ENDS_ITEM = frozenset({"response.output_item.done", "conversation.item.done"})
 
@@ -97,11 +100,12 @@ class _Sounding:
         is_words = told.type in (_WORDS, _ALL_WORDS)
         if self.state == "over" and not (is_words and self.cleared):
             return [raw]
-        due_ms = _NEVER
         if told.type == _WORDS and isinstance(told.delta, str) and not self.cleared:
-            due_ms = self.words_ms
-            self.words_ms += spoken_ms(told.delta)
-        self.held.append(_Held(raw, due_ms, is_words))
+            for message, words in _word_by_word(raw, told.delta):
+                self.held.append(_Held(message, self.words_ms, is_words))
+                self.words_ms += spoken_ms(words)
+        else:
+            self.held.append(_Held(raw, _NEVER, is_words))
         return self.due()
 
     def due(self) -> list[bytes]:
@@ -257,6 +261,15 @@ class RtpOutput:
             del self._responses[name]
             self._finished.add(name)
         return one.release()
+
+
+def _word_by_word(raw: bytes, delta: str) -> list[tuple[bytes, str]]:
+    """A message with words as one for each of them: a whole sentence at once would be ahead of its audio by seconds."""
+    words = _WORD.findall(delta)
+    if len(words) < 2 or "".join(words) != delta:
+        return [(raw, delta)]
+    message = msgspec.json.decode(raw)
+    return [(msgspec.json.encode({**message, "delta": word}), word) for word in words]
 
 
 def _is_loud(pcm16: bytes) -> bool:
