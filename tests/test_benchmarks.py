@@ -38,3 +38,12 @@ def test_the_live_loop_runs_and_its_logs_verify(name: str) -> None:
     printed = run("bench_live_loop.py", "--quick", "--sessions", "4", "--only", name)
     assert "CPU us/event" in printed
     assert ("found in logs that verify" in printed) == name.startswith("turnlog")
+
+
+@pytest.mark.soak
+def test_webrtc_is_measured_against_the_stock_media_path() -> None:
+    """Both contenders hold their calls, in talk and in silence, and what both ends heard is compared."""
+    printed = run("bench_webrtc.py", "--seconds", "12", "--rounds", "1", "--sessions", "2")
+    assert "goal turnlog sessions a core, both talk" in printed
+    assert "both talk: sessions a core, turnlog over stock" in printed
+    assert printed.splitlines()[-1].endswith(": met")

@@ -1,8 +1,12 @@
 """Which addresses are offered and which servers are asked: those that were named, and no others."""
 
+import asyncio
+from typing import Any
+
 import ifaddr
 import pytest
 from aioice import ice as aioice_ice
+from aioice import stun
 
 from tests.webrtc.peers import LOOPBACK, Told
 from turnlog.core.errors import LinkError
@@ -67,6 +71,31 @@ async def test_the_named_servers_are_those_that_are_asked() -> None:
     assert (ice.turn_server, ice.turn_ssl, ice.turn_transport) == (("turn.example", 443), True, "tcp")
     assert (ice.turn_username, ice.turn_password) == ("ann", "secret")
     await peer.close()
+
+
+class Mirror(asyncio.DatagramProtocol):
+    """A STUN server that sees everyone at 203.0.113.9, port 4000."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        asked = stun.parse_message(data)
+        answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, transaction_id=asked.transaction_id)
+        answer.attributes["XOR-MAPPED-ADDRESS"] = ("203.0.113.9", 4000)
+        self.transport.sendto(bytes(answer), addr)
+
+
+async def test_a_named_stun_server_gives_the_address_that_others_see() -> None:
+    """It stands in the offer beside the own one."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Mirror, local_addr=("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    peer = Peer(Told(), IceSettings(servers=(IceServer(url=f"stun:127.0.0.1:{port}"),), hosts=("127.0.0.1",)))
+    assert candidates(await peer.offer()) == {"127.0.0.1", "203.0.113.9"}
+    await peer.close()
+    transport.close()
+    await asyncio.sleep(0)
 
 
 def test_settings_come_from_the_environment() -> None:

@@ -51,7 +51,10 @@ class Microphone:
     def _tick(self) -> None:
         assert self._timer is not None
         if self._loop.time() - self._timer.when() > _BLOCKED_S:
-            self._timer = self._loop.call_later(_GRACE_S, self._tick)
-            return
+            self._timer = self._loop.call_later(_GRACE_S, self._pass)
+        else:
+            self._pass()
+
+    def _pass(self) -> None:
         self._line.pass_time(self._now())
         self._arm()

@@ -24,6 +24,8 @@ OpusPacket: TypeAlias = "av.Packet[av.stream.Stream]"
 
 _FRAME_SAMPLES: Final = FRAME_BYTES // 2
 _BIT_RATE: Final = 32_000
+# Measured on speech at this rate, correlation with the source and us a frame: 0 gives 0.962 in 90, 3 0.963 in 130, 5 0.966 in
+# 170, 10 0.969 in 240.
 _COMPLEXITY: Final = 5
 _RTP_TIME: Final = Fraction(1, RTP_RATE)
 
