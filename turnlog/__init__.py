@@ -24,6 +24,7 @@ from .core.errors import (
     WrongExpectedSeq,
 )
 from .core.turn import SessionTurn
+from .engine.answering import Answered
 from .engine.app import App
 from .engine.clip import AudioClip, clip
 from .engine.engine import Engine
@@ -48,9 +49,11 @@ from .engine.watchdog import HandlerLimits
 from .engine.what_if import what_if
 from .store.feed import FeedEntry
 from .store.projection_folder import ProjectionFolder
+from .transports.webrtc.ice import IceServer, IceSettings
 
 __all__ = [
     "BUILT_IN_PROJECTIONS",
+    "Answered",
     "App",
     "AudioClip",
     "DefinitionError",
@@ -64,6 +67,8 @@ __all__ = [
     "HandlerError",
     "HandlerLimits",
     "HandlerStuck",
+    "IceServer",
+    "IceSettings",
     "ItemStream",
     "LinkClosed",
     "LinkError",

@@ -251,6 +251,19 @@ async def real_offer() -> str:
     return sdp
 
 
+async def test_a_caller_that_never_connects_is_let_go_with_its_session(server: Hosted) -> None:
+    """Its offer was answered; when the session ends nothing of the call is left, though nobody ever came."""
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        body = await real_offer()
+        answer = await http.post("/v1/realtime/calls?model=hotel.desk", headers=SDP, content=body)
+    assert answer.status_code == 201
+    live = server.engine.sessions[answer.headers["turnlog-session"]]
+    live.end("done", drain=False)
+    await live.ended()
+    log = await server.events(live.id)
+    assert not [event for event in facts(log, e.LinkClosed) if event.link == "c1"]  # we closed it, with the session
+
+
 async def test_pages_of_other_origins_may_ask_where_they_may_call(server: Hosted, locked: Hosted) -> None:
     """Loopback pages without keys, all pages with them; they read the id of the call and the token."""
     asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
@@ -288,6 +301,10 @@ async def test_a_call_is_opened_by_a_key_and_hung_up_by_its_token_or_a_key(locke
                 answer = await http.post(path, headers=headers)
                 assert (answer.status_code, answer.json()["error"]["code"]) == (401, "TL501")
         await call.gets("session.created")
+        beside = {"authorization": "Bearer key-one", "content-type": "application/sdp"}
+        path = f"/v1/realtime/calls?session_id={opened.headers['turnlog-session']}"
+        taken = await http.post(path, headers=beside, content=await real_offer())
+        assert (taken.status_code, taken.json()["error"]["code"]) == (409, "TL505")
         token = opened.headers["turnlog-token"]
         assert (await http.post(hangup, headers={"authorization": f"Bearer {token}"})).status_code == 200
         await call.closes()

@@ -151,7 +151,7 @@ def _split(url: str, source: str) -> SplitResult:
 
 def _realtime_url(base: SplitResult, path: str, what: tuple[str, str]) -> str:
     """The base's own query (a gateway's, an api-version) is kept. what: ("model", …), or ("call_id", …) of a call that stands."""
-    query = [(key, value) for key, value in parse_qsl(base.query, keep_blank_values=True) if key not in ("model", "call_id")]
+    query = [(key, value) for key, value in parse_qsl(base.query, keep_blank_values=True) if key != "model"]
     return base._replace(
         scheme=_SCHEMES[base.scheme], path=base.path.rstrip("/") + path, query=urlencode([*query, what]), fragment=""
     ).geturl()
