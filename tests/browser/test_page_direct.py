@@ -44,7 +44,7 @@ async def test_a_question_is_answered_over_the_providers_own_call(
             await tab.press("Connect")
             await tab.state("connected")
             await tab.speak(QUESTION.read_bytes())
-            await tab.page.locator("#said > li").nth(1).wait_for(timeout=20_000)
+            await tab.line(2)
             assert await read(recogniser, await tab.hears_out()) == "it is on the roof"
             shown = [(one["side"], one["heard"]) for one in await tab.lines()]
             session = await server.only_session()

@@ -1,5 +1,7 @@
 """A client that knows nothing of turnlog: the documented recipe for browsers, on a page of another origin."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +47,15 @@ async def received(tab: Visit, kind: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("body", [None, {"type": "realtime", "model": "hotel.desk"}], ids=["sdp", "multipart"])
 async def test_the_documented_recipe_works_but_for_its_url(
-    tmp_path: Path, chrome: Chromium, speech: Speech, piper: PiperSynthesiser, recogniser: MoonshineRecogniser, body: Any
+    tmp_path: Path, chrome: Chromium, speech: Speech, piper: PiperSynthesiser, recogniser: MoonshineRecogniser
 ) -> None:
     """Offer, answer, microphone, data channel, from another origin and with a key; what it says is answered, and heard."""
     voice = msgspec.structs.replace(speech, synthesiser=piper)
     async with hosted(app, tmp_path, speech=voice, settings=ServerSettings(keys=("key",))) as server:
-        async with visit(chrome, ELSEWHERE, "ears.js", "mouth.js", "recipe.js", permissions=PERMISSIONS, calls=server.url) as tab:
-            url = f"{server.url}/v1/realtime/calls{'' if body else '?model=hotel.desk'}"
-            opened = await tab.page.evaluate("given => connect(...given)", [url, "key", body])
-            assert opened["status"] == 201 and opened["location"].startswith("/v1/realtime/calls/rtc_")
-            assert opened["session"] == await server.only_session()
-            assert (await received(tab, "session.created"))["session"]["model"]
+        url = f"{server.url}/v1/realtime/calls?model=hotel.desk"
+        async with opened(chrome, server.url, url, None) as (tab, answer):
+            assert answer["session"] == await server.only_session()
             await tab.speak(QUESTION.read_bytes())
             done = await received(tab, "conversation.item.input_audio_transcription.completed")
             assert "pool" in done["transcript"].lower()
@@ -68,4 +66,24 @@ async def test_the_documented_recipe_works_but_for_its_url(
             assert "on the roof" in await read(recogniser, await tab.hears_out())
             await tab.page.evaluate("send({type: 'response.cancel', event_id: 'mine'})")
             assert (await received(tab, "error"))["error"]["event_id"] == "mine"
-        server.engine.sessions[opened["session"]].end()
+        server.engine.sessions[answer["session"]].end()
+
+
+async def test_the_documented_recipe_may_send_its_session_along(tmp_path: Path, chrome: Chromium) -> None:
+    """The multipart form: the session's part names the target and configures it."""
+    body = {"type": "realtime", "model": "hotel.desk", "instructions": "Be kind."}
+    async with hosted(app, tmp_path, settings=ServerSettings(keys=("key",))) as server:
+        async with opened(chrome, server.url, f"{server.url}/v1/realtime/calls", body) as (tab, answer):
+            assert (await received(tab, "session.updated"))["session"]["instructions"] == "Be kind."
+        server.engine.sessions[answer["session"]].end()
+
+
+@asynccontextmanager
+async def opened(chrome: Chromium, server: str, url: str, body: Any) -> AsyncIterator[tuple[Visit, dict[str, Any]]]:
+    """A page of elsewhere whose call stands, and what it was answered."""
+    scripts = ("ears.js", "mouth.js", "recipe.js")
+    async with visit(chrome, ELSEWHERE, *scripts, permissions=PERMISSIONS, calls=server) as tab:
+        answer = await tab.page.evaluate("given => connect(...given)", [url, "key", body])
+        assert answer["status"] == 201 and answer["location"].startswith("/v1/realtime/calls/rtc_")
+        assert (await received(tab, "session.created"))["session"]["id"]
+        yield tab, answer

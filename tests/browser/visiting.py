@@ -84,6 +84,10 @@ class Visit:
         """Press a button by the name that a screen reader has for it."""
         await self.page.get_by_role("button", name=name, exact=True).click()
 
+    async def line(self, number: int) -> None:
+        """Wait until the transcript has so many final lines."""
+        await self.page.locator("#said > li").nth(number - 1).wait_for(timeout=20_000)
+
     async def lines(self) -> list[dict[str, Any]]:
         """The final lines of the transcript as a reader sees them."""
         script = """lists => lists.map(line => ({
