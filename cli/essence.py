@@ -52,6 +52,9 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
         case e.SessionStarted():
             definition = event.definition
             return f"{event.target} by {event.handler}, {definition.provider} {definition.transport}, Python {event.python}"
+        case e.CallerAwaited():
+            whose = f"{event.link} dropped ({event.code} {event.reason})" if event.link else "the session's first caller"
+            return f"{whose}, awaited for {event.grace_ms / 1000:g} s"
         case e.SessionEnding() | e.SessionEnded():
             return " ".join(filter(None, (event.reason, event.code, event.detail)))
         case e.TurnEnded():

@@ -25,6 +25,7 @@ __all__ = [
     "decide",
     "decide_command",
     "decide_signal",
+    "discard",
     "end_turns",
 ]
 
@@ -132,9 +133,7 @@ def end_turns(state: State, heads: Heads) -> Iterator[e.Event]:
         speech = state.floor.speech.get(head.item)
         interrupted = speech.cut if speech else []
         if reason := barging.no_turn(state, head):
-            yield from barging.end_cut(state, heads, head.item)
-            yield e.TurnDiscarded(item=head.item, reason=reason)
-            yield from barging.settle_false_start(state, head.item)
+            yield from discard(state, heads, head.item, reason)
             continue
         # What it cut is settled first: a handler that is given the turn knows how its say ended.
         yield from barging.end_cut(state, heads, head.item)
@@ -149,6 +148,13 @@ def end_turns(state: State, heads: Heads) -> Iterator[e.Event]:
             transcript_status=head.status,
             interrupted=interrupted,
         )
+
+
+def discard(state: State, heads: Heads, item: str, reason: str) -> Iterator[e.Event]:
+    """Audio that is no turn: what it cut is spoken on, or settled."""
+    yield from barging.end_cut(state, heads, item)
+    yield e.TurnDiscarded(item=item, reason=reason)
+    yield from barging.settle_false_start(state, item)
 
 
 def _caller_hears(state: State, heads: Heads, link: str, signal: s.Signal) -> Iterator[e.Event]:
@@ -307,7 +313,7 @@ def decide_command(state: State, heads: Heads, index: int, command: c.Command, s
             yield e.CommandAbandoned(index=index, command=command.command)
         case c.Return():
             yield e.HandlerReturned(index=index)
-            reason = "completed" if state.links.callers or not state.links.had_caller else "caller_gone"
+            reason = "completed" if state.links.gone_ns is None else state.links.left
             yield from begin_ending(state, e.SessionEnding(reason=reason, drain=True))
         case c.Fail():
             yield e.HandlerFailed(

@@ -39,6 +39,7 @@ TRANSPORTS: dict[str, frozenset[str]] = {
 DEFAULT_MODELS = {"openai": "gpt-realtime-2.1", "azure": "gpt-realtime-2.1", "local": "local", "scripted": "scripted"}
 DEFAULT_TRANSCRIPTION = "gpt-realtime-whisper"
 
+_BOUNDS = {"lead_ms": (20, 5000), "min_speech_ms": (0, 5000), "min_words": (0, 20), "reattach_grace_s": (0, 600)}
 _COMMON_KEYS = {"type", "create_response", "interrupt_response"}
 _VAD_KEYS = {
     "server_vad": _COMMON_KEYS | {"threshold", "prefix_padding_ms", "silence_duration_ms"},
@@ -76,6 +77,7 @@ class SessionDefinition(msgspec.Struct, frozen=True, kw_only=True):
     min_words: int = 0  # while something sounds fewer words neither interrupt nor are a turn
     resume_after_false_start: bool = False  # what was cut by no speech is spoken on
     client_updates: ClientUpdates = "reassert"  # in a direct call: what becomes of a configuration that its client sends past us
+    reattach_grace_s: int = 30  # how long a session waits for a caller whose connection dropped
 
     def to_dict(self) -> dict[str, Any]:
         """AgentField's dictionary of a definition: its keys only, turn_detection left out where there is none."""
@@ -211,7 +213,7 @@ def define_session(
 
 
 def _refuse_wrong_times(options: dict[str, Any]) -> None:
-    for key, least, most in (("lead_ms", 20, 5000), ("min_speech_ms", 0, 5000), ("min_words", 0, 20)):
+    for key, (least, most) in _BOUNDS.items():
         given = options.get(key, least)
         if type(given) is not int or not least <= given <= most:
             raise DefinitionError("TL201", f"{key}={given!r} must be a whole number from {least} to {most}", "", field=key)

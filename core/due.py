@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from . import barging
 from . import events as e
+from .awaiting import awaited_deadline, decide_waiting, is_awaited
 from .calling import clear_due, reassert_ns
 from .decide import end_turns
 from .echoes import speaking
@@ -184,11 +185,12 @@ def timeouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterato
     if (mute_ns := _mute_ns(state)) is not None and now_ns >= mute_ns:
         detail = f"the provider has confirmed no session within {READY_TIMEOUT_S} s"
         yield iter([e.SessionEnding(reason="provider_lost", code="no_answer", detail=detail)])
+    yield from decide_waiting(state, heads, now_ns)
     gone_ns = state.links.gone_ns
     if gone_ns is not None:
-        yield settle_all(state, heads, "caller_gone")
+        yield settle_all(state, heads, state.links.left)
         if state.life.ending is None and now_ns >= gone_ns + HANDLER_GRACE_S * _S:
-            yield iter([e.SessionEnding(reason="caller_gone")])
+            yield iter([e.SessionEnding(reason=state.links.left)])
 
 
 def _playouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterator[Iterator[e.Event]]:
@@ -218,7 +220,8 @@ def _at_rest(state: State) -> bool:
     turns = state.turns
     idle = not (turns.open or turns.asks or state.delivery.says or state.playout.responses or state.floor.speech)
     idle = idle and not state.call.overridden
-    return (idle and state.links.gone_ns is None and _mute_ns(state) is None) or state.life.phase is SessionState.ENDED
+    someone = state.links.gone_ns is None and state.links.awaited is None
+    return (idle and someone and _mute_ns(state) is None) or state.life.phase is SessionState.ENDED
 
 
 def _mute_ns(state: State) -> int | None:
@@ -252,7 +255,7 @@ def closing(state: State, heads: Heads) -> Iterator[e.Event]:
     if ending is None or state.life.phase is not SessionState.ENDING:
         return
     if state.delivery.says:
-        if not ending.drain or not state.links.callers:
+        if not ending.drain or not (state.links.callers or is_awaited(state)):
             yield from settle_all(state, heads, ending.reason)
     elif ending.drain and state.playout.sounding() and state.links.callers and state.links.provider:
         return  # the model's own words are heard to their end
@@ -273,6 +276,7 @@ def next_deadline(state: State, looked: Looked) -> int | None:
         *(committed_ns + TRANSCRIPT_TIMEOUT_S * _S for committed_ns in waiting),
         *(asked_ns + ANSWER_TIMEOUT_S * _S for asked_ns in _unanswered(state).values()),
     ]
+    due += awaited_deadline(state)
     for response, one in state.playout.responses.items():
         if (over_ns := ends_ns(one)) is not None:
             due.append(over_ns)

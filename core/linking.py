@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from . import events as e
+from .awaiting import DROPPED, decide_drop
 from .calling import lost_sight
 from .decide import begin_ending
 from .playing import Heads
-from .saying import voice_lost
+from .saying import LOST, settle_sounding, voice_lost
 from .state import State
 
 __all__ = ["decide_link_closed", "decide_link_failed"]
@@ -15,7 +16,8 @@ __all__ = ["decide_link_closed", "decide_link_failed"]
 def decide_link_closed(state: State, heads: Heads, closed: e.LinkClosed) -> Iterator[e.Event]:
     """A link is gone: without its provider a session ends; without callers nobody is left to hear.
 
-    A direct call goes on without its sideband, and is over without a word of ours: then its caller's line ends, too.
+    A caller that dropped may come back for a while. A direct call goes on without its sideband, and is over without a word of
+    ours: then its caller's line ends, too.
     """
     of_provider, of_caller = closed.link == state.links.provider, closed.link in state.links.callers
     of_voice = closed.link == state.links.voice
@@ -29,6 +31,20 @@ def decide_link_closed(state: State, heads: Heads, closed: e.LinkClosed) -> Iter
     elif of_voice:
         yield from voice_lost(state, heads)
     elif of_caller and not state.links.callers:
+        yield from _nobody_left(state, heads, closed)
+    elif of_caller:
+        since_ns = min(state.links.callers.values())
+        unheard = [response for response, one in state.playout.responses.items() if one.began_ns < since_ns]
+        yield from settle_sounding(state, heads, LOST, unheard)  # who is there has nothing of them
+
+
+def _nobody_left(state: State, heads: Heads, closed: e.LinkClosed) -> Iterator[e.Event]:
+    ending = state.life.ending
+    if closed.code not in DROPPED or closed.link == state.call.link or (ending and not ending.drain):
+        yield e.CallersGone(reason=closed.reason)
+        return
+    yield from decide_drop(state, heads, closed)
+    if state.life.definition.reattach_grace_s == 0:
         yield e.CallersGone(reason=closed.reason)
 
 

@@ -15,6 +15,7 @@ from .words import similarity
 
 __all__ = [
     "HOLD_S",
+    "LOST",
     "MAX_ATTEMPTS",
     "MISMATCH",
     "conclude",
@@ -27,6 +28,7 @@ __all__ = [
     "refused",
     "request",
     "settle_all",
+    "settle_sounding",
     "spoken",
     "spoken_out",
     "take_back",
@@ -36,6 +38,8 @@ __all__ = [
 
 MAX_ATTEMPTS = 5
 MISMATCH = 0.8  # less similar words than this are other words
+LOST = "caller_lost"
+"""The code of what was not heard (whole) because its caller's connection dropped."""
 HOLD_S = 30  # speech that goes on for longer holds no say back any more
 
 Status = Literal["played", "interrupted", "cancelled", "failed"]
@@ -187,12 +191,21 @@ def conclude(state: State, say: OpenSay, *, was_speech: bool = False) -> Iterato
         match say.cut.reason:
             case "speech" if not was_speech and _may_resume(state, say.cut):
                 return  # whether it was speech is not known yet
+            case "caller_lost" if rest := _all_unheard(say, say.cut):
+                yield e.SayResumed(say=name, text=rest)  # who comes back hears it
             case "mismatch" if say.command.on_mismatch == "retry":
                 yield e.SayResumed(say=name, text=say.rest)
             case _:
                 yield _settled(say, *_cut_outcome(say))
     elif say.state is SayState.PENDING and (say.is_spoken or _has_failed(say)):
         yield _settled(say, *_outcome(say))
+
+
+def _all_unheard(say: OpenSay, was_cut: e.PlayoutCut) -> str:
+    """The text from the piece on that was cut, if nothing of the say was heard; "" for a recording."""
+    if any(part.heard_ms or part.heard_text for part in say.heard):
+        return ""
+    return "".join(say.pieces[say.places.get(was_cut.response, say.piece) :])
 
 
 def _may_resume(state: State, was_cut: e.PlayoutCut) -> bool:
@@ -223,7 +236,7 @@ def _cut_outcome(say: OpenSay) -> tuple[Status, str]:
 
 
 def _lost(reason: str) -> Status:
-    return "failed" if reason in ("caller_gone", "provider_lost", "engine_fault", "no_voice") else "cancelled"
+    return "failed" if reason in ("caller_gone", LOST, "no_caller", "provider_lost", "engine_fault", "no_voice") else "cancelled"
 
 
 def _outcome(say: OpenSay) -> tuple[Status, str]:
@@ -246,10 +259,7 @@ def _outcome(say: OpenSay) -> tuple[Status, str]:
 
 def settle_all(state: State, heads: Heads, reason: str) -> Iterator[e.Event]:
     """Settle every open say: what sounded was heard so far, what waited was not heard."""
-    for response in list(state.playout.responses):
-        yield from cut(state, heads, response, reason)
-        if response in state.playout.responses:
-            yield from end_playout(state, heads, response)
+    yield from settle_sounding(state, heads, reason)
     for say in list(state.delivery.says.values()):
         yield _settled(say, "interrupted" if _heard_ms(say) else _lost(reason), reason)
 
@@ -262,6 +272,14 @@ def unknown_outcomes(state: State) -> Iterator[e.Event]:
                 yield from conclude(state, say, was_speech=True)
             case SayState.DISPATCHED | SayState.SOUNDING | SayState.PLAYING:
                 yield _settled(say, "failed", "outcome_unknown")
+
+
+def settle_sounding(state: State, heads: Heads, reason: str, which: list[str] | None = None) -> Iterator[e.Event]:
+    """Cut these responses, or all: what sounded was heard so far, and nobody has to say how far that was."""
+    for response in list(state.playout.responses) if which is None else which:
+        yield from cut(state, heads, response, reason)
+        if response in state.playout.responses:
+            yield from end_playout(state, heads, response)
 
 
 def _heard_ms(say: OpenSay) -> int:

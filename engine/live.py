@@ -91,9 +91,10 @@ class LiveSession:
 
     @property
     def takes_callers(self) -> bool:
-        """Whether a caller would still find somebody here: it is not ending, and its handler was not told that all are gone."""
+        """Whether a caller would still find somebody here: nothing but its last words ends it, and nobody has told it that all are gone."""
         state = self._run.core.state
-        return state.life.ending is None and state.links.gone_ns is None and not self._ended.done()
+        ending = state.life.ending
+        return (ending is None or ending.drain) and state.links.gone_ns is None and not self._ended.done()
 
     @property
     def formats(self) -> dict[str, str]:

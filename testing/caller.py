@@ -1,4 +1,4 @@
-"""A caller that follows a test: it speaks, types, interrupts, is silent, hangs up, and knows what it heard to the sample.
+"""A caller that follows a test: it speaks, types, interrupts, hangs up or drops, and knows what it heard to the sample.
 
 It speaks as the protocol's real clients do: in real time, in frames of 20 ms. How it hears stands in listener.py.
 """
@@ -6,6 +6,7 @@ It speaks as the protocol's real clients do: in real time, in frames of 20 ms. H
 import asyncio
 import os
 from binascii import b2a_base64
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,9 @@ from .fake_speech import WORD_MS, speak
 from .listener import Listener
 from .playout import Sound
 
-__all__ = ["ScriptedCaller"]
+__all__ = ["Dials", "ScriptedCaller"]
+
+Dials = Callable[["ScriptedCaller"], Awaitable[None]]
 
 _FRAME_MS: Final = 20
 _LISTENED_MS: Final = 2000  # of silence sent behind speech, at most, until the other side takes it for a turn
@@ -28,23 +31,32 @@ _LISTENED_MS: Final = 2000  # of silence sent behind speech, at most, until the 
 class ScriptedCaller(Listener):
     """One caller on a link. `run` reads it; a Call does that.
 
-    acknowledges: after a flush it tells by conversation.item.truncate how much of the item it played. word_ms: how fast it
-    speaks.
+    dials: connects it anew, if it is to come back (`takes` gives it the link). acknowledges: after a flush it tells by
+    conversation.item.truncate how much of the item it played. word_ms: how fast it speaks.
     """
 
-    def __init__(self, link: Link, *, acknowledges: bool = False, word_ms: int = WORD_MS) -> None:
+    def __init__(
+        self, link: Link, *, acknowledges: bool = False, word_ms: int = WORD_MS, dials: Dials | None = None
+    ) -> None:
         super().__init__()
         self.acknowledges = acknowledges
         self.word_ms = word_ms
         self._link = link
+        self._dials = dials
 
     async def run(self) -> None:
         """Read the link to its end."""
+        link = self._link
         try:
             while True:
-                self.take(msgspec.json.decode(await self._link.receive()))
+                self.take(msgspec.json.decode(await link.receive()))
         except LinkClosed as closed:
-            self.take_end(closed)
+            if link is self._link:
+                self.take_end(closed)
+
+    def takes(self, link: Link) -> None:
+        """Go on with another link."""
+        self._link, self.closed = link, None
 
     def cut(self, sound: Sound) -> None:
         """Tell what was played of the item that was cut, if it is one that tells."""
@@ -85,6 +97,16 @@ class ScriptedCaller(Listener):
     async def hangs_up(self) -> None:
         """Close the link."""
         await self._link.close()
+
+    async def drops(self, code: int = 1006, reason: str = "the connection was lost") -> None:
+        """Lose the connection, as a page that is reloaded or a telephone in a tunnel: it plays no more of what it had."""
+        self.playout.flush(self.now_ns)
+        await self._link.close(code, reason)
+
+    async def comes_back(self) -> None:
+        """Connect anew to the same session; one that has not dropped takes its own place over."""
+        assert self._dials is not None, "this caller has no way to connect anew; one of a Call has"
+        await self._dials(self)
 
     def sends(self, event: dict[str, Any]) -> None:
         """Send any event of the protocol. Raises LinkClosed."""

@@ -70,12 +70,17 @@ class Call:
 
     async def calls_in(self, *, acknowledges: bool = False) -> ScriptedCaller:
         """Attach one more caller."""
-        near, far = pair()
-        caller = ScriptedCaller(near, acknowledges=acknowledges)
+        caller = ScriptedCaller(pair()[0], acknowledges=acknowledges, dials=self._connect)
         self.callers.append(caller)
-        self._readers.append(asyncio.create_task(caller.run(), name=f"caller {len(self.callers)}"))
-        await self.engine.attach(self.session.id, self._faults.link(far) if self._faults else far)
+        await self._connect(caller)
         return caller
+
+    async def _connect(self, caller: ScriptedCaller) -> None:
+        near, far = pair()
+        caller.takes(near)
+        name = f"caller {self.callers.index(caller) + 1}"
+        self._readers.append(asyncio.create_task(caller.run(), name=name))
+        await self.engine.attach(self.session.id, self._faults.link(far) if self._faults else far, seat=name)
 
     async def ended(self, *, within_s: float = 60.0) -> e.SessionEnded:
         """Wait for the session's end."""

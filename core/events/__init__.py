@@ -37,6 +37,7 @@ from .journal import (
     UpdateRequested,
 )
 from .lifecycle import (
+    CallerAwaited,
     CallersGone,
     LinkClosed,
     LinkFailed,
@@ -125,6 +126,7 @@ __all__ = [
     "CallOpened",
     "CallRefused",
     "CallRequested",
+    "CallerAwaited",
     "CallerCancelled",
     "CallersGone",
     "CancelDispatched",

@@ -8,6 +8,7 @@ from ..definition import SessionDefinition
 from .base import Event
 
 __all__ = [
+    "CallerAwaited",
     "CallersGone",
     "LinkClosed",
     "LinkFailed",
@@ -61,8 +62,9 @@ class SessionEnding(Event, frozen=True, kw_only=True):
 
 
 class SessionEnded(Event, frozen=True, kw_only=True):
-    """The last event. reason: completed, caller_gone, provider_lost, handler_failed, engine_stopped, client_update (the client
-    of a direct call has changed its configuration), or the user's own.
+    """The last event. reason: completed, caller_gone, caller_lost (its connection dropped, and it did not come back in time),
+    no_caller (none came in time), provider_lost, handler_failed, engine_stopped, client_update (the client of a direct call
+    has changed its configuration), or the user's own.
     """
 
     reason: str
@@ -102,7 +104,19 @@ class LinkFailed(Event, frozen=True, kw_only=True):
     message: str
 
 
+class CallerAwaited(Event, frozen=True, kw_only=True):
+    """Nobody is there, and within `grace_ms` somebody is to come; else CallersGone follows.
+
+    link, code, reason: of the last caller's connection, which dropped; link "": the session was started for a caller to come.
+    """
+
+    grace_ms: int
+    link: str = ""
+    code: int = 0
+    reason: str = ""
+
+
 class CallersGone(Event, frozen=True, kw_only=True):
-    """The last caller link closed: nobody hears or speaks any more."""
+    """Nobody hears or speaks any more: the last caller hung up, or did not come (back) in time."""
 
     reason: str = ""

@@ -5,6 +5,7 @@ provider that is not ready hold everything else up; then comes what the handler 
 """
 
 from .. import events as e
+from ..awaiting import is_awaited
 from ..due import HANDLER_GRACE_S
 from ..folds.delivery import OpenSay
 from ..saying import needs_voice
@@ -63,7 +64,7 @@ def _end(moment: Moment) -> Case | None:
     ending = state.life.ending
     if state.life.phase is SessionState.ENDED:
         return Case("ended", "engine", "nothing: the session has ended", moment.latest(e.SessionEnded))
-    if ending and not (ending.drain and state.delivery.says and state.links.callers):
+    if ending and not (ending.drain and state.delivery.says and (state.links.callers or is_awaited(state))):
         what = f"the session is ending ({ending.reason}): what is open is settled, then it ends"
         return Case("ending", "engine", what, moment.latest(e.SessionEnding))
     return None
@@ -72,10 +73,15 @@ def _end(moment: Moment) -> Case | None:
 def _links(moment: Moment, head: OpenSay | None) -> Case | None:
     links = moment.state.links
     if not links.callers:
+        if links.awaited is not None and links.gone_ns is None:
+            dropped = f"the caller's connection dropped ({links.awaited.reason or 'no reason given'}) and it may come back"
+            what = dropped if links.awaited.link else "the session was started for a caller, which has not come yet"
+            return Case("caller_awaited", "caller", what, moment.latest(e.CallerAwaited), links.awaited.until_ns)
         if links.gone_ns is None:
             return Case("no_caller", "caller", "no caller has been attached yet", moment.trail.first)
         until_ns = links.gone_ns + HANDLER_GRACE_S * S
-        what = "the caller has gone; the handler may finish, then the session ends"
+        gone = {"caller_lost": "the caller has not come back", "no_caller": "no caller has come"}
+        what = f"{gone.get(links.left, 'the caller has gone')}; the handler may finish, then the session ends"
         return Case("no_caller", "caller", what, moment.latest(e.CallersGone), until_ns)
     if head is not None and needs_voice(moment.state.life.definition, head.command):
         return None  # it waits for no provider

@@ -87,6 +87,8 @@ _REASONS = {
     "mismatch": "other words were spoken than asked for",
     "stalled": "nothing more came of its response",
     "caller_gone": "nobody was there to hear it",
+    "caller_lost": "the connection of its caller dropped",
+    "no_caller": "no caller came to hear it",
     "provider_lost": "the provider was lost",
     "outcome_unknown": "the sideband of its call was lost, and what became of it was not told again",
     "no_media": "it was to be our own audio, which does not get into a call that the provider holds",

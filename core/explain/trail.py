@@ -23,6 +23,7 @@ AnyEvent = e.Event | e.Unknown | e.Erased
 T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=e.Event)
 _ENDS = (e.EndRequested, e.HandlerReturned, e.HandlerFailed)
+_GONE = ("caller_gone", "caller_lost", "no_caller")
 
 
 class Entry(NamedTuple, Generic[T_co]):
@@ -173,13 +174,15 @@ class Trail:
         match entry.event:
             case e.PlayoutCut(reason="caller_gone"):
                 return self.latest(before, e.CallersGone)
+            case e.PlayoutCut(reason="caller_lost") | e.CallersGone():
+                return self.latest(before, e.CallerAwaited)
             case e.PlayoutCut(reason="stalled", response=response):
                 return self.latest(before, e.ResponseStarted, lambda one: one.response == response)
             case e.PlayoutEnded(response=response):
                 return self.latest(before, e.ResponseDelivered, lambda one: one.response == response)
             case e.ResponseDelivered(response=response):
                 return self.latest(before, e.ResponseEnded, lambda one: one.response == response)
-            case e.SaySettled(code="caller_gone") | e.SessionEnding(reason="caller_gone"):
+            case e.SaySettled(code=reason) | e.SessionEnding(reason=reason) if reason in _GONE:
                 return self.latest(before, e.CallersGone)
             case e.InputTranscribed(status="late", item=item):
                 return self.latest(before, e.InputCommitted, lambda one: one.item == item)

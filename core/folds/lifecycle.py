@@ -1,12 +1,12 @@
 """Where the session and its links stand."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import events as e
 from ..definition import Answers, SessionDefinition
 from ..states import SESSION, SessionState, step
 
-__all__ = ["Lifecycle", "Links"]
+__all__ = ["Awaited", "Lifecycle", "Links"]
 
 
 class Lifecycle:
@@ -44,6 +44,15 @@ class Lifecycle:
                 self.handler_done = True
 
 
+class Awaited(NamedTuple):
+    """Somebody is to come: since when, and until when. link, reason: of the connection that dropped, if one did."""
+
+    since_ns: int
+    until_ns: int
+    link: str
+    reason: str
+
+
 class Links:
     """Which connections stand, and what the callers asked of the session."""
 
@@ -51,6 +60,7 @@ class Links:
         "answer_held",
         "answer_held_seq",
         "answers",
+        "awaited",
         "callers",
         "configuration_owed",
         "gone_ns",
@@ -74,13 +84,21 @@ class Links:
         self.provider: str | None = None
         self.configuration_owed: int | None = None  # seq of what calls for a session.update that is not on its way yet
         self.provider_ready = False
-        self.callers: list[str] = []
+        self.callers: dict[str, int] = {}  # since when each is there (ns)
+        self.awaited: Awaited | None = None  # who is to come, while nobody is there; stays when they have not come in time
         self.had_caller = False
         self.provider_ns = 0  # when its link was opened
         self.gone_ns: int | None = None  # since when nobody is left of the callers there were
         self.settings: dict[str, Any] = {}
         self.unconfirmed = 0  # session.updates on their way
         self.updates: list[int] = []  # command indexes of the handler's updates that the provider has not confirmed
+
+    @property
+    def left(self) -> str:
+        """Why nobody is there any more, as the session's end will have it."""
+        if self.awaited is None:
+            return "caller_gone"
+        return "caller_lost" if self.had_caller else "no_caller"
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
@@ -95,8 +113,10 @@ class Links:
                 self.provider, self.configuration_owed, self.provider_ready, self.unconfirmed = event.link, seq, False, 0
                 self.provider_ns = at_ns
             case e.LinkOpened():
-                self.callers.append(event.link)
-                self.had_caller, self.gone_ns = True, None
+                self.callers[event.link] = at_ns
+                self.had_caller, self.gone_ns, self.awaited = True, None, None
+            case e.CallerAwaited():
+                self.awaited = Awaited(at_ns, at_ns + event.grace_ms * 1_000_000, event.link, event.reason)
             case e.ConfigurationDispatched():
                 self.configuration_owed = None
                 self.answer_held, self.answer_held_seq = event.answer_held, seq
@@ -121,4 +141,4 @@ class Links:
             case e.CallersGone():
                 self.gone_ns = at_ns
             case e.LinkClosed() if event.link in self.callers:
-                self.callers.remove(event.link)
+                del self.callers[event.link]

@@ -130,9 +130,10 @@ class Drive:
         self.fact(e.LinkOpened(link=link, side="caller", transport="in_process"))
         return self
 
-    def close(self, link: str) -> list[e.Event]:
-        """The loss of a link."""
-        self.core.link_closed(e.LinkClosed(link=link, code=1006), self.now_ns)
+    def close(self, link: str, code: int | None = None) -> list[e.Event]:
+        """The end of a link: callers hang up, others are lost, unless a code says otherwise."""
+        code = code or (1000 if link.startswith("c") else 1006)
+        self.core.link_closed(e.LinkClosed(link=link, code=code), self.now_ns)
         return self.settle()
 
     def end(self, *, drain: bool) -> list[e.Event]:

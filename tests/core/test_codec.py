@@ -42,6 +42,7 @@ SAMPLES: list[e.Event] = [
     e.LinkClosed(link="p1", code=1006, reason="gone"),
     e.LinkFailed(side="provider", code="TL301", message="m"),
     e.CallersGone(reason="hung up"),
+    e.CallerAwaited(grace_ms=30_000, link="c1", code=1006, reason="lost"),
     e.TransportReceived(link="c1", n=7, data=b'{"type":"\xf0\x9f\x98\x80"}'),
     e.TransportSent(link="c1", n=8, data=b"\xff\x00"),
     e.MediaRecorded(track="p1.in", n=2, duration_ms=200, digest=bytes(32), messages=10, first=4, peaks=b"\x01\xff"),

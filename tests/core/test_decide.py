@@ -365,7 +365,7 @@ def test_a_tool_call_is_requested_once() -> None:
 
 
 def test_signals_that_decide_nothing_are_known_by_name() -> None:
-    """A new signal has to be decided on, or added here on purpose: media and greetings."""
+    """A new signal has to be decided on, or added here on purpose: media, greetings, and what a leg answers alone."""
     text = inspect.getsource(decide)
     undecided = {name for name in s.__all__ if f"s.{name}(" not in text}
     assert undecided == {
@@ -373,6 +373,7 @@ def test_signals_that_decide_nothing_are_known_by_name() -> None:
         "OutputAudio",
         "OutputText",
         "ProviderGreeted",
+        "WatchAsked",
     }
 
 

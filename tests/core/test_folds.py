@@ -125,9 +125,9 @@ def test_links_follow_openings_and_losses() -> None:
         start=1,
     ):
         fold.apply(n, n, event)
-    assert (fold.callers, fold.provider, fold.provider_ready, fold.configuration_owed) == (["c2"], "p1", True, None)
+    assert (fold.callers, fold.provider, fold.provider_ready, fold.configuration_owed) == ({"c2": 2}, "p1", True, None)
     fold.apply(7, 7, e.LinkClosed(link="p1"))
-    assert (fold.callers, fold.provider, fold.provider_ready) == (["c2"], None, False)
+    assert (fold.callers, fold.provider, fold.provider_ready) == ({"c2": 2}, None, False)
 
 
 def test_a_lost_provider_silences_what_had_not_sounded() -> None:

@@ -145,6 +145,31 @@ async def test_a_session_that_has_ended_is_404_to_its_own_token_and_to_a_key(ser
     assert (await refused(rejoin(server, session, "wrong")))[:2] == (401, "TL501")
 
 
+async def test_a_caller_that_drops_comes_back_to_the_conversation(server: Hosted) -> None:
+    """Its connection is cut; with its token it finds the session as it is now and what was said, and the talk goes on."""
+    async with start(server) as before:
+        session, token = papers(before)
+        text_only = {"type": "realtime", "output_modalities": ["text"]}
+        await before.send(encode({"type": "session.update", "session": text_only}))
+        assert await says(before, "one") == "You said one."
+        before.transport.abort()
+    async for entry in server.engine.feed(types=[e.CallerAwaited]):
+        assert entry.session == session
+        break
+    async with rejoin(server, session, token) as after:
+        assert (await receive(after, "session.created"))["session"]["output_modalities"] == ["text"]
+        told = [await receive(after, "conversation.item.added", "conversation.item.done") for _ in range(4)]
+        assert [one["type"].rpartition(".")[2] for one in told] == ["added", "done"] * 2
+        said = [(one["item"]["role"], one["item"]["content"]) for one in told[::2]]
+        assert said == [
+            ("user", [{"type": "input_text", "text": "one"}]),
+            ("assistant", [{"type": "output_text", "text": "You said one."}]),
+        ]
+        assert told[2]["previous_item_id"] == told[0]["item"]["id"]
+        assert await says(after, "bye") == "You said bye."
+    assert (await server.ended(session)).reason == "completed"
+
+
 def shows(token: str) -> HTTPConnection:
     """A request with a bearer token."""
     return HTTPConnection({"type": "http", "headers": [(b"authorization", b"Bearer " + token.encode())]})

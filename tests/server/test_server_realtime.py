@@ -47,6 +47,14 @@ async def mute(session: turnlog.RealtimeSession) -> None:
         pass
 
 
+@app.session("impatient", provider="local", transport="in_process", reattach_grace_s=0)
+async def impatient(session: turnlog.RealtimeSession) -> None:
+    """Waits for nobody who has dropped."""
+    await session.say("Yes?")
+    async for _ in session.turns():
+        pass
+
+
 @app.session("broken", provider="local", transport="in_process")
 async def broken(session: turnlog.RealtimeSession) -> None:
     """Raises at the first turn."""
@@ -168,20 +176,23 @@ async def test_two_callers_have_two_sessions(server: Hosted) -> None:
 # --- ends ---
 
 
-@pytest.mark.parametrize("abrupt", [False, True])
-async def test_a_caller_that_goes_ends_the_session(server: Hosted, abrupt: bool) -> None:
-    """In order with its own close code, or 1006 when the connection is cut: the session ends as caller_gone."""
-    async with connect(server.socket_url()) as caller:
+LOST = "the connection was lost"
+HOW = [(1000, "thank you", "caller_gone"), (1001, "leaving the page", "caller_lost"), (1006, LOST, "caller_lost")]
+
+
+@pytest.mark.parametrize(("code", "reason", "end"), HOW)
+async def test_a_caller_that_goes_ends_the_session(server: Hosted, code: int, reason: str, end: str) -> None:
+    """In order as caller_gone; who drops, by its close code or as its connection is cut, is lost when its grace is over."""
+    async with connect(server.socket_url("hotel.impatient")) as caller:
         await receive(caller, "response.done")
-        if abrupt:
+        if code == 1006:
             caller.transport.abort()
         else:
-            await caller.close(1001, "leaving the page")
+            await caller.close(code, reason)
     session = await server.only_session()
-    assert (await server.ended(session)).reason == "caller_gone"
+    assert (await server.ended(session)).reason == end
     (closed,) = [one for one in await server.events(session) if isinstance(one, e.LinkClosed) and one.link == "c1"]
-    expected = (1006, "the connection was lost") if abrupt else (1001, "leaving the page")
-    assert (closed.code, closed.reason) == expected
+    assert (closed.code, closed.reason) == (code, reason)
 
 
 async def test_a_caller_that_goes_before_the_upgrade_leaves_no_session_behind(server: Hosted) -> None:

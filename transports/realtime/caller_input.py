@@ -88,6 +88,8 @@ class CallerInput:
             self._server.speech_stopped(event.item, speech.ended_ms)
 
     def _transcribe(self, event: e.InputTranscribed | e.TranscriptArrivedLate) -> None:
+        if event.item not in self._speech and not self._server.knows(self.item(event.item)):
+            return  # of the time before this caller: its item comes with its turn
         match event:
             case e.InputTranscribed(status="completed") | e.TranscriptArrivedLate():
                 speech = self._speech.pop(event.item, _Speech())

@@ -11,8 +11,10 @@ from ...core import events as e
 from ...core import signals as s
 from ...core.core import Staged
 from ...core.errors import TurnlogError
+from ...core.folds.conversation import Contribution, Line
 from ...core.playing import FLUSHED
 from ...core.state import State
+from .caller_history import history
 from .caller_input import CallerInput, InputEvent
 from .caller_output import CallerOutput
 from .caller_watch import CallerWatch, WatchedEvent
@@ -32,6 +34,7 @@ class CallerLeg:
 
     def __init__(self, link: str, model: str, ids: Callable[[str], str], *, plays: bool = False) -> None:
         self._link = link
+        self._ids = ids
         self._server = ServerProtocol(ids=ids, model=model, plays=plays)
         self._input = CallerInput(self._server)
         self._output = CallerOutput(self._server)
@@ -87,7 +90,8 @@ class CallerLeg:
         event = staged.event
         match event:
             case e.LinkOpened(link=self._link):
-                self._server.start(caller_session(state.life.definition))
+                self._server.start(caller_session(state.life.definition, state.links.settings))
+                self._recall([one for one in state.conversation.contributions if one.line.seq < staged.seq])
                 self._watch.begin(state)
             case e.ResponseStarted(dead=False) if event.say or state.model_answers:
                 self._output.begin(event.response)
@@ -99,6 +103,9 @@ class CallerLeg:
                 self._output.cut(event.response, "turn_detected" if event.reason == "speech" else "client_cancelled")
                 if event.reason in FLUSHED:
                     self._server.clear_output()
+            case e.TurnEnded(channel="audio") if event.text and not self._server.knows(self._input.item(event.item)):
+                line = Line(staged.seq, "user", event.text)
+                self._recall([Contribution(line, event.item, True)])  # it was said before this caller came
             case e.AnswerTimedOut(link=self._link):
                 self._output.give_up()
             case e.SessionEnded():
@@ -108,6 +115,10 @@ class CallerLeg:
         if isinstance(event, WatchedEvent):
             self._tell_watch(event, (staged.at_ns - state.life.started_ns) // 1_000_000)
         return self._server.messages_to_send()
+
+    def _recall(self, said: list[Contribution]) -> None:
+        for item in history(said, self._ids):
+            self._server.recall(item)
 
     def _tell_watch(self, event: WatchedEvent, at_ms: int) -> None:
         match event:

@@ -182,6 +182,14 @@ class ServerProtocol:
         """Owe a message of turnlog's own."""
         self._outbox.send(type_, **fields)
 
+    def recall(self, item: _Json) -> None:
+        """Put an item of the time before this connection into the conversation and say so."""
+        self._items.add(item)
+
+    def knows(self, item_id: str) -> bool:
+        """Whether an item stands in the conversation."""
+        return item_id in self._items.conversation
+
     # Public methods for driving: what the input side heard.
 
     def speech_started(self, item_id: str, audio_start_ms: int) -> None:

@@ -83,12 +83,19 @@ def _turn_detection(
     return effective
 
 
-def caller_session(definition: SessionDefinition) -> dict[str, Any]:
-    """What a caller finds in its session.created: the declared values, under which its own updates are merged."""
-    input_: dict[str, Any] = {"turn_detection": definition.turn_detection}
+def caller_session(definition: SessionDefinition, settings: dict[str, Any]) -> dict[str, Any]:
+    """What a caller finds in its session.created, under which its own updates are merged: the session as it now is.
+
+    settings: what callers, and the handler, have set since the declaration.
+    """
+    input_: dict[str, Any] = {"turn_detection": settings.get("turn_detection", definition.turn_detection)}
     if definition.transcription:
         input_["transcription"] = {"model": definition.transcription}
-    session: dict[str, Any] = {"output_modalities": modalities(definition, {}), "audio": {"input": input_}}
-    if definition.voice:
-        session["audio"]["output"] = {"voice": definition.voice}
-    return session
+    output: dict[str, Any] = {}
+    for side, key in ((input_, "input_format"), (output, "output_format")):
+        if key in settings:
+            side["format"] = settings[key]
+    if voice := settings.get("voice") or definition.voice:
+        output["voice"] = voice
+    audio = {"input": input_, "output": output} if output else {"input": input_}
+    return {"output_modalities": modalities(definition, settings), "audio": audio}
