@@ -91,7 +91,7 @@ class LiveSession:
 
     @property
     def takes_callers(self) -> bool:
-        """Whether a caller would still find somebody here: nothing but its last words ends it, and nobody has told it that all are gone."""
+        """Whether a caller would still find somebody here: at most it drains, and it was not told that all are gone."""
         state = self._run.core.state
         ending = state.life.ending
         return (ending is None or ending.drain) and state.links.gone_ns is None and not self._ended.done()
