@@ -265,32 +265,27 @@ async def serve(pipe: Any, name: str, share: float, sessions: int, seconds: floa
         await asyncio.wait_for(call.is_connected.wait(), 30)
     await asyncio.sleep(2)
     before, began, used = [len(call.heard) for call in calls], time.monotonic(), time.process_time()
-    switches = switched()
-    lags = []
+    used_before, lags = resource.getrusage(resource.RUSAGE_SELF), []
     while time.monotonic() - began < seconds:
         at = time.monotonic()
         await asyncio.sleep(0.01)
         lags.append(time.monotonic() - at - 0.01)
     elapsed, cpu = time.monotonic() - began, time.process_time() - used
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    switches = usage.ru_nvcsw + usage.ru_nivcsw - used_before.ru_nvcsw - used_before.ru_nivcsw
     heard_ms = sum(len(call.heard) - count for call, count in zip(calls, before, strict=True)) / 48
     pipe.send("stop")
     result = {
         "cpu": cpu / elapsed / sessions,
         "heard_share": heard_ms / 1000 / elapsed / sessions,
         "lag_p99_ms": float(numpy.percentile(lags, 99)) * 1000,
-        "switches_s": (switched() - switches) / elapsed,
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "switches_s": switches / elapsed,
+        "rss_mb": usage.ru_maxrss / 1024,
         "we_heard": heard_as(source, numpy.frombuffer(bytes(calls[0].heard), numpy.int16)),
         "they_heard": await asyncio.to_thread(pipe.recv),
     }
     print(json.dumps(result), flush=True)
     os._exit(0)  # closing calls is not what is measured
-
-
-def switched() -> int:
-    """Context switches so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_nvcsw + used.ru_nivcsw
 
 
 def main() -> None:
