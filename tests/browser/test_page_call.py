@@ -125,3 +125,31 @@ async def test_an_interruption_and_the_end_are_shown(
         shown, logged = await shown_and_logged(server, tab)
         assert shown == logged and shown[-1] == ("desk", "Have a good journey.")
         assert tab.refusals == []
+
+
+async def test_a_reload_and_a_lost_connection_go_on(
+    tmp_path: Path, chrome: Chromium, voice: Speech, recogniser: MoonshineRecogniser
+) -> None:
+    """The same session, with the lines there were, their times and what was not heard; what is said next is in one log."""
+    async with called(chrome, tmp_path, voice, "hotel.desk", "mouth.js") as (server, tab):
+        await tab.speak(BREAKFAST.read_bytes())
+        await tab.line(2)
+        before = await tab.lines()
+        await tab.page.reload()
+        await tab.state("connected")
+        await tab.line(2)
+        assert await tab.lines() == before
+        await tab.speak(BREAKFAST.read_bytes())
+        await tab.line(4)
+        assert await read(recogniser, await tab.hears_out()) == "as i said before early in the morning"
+        before = await tab.lines()
+        async with tab.page.expect_response("**/calls?session_id=*"):
+            await tab.drop()
+        await tab.state("connected")
+        await tab.line(4)
+        assert await tab.lines() == before
+        shown, logged = await shown_and_logged(server, tab)
+        assert shown == logged
+        await tab.press("Hang up")
+        assert (await server.ended(await server.only_session())).reason == "caller_gone"
+        assert tab.refusals == []
