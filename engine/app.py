@@ -12,6 +12,7 @@ import msgspec
 
 from ..core.definition import DEFAULT_MODELS, SessionDefinition, define_session
 from ..core.errors import DefinitionError
+from .frames import raised_in
 from .mcp_servers import McpSource, declare_source
 from .session import RealtimeSession
 from .tools import Tool, declare_tool, tool_rules
@@ -170,17 +171,29 @@ def _load(spec: str, what: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise _not_imported(spec, error) from error
+    try:
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise DefinitionError(
-            "TL206", f"cannot import {spec!r}: {error}", "run it from the folder of the module, or install the module"
-        ) from None
-    except Exception as error:
-        raise DefinitionError(
-            "TL206", f"importing {spec!r} raised {type(error).__name__}: {error}", "the module must import without effects"
-        ) from error
+    except AttributeError as error:
+        raise DefinitionError("TL206", f"cannot import {spec!r}: {error}", "check the name behind the colon") from None
     return found
+
+
+def _not_imported(spec: str, error: Exception) -> DefinitionError:
+    """What keeps a module from being imported: that it is not there, or something in it, and in which line."""
+    module_name = spec.partition(":")[0]
+    if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+        hint = "run it from the folder of the module, or install the module"
+        return DefinitionError("TL206", f"cannot import {spec!r}: {error}", hint)
+    frames = [frame for frame in raised_in(error.__traceback__) if not frame.startswith("<frozen importlib")]
+    where = f" at {frames[-1].rpartition(' ')[0]}" if frames else ""
+    if isinstance(error, ImportError):
+        hint = "install what the module imports, or correct it"
+        return DefinitionError("TL206", f"cannot import {spec!r}: {error}{where}", hint)
+    message = f"importing {spec!r} raised {type(error).__name__}: {error}{where}"
+    return DefinitionError("TL206", message, "the module must import without errors and without effects")
 
 
 def load_app(spec: str) -> App:

@@ -121,6 +121,9 @@ def store_error(error: Exception, path: Path, *, reading: bool = False) -> Store
             return StoreError(
                 "TL406", f"{path} cannot grow: {original}", "free some space; the store goes on when there is some again"
             )
+        case sqlite3.SQLITE_READONLY if reading:  # a database in WAL mode has files beside it, also for those who only read
+            hint = "reading needs a folder that one may write to: copy the file to one, or change the permissions"
+            return StoreError("TL404", f"{path} cannot be read here: {original}", hint)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM:
             return StoreError("TL406", f"{path} cannot be written: {original}", "check the file's permissions and its disk")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:

@@ -143,7 +143,8 @@ class SqliteReadOnly(SqliteReads):
         super().__init__(path)
         self.tail = Tail(poll_s=0.2)  # who writes is another process
         if not path.is_file():
-            raise StoreError("TL404", f"{path} is not there", "check the path; a file is made when it is opened for writing")
+            hint = "check the path (--db, TURNLOG_DB); a file is made when it is opened for writing"
+            raise StoreError("TL404", f"{path} is not there", hint)
         try:
             with closing(open_reader(path)) as reader:
                 check(reader, path)

@@ -156,6 +156,10 @@ def test_apps_and_handlers_are_loaded_by_name(module: Any) -> None:
         (load_app, ":app", "not of the form"),
         (load_handler, "hotel_b:", "not of the form MODULE:FUNCTION"),
         (load_app, "no_such_module_here:app", "No module named"),
+        (load_app, "needs_b:app", "No module named 'not_installed_b' at "),
+        (load_app, "needs_b:app", "needs_b.py:2"),
+        (load_app, "typo_b:app", "raised AttributeError: module 'os' has no attribute 'nope' at "),
+        (load_app, "typo_b:app", "typo_b.py:3"),
         (load_app, "hotel_b:lobby", "no attribute 'lobby'"),
         (load_app, "hotel_b:desk", "is function, no turnlog.App"),
         (load_handler, "hotel_b:plain", "no coroutine function"),
@@ -168,8 +172,11 @@ def test_what_cannot_be_loaded_says_why(module: Any, load: Any, spec: str, named
     module("hotel_b", HOTEL)
     module("broken_b", "1 / 0")
     module("syntax_b", "def :")
+    module("needs_b", "import os\nimport not_installed_b")
+    module("typo_b", "import os\n\nos.nope")
     with pytest.raises(DefinitionError) as raised:
         load(spec)
     assert raised.value.code == "TL206"
     assert named in raised.value.message
     assert raised.value.hint
+    assert ("folder of the module" in raised.value.hint) == spec.startswith("no_such_module_here")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from turnlog.core.errors import StoreError
 from turnlog.core.ports import Draft, SessionRow
 from turnlog.store import Store, open_store
+from turnlog.store.connect import store_error
 
 __all__: list[str] = []
 
@@ -170,3 +172,14 @@ def test_a_reader_refuses_what_is_no_store(path: Path) -> None:
     with pytest.raises(StoreError) as error:
         open_store(path, read_only=True)
     assert error.value.code == "TL404"
+
+
+def test_a_file_where_nothing_may_be_written_says_what_reading_needs(path: Path) -> None:
+    """SQLite's own refusal, met while reading, is TL404 and tells to copy the file; met while writing it is TL406."""
+    opened(path)
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as frozen:
+        with pytest.raises(sqlite3.OperationalError) as refusal:
+            frozen.execute("CREATE TABLE t (n)")
+    read, written = store_error(refusal.value, path, reading=True), store_error(refusal.value, path)
+    assert (read.code, written.code) == ("TL404", "TL406")
+    assert "copy the file" in read.hint and "permissions" in written.hint
