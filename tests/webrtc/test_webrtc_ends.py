@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import random
 import re
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +15,7 @@ from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessi
 
 from tests.webrtc.peers import LOOPBACK, Told, call, tone
 from turnlog.core.errors import LinkClosed, ProtocolError
+from turnlog.transports.webrtc import inside
 from turnlog.transports.webrtc.data import MAX_MESSAGE_BYTES
 from turnlog.transports.webrtc.peer import Peer
 
@@ -127,6 +130,57 @@ async def test_a_peer_that_vanishes_is_gone(monkeypatch: pytest.MonkeyPatch) -> 
         async with asyncio.timeout(10):
             await far.has_gone.wait()
     assert far.reasons == ["the connection failed: no packets pass"]
+
+
+async def test_noise_from_anywhere_does_no_harm() -> None:
+    """Empty datagrams, and random ones of every kind, from an address that has nothing to do with the call."""
+    chance = random.Random(5)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        async with call() as (caller, near, callee, far):
+            (ice,) = inside._transports(callee._connection)
+            address = ice._connection.local_candidates[0]
+            for kind in (0, 1, 20, 22, 23, 63, 128, 129, 191, 255):
+                for size in (0, 1, 2, 7, 8, 12, 20, 100, 1400):
+                    stranger.sendto((bytes([kind]) + chance.randbytes(size))[:size], (address.host, address.port))
+            caller.speaker.put(tone(300), 1)
+            caller.send(b"{}")
+            async with asyncio.timeout(5):
+                await far.hears_sound(200)
+                assert await far.messages.get() == b"{}"
+        assert (near.reasons, len(far.reasons), far.faults.qsize()) == ([], 1, 0)
+
+
+async def test_a_peer_with_another_certificate_than_it_named_is_refused() -> None:
+    """Its fingerprint is in the offer; the call fails at once, and no audio of it is heard."""
+    told = Told()
+    async with nothing_is_left():
+        ours, other = Peer(told, LOOPBACK), Peer(Told(), LOOPBACK)
+        offer = await other.offer()
+        forged = re.sub("(a=fingerprint:sha-256 )..", r"\g<1>00", offer)
+        forged = re.sub("(a=fingerprint:sha-(384|512) )..", r"\g<1>00", forged)
+        await other.accept(await ours.answer(forged))
+        async with asyncio.timeout(10):
+            await told.has_gone.wait()
+        await ours.close()
+        await other.close()
+    assert told.reasons == ["the connection failed: no packets pass"]
+    assert told.pieces == 0
+
+
+async def test_closing_while_addresses_are_gathered_ends_the_call() -> None:
+    """LinkClosed for who waits for the answer; nothing is left."""
+    async with nothing_is_left():
+        other, ours = Peer(Told(), LOOPBACK), Peer(Told(), LOOPBACK)
+        offer = await other.offer()
+        answering = asyncio.create_task(ours.answer(offer))
+        await asyncio.sleep(0)
+        await ours.close()
+        with pytest.raises(LinkClosed):
+            await answering
+        await ours.close()
+        with pytest.raises(LinkClosed):
+            await ours.accept(offer.replace("actpass", "active"))
+        await other.close()
 
 
 async def test_a_closed_data_channel_ends_the_call() -> None:

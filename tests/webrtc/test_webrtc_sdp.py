@@ -65,6 +65,7 @@ def refusal(body: bytes | str) -> str:
         (OFFER.replace("a=ice-ufrag:abcd\n", ""), "the offer lacks a=ice-ufrag for its audio"),
         (OFFER.replace("a=fingerprint:sha-256 AA:BB\n", ""), "the offer lacks a=fingerprint for its audio"),
         (OFFER.replace("a=rtcp-mux\n", ""), "the offer wants RTCP on a port of its own"),
+        (OFFER.replace("a=rtcp-mux", "a=rtcp-mux\na=sendonly"), "the offer does not want to hear us"),
         (OFFER.replace("BUNDLE 0 1", "BUNDLE 0"), "the offer does not bundle audio and data"),
         (OFFER + "a=x\n" * MAX_SDP_BYTES, f"the offer has {len(OFFER) + 4 * MAX_SDP_BYTES} bytes; the limit is 65536"),
     ],

@@ -28,6 +28,7 @@ __all__ = [
     "check_versions",
     "consent_expired",
     "guard_data",
+    "guard_packets",
     "limit_hosts",
     "missing",
     "settle",
@@ -36,6 +37,7 @@ __all__ = [
 
 _GATHER_S: Final = 2  # aioice waits 5 s for a STUN or TURN server; a caller that waits for its answer has gone by then
 _LOOPBACK: Final = "127.0.0.1"
+_SHORTEST: Final = 8  # bytes: an RTCP packet without a report
 _TURNS: Final = 10  # of the event loop, for tasks that were cancelled and not waited for
 
 
@@ -54,7 +56,7 @@ def missing() -> list[str]:
         (RTCDtlsTransport, ("_register_rtp_receiver", "_unregister_rtp_receiver", "_send_rtp")),
         (RTCSctpTransport, ("_handle_data",)),
         (RTCIceTransport, ("iceGatherer",)),
-        (Connection, ("get_component_candidates",)),
+        (Connection, ("get_component_candidates", "data_received")),
     ]
     return [f"{owner.__name__}.{name}" for owner, names in needed for name in names if not hasattr(owner, name)]
 
@@ -192,6 +194,25 @@ def guard_data(connection: RTCPeerConnection, broken: Callable[[Exception], None
             broken(error)
 
     sctp._handle_data = guarded
+
+
+def guard_packets(connection: RTCPeerConnection) -> None:
+    """Leave out datagrams that are too short to be anything.
+
+    Reason: the task that reads the socket looks at the first byte of each datagram, whoever sent it, and an empty one ends it
+    and the call. Place: `Connection.data_received`, which aioice calls with each datagram that is not its own.
+    """
+    for ice in _transports(connection):
+        ice_connection: Any = ice._connection
+        ice_connection.data_received = _long_enough(ice_connection.data_received)
+
+
+def _long_enough(receive: Callable[[bytes, int], None]) -> Callable[[bytes, int], None]:
+    def received(data: bytes, component: int) -> None:
+        if len(data) >= _SHORTEST:
+            receive(data, component)
+
+    return received
 
 
 def unacknowledged(channel: RTCDataChannel) -> bool:

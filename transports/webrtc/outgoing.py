@@ -166,13 +166,13 @@ class Speaker:
         if progress is None:
             progress = self._marks[mark] = _Progress()
             if len(self._marks) > _KNOWN_MARKS:
-                self._forget()
+                self._forget(mark)
         return progress
 
-    def _forget(self) -> None:
+    def _forget(self, newest: object) -> None:
         """Drop the oldest mark of which nothing waits."""
         for mark, progress in self._marks.items():
-            if not progress.waiting and mark != self._tail_mark:
+            if not progress.waiting and mark not in (self._tail_mark, newest):
                 del self._marks[mark]
                 return
 

@@ -3,13 +3,21 @@
 import asyncio
 from typing import Final, Protocol
 
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import (
+    InvalidStateError,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
 
 from ...core.errors import LinkClosed, LinkError, ProtocolError, TurnlogError
 from .data import LABEL, DataLine
 from .ice import IceSettings
 from .incoming import Microphone
-from .inside import Connecting, LeanReceiver, check_versions, consent_expired, guard_data, limit_hosts, settle
+from .inside import Connecting, LeanReceiver, check_versions, consent_expired, guard_data, guard_packets, limit_hosts, settle
 from .outgoing import Speaker, SpeakerTrack
 from .sdp import check_answer, check_offer, has_data_channel, keep_call, put_back
 
@@ -19,6 +27,7 @@ CONNECT_S: Final = 15.0
 """How long a peer may take from the answer until audio could flow."""
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 """What may wait for a peer that does not read its data channel."""
+_GONE: Final = 1006
 _DRAIN_S: Final = 1.0
 _VANISHED: Final = "the connection failed: no packets pass"
 _NO_SERVERS: Final = IceSettings()
@@ -73,7 +82,10 @@ class Peer:
         self._receiver = LeanReceiver(transceiver.receiver, transceiver.sender, self._microphone.packet)
 
     async def answer(self, offer: str) -> str:
-        """We are called: the answer to give. Raises ProtocolError TL310 (the offer), LinkError TL301 (no address of ours)."""
+        """We are called: the answer to give.
+
+        Raises ProtocolError TL310 (the offer), LinkError TL301 (no address of ours), LinkClosed (close() came between).
+        """
         kept, refused = keep_call(check_offer(offer))
         if not has_data_channel(kept):
             self._line.absent()
@@ -82,29 +94,27 @@ class Peer:
             self._prepare()
             answer = await self._connection.createAnswer()
         except Exception as error:  # aiortc parses with asserts, indexes and regular expressions: anything can come
-            await self.close()
-            raise _unusable("offer", error) from error
-        await self._connection.setLocalDescription(answer)
+            raise await self._refused("offer", error) from error
+        await self._describe(answer)
         self._wait()
         return put_back(await self._described(), refused)
 
     async def offer(self) -> str:
-        """We call: the offer to send. Raises LinkError TL301 (no address of ours)."""
+        """We call: the offer to send. Raises LinkError TL301 (no address of ours), LinkClosed (close() came between)."""
         self._line.use(self._connection.createDataChannel(LABEL))
         self._prepare()
-        await self._connection.setLocalDescription(await self._connection.createOffer())
+        await self._describe(await self._connection.createOffer())
         return await self._described()
 
     async def accept(self, answer: str) -> None:
-        """The answer to our offer has come. Raises ProtocolError TL310."""
+        """The answer to our offer has come. Raises ProtocolError TL310, LinkClosed (close() came before)."""
         checked = check_answer(answer)
         if not has_data_channel(checked):
             self._line.absent()
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(checked, "answer"))
         except Exception as error:
-            await self.close()
-            raise _unusable("answer", error) from error
+            raise await self._refused("answer", error) from error
         self._wait()
 
     def send(self, message: bytes) -> None:
@@ -114,7 +124,7 @@ class Peer:
         (1009), is given up: gone() follows.
         """
         if self._state in ("gone", "closed"):
-            raise LinkClosed(1006, "the peer connection is closed")
+            raise LinkClosed(_GONE, "the peer connection is closed")
         try:
             self._line.send(message)
         except LinkClosed as error:
@@ -141,6 +151,21 @@ class Peer:
     def _prepare(self) -> None:
         limit_hosts(self._connection, self._ice.hosts)
         guard_data(self._connection, self._broken)
+        guard_packets(self._connection)
+
+    async def _describe(self, description: RTCSessionDescription) -> None:
+        """Gather our addresses, which takes a while where servers are asked."""
+        try:
+            await self._connection.setLocalDescription(description)
+        except InvalidStateError:
+            raise LinkClosed(_GONE, "closed while the call was made") from None
+
+    async def _refused(self, what: str, error: Exception) -> TurnlogError:
+        if self._state == "closed":
+            return LinkClosed(_GONE, "closed while the call was made")
+        await self.close()
+        problem = f"the {what} cannot be used: {str(error) or type(error).__name__}"
+        return ProtocolError("TL310", problem, "send it as the browser made it")
 
     async def _described(self) -> str:
         sdp = self._connection.localDescription.sdp
@@ -200,9 +225,3 @@ def _configuration(ice: IceSettings) -> RTCConfiguration:
     """Invariant: a list, never None, which would mean aiortc's public STUN server."""
     servers = [RTCIceServer(one.url, one.username or None, one.credential or None) for one in ice.servers]
     return RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
-
-
-def _unusable(what: str, error: Exception) -> ProtocolError:
-    return ProtocolError(
-        "TL310", f"the {what} cannot be used: {str(error) or type(error).__name__}", "send it as the browser made it"
-    )

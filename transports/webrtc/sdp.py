@@ -105,6 +105,8 @@ def _check_audio(sections: list[list[str]], audio: list[str], what: str) -> None
             raise ProtocolError("TL310", f"the {what} lacks {line[:-1]} for its audio", _SDP_HINT)
     if "a=rtcp-mux" not in audio:
         raise ProtocolError("TL310", f"the {what} wants RTCP on a port of its own", "set rtcpMuxPolicy to 'require'")
+    if what == "offer" and ("a=sendonly" in audio or "a=inactive" in audio):
+        raise ProtocolError("TL310", "the offer does not want to hear us", "offer audio as sendrecv, or as recvonly")
     data = [_value(section, "a=mid:") for section in sections[1:] if _kind(section) == "application" and _accepted(section)]
     bundled = _value(sections[0], "a=group:BUNDLE").split()
     if data and (_value(audio, "a=mid:") not in bundled or data[0] not in bundled):
