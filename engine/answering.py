@@ -12,6 +12,7 @@ import msgspec
 from ..core.errors import TurnlogError
 from ..transports.extras import load
 from ..transports.webrtc.ice import IceSettings
+from ..transports.webrtc.sdp import check_offer
 from .live import LiveSession
 from .nonces import Nonces
 
@@ -78,7 +79,7 @@ class Calls:
         """Take a call for a session: see Engine.answer."""
         self._check_free(live, offer.seat)
         if (calls := live.calls) is not None:
-            held = await live.hold(calls, offer.sdp, peer=offer.peer, settings=offer.settings)
+            held = await live.hold(calls, check_offer(offer.sdp), peer=offer.peer, settings=offer.settings)
             self._calls[held.taken.call_id] = _Call(live.id, offer.seat, held.caller)
             return Answered(held.taken.sdp, held.taken.call_id)
         link, sdp = await self.check_installed().WebRtcCaller.answer(offer.sdp, self.ice)

@@ -279,7 +279,7 @@ async def test_what_is_typed_past_us_is_answered_by_the_handler() -> None:
 
 
 async def test_a_refused_offer_is_a_fact_and_another_may_follow() -> None:
-    """The error says what the provider said, without the key; a second call of a session that has one is refused here."""
+    """The error says what the provider said, without the key. What is no offer, and a second call, are refused here."""
 
     async def desk(session: RealtimeSession) -> None:
         await session.input()
@@ -296,9 +296,9 @@ async def test_a_refused_offer_is_a_fact_and_another_may_follow() -> None:
         with pytest.raises(TurnlogError) as taken:
             await one.call()
         assert taken.value.code == "TL505"
-        with pytest.raises(TurnlogError) as also:
+        with pytest.raises(TurnlogError) as none:
             await one.engine.answer("s1", OFFER)
-        assert also.value.code == "TL505"
+        assert (none.value.code, len(service.offers)) == ("TL310", 3)
         await one.until(e.LinkReady)
         one.session.end()
         await one.ended()
