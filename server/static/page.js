@@ -97,7 +97,7 @@ function end(why, failed) {
   if (why) at("status").textContent = `Ended: ${why}`;
   if (failed) problem(failed.message);
   if (failed?.status === 401) key.focus();
-  else connect.focus();
+  else connect.focus({ preventScroll: true }); // the last lines stay in sight
 }
 
 // --- what is kept over a reload ---
@@ -120,9 +120,9 @@ function show(state) {
   document.body.dataset.state = state;
   at("status").textContent = STATUS[state];
   act(state === "connected" ? "listening" : "");
-  at("fields").hidden = connect.hidden = on;
+  form.hidden = on;
+  at("controls").hidden = !on;
   connect.disabled = !target.options.length;
-  for (const button of [mute, hangUp]) button.hidden = !on;
   if (!on) play.hidden = true;
 }
 

@@ -39,7 +39,7 @@ async def test_every_part_has_a_role_and_a_name(tmp_path: Path, chrome: Chromium
             "  - paragraph:",
             "    - status: Not connected",
             "- main:",
-            '  - form "Call":',
+            '  - form "New call":',
             "    - text: Session",
             '    - combobox "Session":',
             '      - option "hotel.desk"',
