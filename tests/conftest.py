@@ -6,6 +6,8 @@ TURNLOG_CAPTURES where that is set; they parametrize over the files that are the
 
 import json
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,14 @@ def captures_folder() -> Path | None:
     """The folder of captures, None if the variable is not set."""
     named = os.environ.get("TURNLOG_CAPTURES")
     return Path(named) if named else None
+
+
+@pytest.fixture
+def unused_tcp_port() -> Iterator[int]:
+    """A port at which nobody listens, and which nobody else gets meanwhile: other tests of this machine take free ones too."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -25,10 +25,11 @@ sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
 
 
 class Command(NamedTuple):
-    """`python -m turnlog` in a folder."""
+    """`python -m turnlog` in a folder. `often`: this very one runs many times, so that it is worth a warm process of its own."""
 
     folder: Path
     hidden: Path | None = None
+    often: bool = False
     prefix: tuple[str, ...] = ()
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -54,7 +55,7 @@ class Command(NamedTuple):
     def run(self, *words: str | Path, typed: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run it to its end: as a fork of a process that has imported turnlog, where that makes no difference."""
         given = self.environment(**environment)
-        if not (self.prefix or self.hidden or any(name.startswith("PYTHON") for name in environment)):
+        if not (self.prefix or (self.hidden and not self.often) or any(name.startswith("PYTHON") for name in environment)):
             try:
                 return warm(*self.environment().items()).run(list(map(str, words)), self.folder, given, typed)
             except TimeoutError:

@@ -13,10 +13,16 @@ COMMANDS = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The command on the core install."""
+    core = Command(tmp_path_factory.mktemp("bare"), often=True)
+    return core.without("av", "starlette", "uvicorn", "moonshine_voice", "piper", "numpy", "onnxruntime")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_overview_and_every_help_open_without_extras(turnlog_in: Command, name: str) -> None:
+def test_the_overview_and_every_help_open_without_extras(bare: Command, name: str) -> None:
     """`turnlog --help` names each command; each command but serve explains itself on the core install."""
-    bare = turnlog_in.without("av", "starlette", "uvicorn", "moonshine_voice", "piper", "numpy", "onnxruntime")
     if name == COMMANDS[0]:
         overview = bare.run("--help").stdout
         assert all(f"\n  {one} " in overview for one in COMMANDS)

@@ -16,7 +16,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -83,10 +85,11 @@ def _text(stream: IO[bytes]) -> str:
 
 def main() -> None:
     """Serve until the standard input ends."""
-    for name, (module, _, extra) in import_module("turnlog.cli.main")._COMMANDS.items():
-        if not extra and name != "doctor":  # engines bring threads of their own, which no fork takes along
+    for module, _, _ in import_module("turnlog.cli.main")._COMMANDS.values():
+        with suppress(ModuleNotFoundError):  # of an extra that is not there: told by the command, if it is run
             import_module(f"turnlog.cli.{module.partition(':')[0]}")
     import_module("sqlalchemy.dialects.sqlite.aiosqlite")
+    assert threading.active_count() == 1  # a fork takes no other thread along
     gc.freeze()  # a collection in a fork would copy every page that it looks at
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that stand between
     with socket.socket(socket.AF_UNIX) as listener:
