@@ -20,6 +20,7 @@ from .tools import Tool, declare_tool, tool_rules
 __all__ = ["App", "Declared", "Handler", "code_version", "load_app", "load_handler"]
 
 Handler = Callable[[RealtimeSession], Awaitable[Any]]
+_OVERRIDES = ("model", "voice")
 H = TypeVar("H", bound=Callable[..., Any])
 
 
@@ -31,6 +32,15 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     handler: Handler
     strict: bool | None = None
     replay: bool = True
+
+    def override(self, values: Mapping[str, str]) -> "Declared":
+        """The same with another `model` or `voice`. Raises DefinitionError TL201 for anything else."""
+        for key, value in values.items():
+            if key not in _OVERRIDES or type(value) is not str or not value:
+                known = " and ".join(_OVERRIDES)
+                problem = f"{key}={value!r} cannot be chosen where a session is started"
+                raise DefinitionError("TL201", problem, f"{known} can, by a name", field=key)
+        return msgspec.structs.replace(self, definition=msgspec.structs.replace(self.definition, **values)) if values else self
 
 
 class App:

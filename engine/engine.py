@@ -145,15 +145,25 @@ class Engine:
             closing.push_async_callback(self.projections.stop)
             closing.push_async_callback(self.calls.close)
 
-    async def start(self, target: str, *, metadata: dict[str, Any] | None = None, session: str | None = None) -> LiveSession:
+    async def start(
+        self,
+        target: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+        session: str | None = None,
+        overrides: Mapping[str, str] | None = None,
+        caller_within_s: int | None = None,
+    ) -> LiveSession:
         """Start a session of `target` ("app.session"); it is in the log when this returns.
 
-        Its handler runs at once; what it says waits for a caller. `session` names it, else it gets an id. Raises
-        DefinitionError TL204, HandlerError TL105 for metadata that cannot be stored, StoreError TL409 (the name is taken),
-        MissingExtra for what its provider needs, TurnlogError TL410 outside of the engine's context.
+        Its handler runs at once; what it says waits for a caller. `session` names it, else it gets an id. overrides: another
+        `model` or `voice` than declared. caller_within_s: where no caller comes within this time it ends with `no_caller`; else
+        it waits for ever. Raises DefinitionError TL204, TL201 (overrides), HandlerError TL105 for metadata that cannot be stored,
+        StoreError TL409 (the name is taken), MissingExtra for what its provider needs, TurnlogError TL410 outside of the
+        engine's context.
         """
         self._must_run()
-        declared = self.app.resolve(target)
+        declared = self.app.resolve(target).override(overrides or {})
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
         strict = self._strict if declared.strict is None else declared.strict
         tools = [tool.rules for tool in self._tools.values() if tool.rules.filler or tool.rules.cancel_on_interruption]
@@ -168,6 +178,8 @@ class Engine:
             else HostRun(declared.handler, started, now_ns)
         )
         core.record(started, e.Root.START, now_ns)
+        if caller_within_s is not None:
+            core.record(e.CallerAwaited(grace_ms=caller_within_s * 1000), e.Root.START, now_ns)
         run = SessionRun(core, self.store, head, clock, handler, Effects(self._tools), self._nonces)
         live = LiveSession(run, started, provider, self._voice, self._ids)
         try:

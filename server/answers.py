@@ -10,6 +10,7 @@ from ..core.errors import TurnlogError
 __all__ = ["STATUS", "error_answer"]
 
 STATUS: Final = {
+    "TL102": 404,
     "TL306": 413,
     "TL310": 400,
     "TL312": 404,

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 from ..core.errors import TurnlogError
 from ..engine.engine import Engine
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES
+from .agentfield import AgentFieldRoutes
 from .answers import error_answer
 from .auth import LOOPBACK_ORIGIN, Keys
 from .callers import CallerTokens
@@ -39,6 +40,7 @@ def create_app(engine: Engine, *, keys: Iterable[str] = (), max_message_bytes: i
             Route("/v1/realtime", _upgrade_required),
             WebSocketRoute("/v1/realtime", realtime.answer),
             *CallsEndpoint(engine, known, tokens).routes,
+            *AgentFieldRoutes(engine, known, tokens).routes,
             *Page(engine, known).routes,
             Route("/{path:path}", _not_found, methods=METHODS),
             WebSocketRoute("/{path:path}", _no_such_socket),

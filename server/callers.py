@@ -62,6 +62,14 @@ class CallerTokens:
             raise TurnlogError("TL501", "no token of this session was shown", _SHOW_TOKEN)
         return await self.admit(self._running(session))
 
+    async def join(self, connection: HTTPConnection, session: str) -> Admission:
+        """As `readmit`, and also for whoever may call this server: where none has a key, for who is local."""
+        shown = shown_token(connection)
+        if shown is not None and await self._opens(shown, session):
+            return Admission(self._running(session), shown, digest(shown).hex())
+        self._keys.check(connection)
+        return await self.admit(self._running(session))
+
     async def check(self, connection: HTTPConnection, session: Callable[[], str]) -> None:
         """Let in who may do this with a session: by its token, or whoever may call this server.
 

@@ -11,6 +11,7 @@ from turnlog.core import events as e
 from turnlog.core.errors import DefinitionError, HandlerError, StoreError, TurnlogError
 from turnlog.engine.engine import Engine
 from turnlog.engine.session import RealtimeSession
+from turnlog.testing import call, virtual_time
 
 
 async def wait(session: RealtimeSession) -> None:
@@ -211,3 +212,25 @@ async def test_a_provider_that_is_not_given_is_built_in() -> None:
             await running.start("hotel.desk")
         assert raised.value.code == "TL202"
         assert await store.sessions() == []
+
+
+async def test_a_session_may_be_started_with_another_model_and_voice() -> None:
+    """The log has them as its definition; other fields, and no names at all, are refused (TL201), and nothing was started."""
+    async with engine(voice="ash") as running:
+        live = await running.start("hotel.desk", overrides={"model": "m2", "voice": "verse"})
+        assert (live.definition.model, live.definition.voice) == ("m2", "verse")
+        assert running.app.sessions["desk"].definition.voice == "ash"
+        for wrong in ({"provider": "openai"}, {"voice": ""}):
+            with pytest.raises(DefinitionError, match="TL201"):
+                await running.start("hotel.desk", overrides=wrong)
+        assert len(await running.store.sessions()) == 1
+
+
+@virtual_time
+async def test_a_session_that_is_started_for_a_caller_ends_where_none_comes() -> None:
+    """After the time that was set, as no_caller."""
+    async with call(app_of(wait), "hotel.desk", calls_in=False) as one:
+        live = await one.engine.start("hotel.desk", caller_within_s=60)
+        began_s = asyncio.get_running_loop().time()
+        assert (await live.ended()).reason == "no_caller"
+        assert 60 <= asyncio.get_running_loop().time() - began_s < 61
