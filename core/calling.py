@@ -126,6 +126,4 @@ def clear_due(state: State) -> int | None:
     if not (call.id and call.playing and call.clear_owed):
         return None
     one = state.playout.responses.get(call.playing)
-    if one is None:
-        return call.clear_owed
-    return one.cut_seq if one.cut else None
+    return call.clear_owed if one is None or one.cut else None

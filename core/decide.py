@@ -237,6 +237,8 @@ def _delivered(state: State, heads: Heads, response: str, now_ns: int) -> Iterat
         head = heads(response)
         if not head.waiting:
             yield delivered(response, head, now_ns)
+            if one.buffered is not None and one.buffered.state == "stopped":  # it was played out: nothing can cut it any more
+                yield from end_playout(state, heads, response)
 
 
 def _is_running(state: State, response: str) -> bool:

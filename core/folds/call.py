@@ -38,7 +38,7 @@ class Call:
         self.id = ""  # the provider's name for it; "" where there is none
         self.link = ""  # the caller's line; also when the call is over
         self.playing = ""  # the response that the provider plays
-        self.clear_owed = 0  # seq of its start, while nobody has asked for its end; 0: it was asked for
+        self.clear_owed = 0  # what would call for its end: its start, or its cut; 0: it was asked for
         self.effective: dict[str, Any] = {}  # what was in force when we were last told that it is ours
         self.overridden = 0  # seq of the override that no configuration of ours has answered yet
         self.reasserted_ns: deque[int] = deque(maxlen=REASSERTED_MOST)  # when the last ones were answered
@@ -57,6 +57,8 @@ class Call:
                 self.playing, self.clear_owed = event.response, seq
             case e.PlayoutBuffered() if event.response == self.playing:
                 self.playing = ""
+            case e.PlayoutCut() if event.response == self.playing and self.clear_owed:
+                self.clear_owed = seq
             case e.PlayoutEnded(interrupted=False) if event.response == self.playing:
                 self.playing = ""  # its end was never told
             case e.OutputClearDispatched():

@@ -95,6 +95,20 @@ def test_a_finished_response_is_not_heard_before_its_buffer_has_stopped() -> Non
     assert (outcome.status, outcome.heard_ms, outcome.heard_text, outcome.source) == ("played", 2_000, TEXT, "buffer_event")
 
 
+@pytest.mark.parametrize("order", ["done, stopped", "stopped, done"])
+def test_speech_in_the_same_moment_cuts_nothing_that_was_played_out(order: str) -> None:
+    """A caller answers at once; its say is settled before the turn."""
+    drive = direct()
+    say = sounding(drive, finished=False)
+    drive.wait(900)
+    done = s.ResponseFinished(
+        response="r1", status="completed", code="", message="", generated_ms=0, transcript=TEXT, usage=None
+    )
+    last = [done, plays("stopped")] if order == "done, stopped" else [plays("stopped"), done]
+    drive.signal("p1", *last, s.SpeechBegan(item="u1", audio_start_ms=0))
+    assert (drive.outcome(say).status, drive.of(e.PlayoutCut)) == ("played", [])
+
+
 def test_a_response_that_ends_before_it_sounds_is_waited_for() -> None:
     """The buffer begins to play a moment later."""
     drive = direct()
@@ -169,6 +183,20 @@ def test_speech_cancels_and_clears_what_the_provider_plays() -> None:
     assert (drive.outcome(say).status, drive.outcome(say).heard_ms) == ("interrupted", 700)
     drive.wait(5_000)
     assert len(drive.of(e.OutputClearDispatched)) == 1
+
+
+def test_a_clear_is_caused_by_the_cut_also_when_its_say_is_settled_by_then() -> None:
+    """The turn had come in the same round."""
+    drive = direct()
+    sounding(drive)
+    drive.signal(
+        "p1",
+        s.SpeechBegan(item="u1", audio_start_ms=0),
+        s.SpeechCeased(item="u1", audio_end_ms=900),
+        s.AudioCommitted(item="u1", previous_item=None),
+        s.TranscriptCompleted(item="u1", transcript="Yes"),
+    )
+    assert isinstance(drive.why(e.OutputClearDispatched), e.PlayoutCut)
 
 
 def test_a_response_that_is_generated_and_still_plays_is_cleared_without_a_cancel() -> None:

@@ -83,6 +83,8 @@ class Exchange:
                     if isinstance(signal, s.AnswerRequested):
                         self.response = self.server.start_response(signal)
                         self.last = signal
+                    elif isinstance(signal, s.CancelRequested):
+                        self.server.cancel_response(signal.response)
                 await self.flush()
                 self._changed.set()
         except WebSocketDisconnect:

@@ -76,6 +76,7 @@ def test_the_golden_logs_are_there() -> None:
     """Each kind of session of each version has its log."""
     found = {(path.parent.name, path.stem) for path in LOGS}
     assert found >= {("v0_1", name) for name in ("typed", "spoken", "failing", "journal")}
+    assert ("v0_1_direct", "direct") in found
     assert found >= {("v0_1_talk", name) for name in ("barged", "echoing", "nodding", "switching")}
 
 
@@ -88,6 +89,13 @@ def test_golden_logs_hold_what_talk_brings() -> None:
     """Cuts, acknowledged and held speech, taken back and repeated says, the model's tools and a switch are in logs of 0.1."""
     logs = (HERE / "v0_1_talk").glob("*.turnlog")
     assert {one.type for path in logs for one in open_archive(path).scan()} >= TALK
+
+
+def test_a_golden_log_holds_what_a_direct_call_brings() -> None:
+    """Its buffer events, a cut's third step, a gap, an override and a response that nobody here asked for."""
+    seen = {one.type for one in open_archive(HERE / "v0_1_direct" / "direct.turnlog").scan()}
+    assert seen >= {"CallOpened", "PlayoutBuffered", "OutputClearDispatched", "ConfigurationOverridden"}
+    assert seen >= {"LinkClosed", "ItemSeeded", "CancelDispatched"}
 
 
 @each_log
