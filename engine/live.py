@@ -112,7 +112,8 @@ class LiveSession:
         self._must_stand()
         self._dial()
         name = self._name("c")
-        leg = CallerLeg(name, self.definition.model or "", self._id, plays=transport == "webrtc")
+        plays, pcm_only = transport == "webrtc", self.definition.transport == "webrtc"
+        leg = CallerLeg(name, self.definition.model or "", self._id, plays=plays, pcm_only=pcm_only)
         before = [line.link for line in self._run.lines.values() if seat and line.seat == seat]
         self._spawn(self._run.attach(name, link, leg, transport, peer))
         self._run.lines[name].seat = seat

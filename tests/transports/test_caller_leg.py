@@ -29,9 +29,9 @@ Json = dict[str, Any]
 class Caller:
     """A caller's leg, and all that the caller has seen."""
 
-    def __init__(self, answers: str = "handler", *, plays: bool = False) -> None:
+    def __init__(self, answers: str = "handler", *, plays: bool = False, pcm_only: bool = False) -> None:
         numbers = itertools.count(1)
-        self.leg = CallerLeg("c1", "m", lambda kind: f"{kind}_{next(numbers)}", plays=plays)
+        self.leg = CallerLeg("c1", "m", lambda kind: f"{kind}_{next(numbers)}", plays=plays, pcm_only=pcm_only)
         self.state = State()
         definition = define_session("desk", provider="scripted", transport="in_process", answers=answers)
         self.state.apply(1, 0, e.SessionStarted(session="s1", target="hotel.desk", definition=definition))
@@ -431,3 +431,20 @@ def test_any_order_of_events_gives_the_caller_a_sound_session(steps: list[tuple[
                 assert open_ == [of]
     assert open_ == []
     assert caller.says("response.create"), "the conversation is free"
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_where_only_pcm_passes_another_format_is_refused(side: str) -> None:
+    """The provider is called over WebRTC: a telephone's G.711 would be noise to it; nothing of such an update is taken."""
+    caller = Caller(pcm_only=True)
+    audio = {side: {"format": {"type": "audio/pcmu"}}}
+    changes = {"type": "realtime", "instructions": "Sing.", "audio": audio}
+    assert caller.says("session.update", event_id="u1", session=changes) == []
+    error = caller.seen[-1]["error"]
+    assert (error["code"], error["param"], error["event_id"]) == ("invalid_value", f"session.audio.{side}.format", "u1")
+    pcm = {"type": "realtime", "audio": {side: {"format": {"type": "audio/pcm", "rate": 24_000}}}}
+    (configured,) = caller.says("session.update", session=pcm)
+    assert isinstance(configured, s.CallerConfigured)
+    assert configured.session["instructions"] == ""
+    assert len(Caller().says("session.update", session=changes)) == 1
+    assert len(Caller(plays=True, pcm_only=True).says("session.update", session=changes)) == 1  # its link knows no formats

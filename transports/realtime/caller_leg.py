@@ -6,6 +6,7 @@ for the caller at once, whatever the provider still tells of it.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from ...core import events as e
 from ...core import signals as s
@@ -18,6 +19,7 @@ from .caller_history import history
 from .caller_input import CallerInput, InputEvent
 from .caller_output import CallerOutput
 from .caller_watch import CallerWatch, WatchedEvent
+from .client_messages import SessionUpdate
 from .server import ServerProtocol
 from .server_output import Outcome
 from .session_wire import caller_session
@@ -29,11 +31,15 @@ __all__ = ["CallerLeg"]
 class CallerLeg:
     """One connection of a caller. `link` is its name in the log; `ids` makes the ids the caller sees.
 
-    plays: the link plays to the caller what it is sent, as over WebRTC: see ServerProtocol.
+    plays: the link plays to the caller what it is sent, as over WebRTC: see ServerProtocol. pcm_only: nobody behind us takes or
+    gives another audio, so a caller that asks for it is refused.
     """
 
-    def __init__(self, link: str, model: str, ids: Callable[[str], str], *, plays: bool = False) -> None:
+    def __init__(
+        self, link: str, model: str, ids: Callable[[str], str], *, plays: bool = False, pcm_only: bool = False
+    ) -> None:
         self._link = link
+        self._pcm_only = pcm_only and not plays
         self._ids = ids
         self._server = ServerProtocol(ids=ids, model=model, plays=plays)
         self._input = CallerInput(self._server)
@@ -44,6 +50,9 @@ class CallerLeg:
 
     def receive(self, message: Message) -> list[s.Signal]:
         """What a message means, in the provider's ids; what the protocol itself answers is owed afterwards."""
+        if self._pcm_only and isinstance(message.view, SessionUpdate) and (refusal := _other_audio(message.view)) is not None:
+            self._server.tell("error", error=refusal)
+            return []
         return [meant for signal in self._server.receive(message) if (meant := self._meaning(signal)) is not None]
 
     def _meaning(self, signal: s.Signal) -> s.Signal | None:
@@ -140,3 +149,17 @@ class CallerLeg:
 def _outcome(ended: e.ResponseEnded) -> Outcome:
     status = ended.status if ended.status in ("completed", "cancelled", "failed", "incomplete") else "failed"
     return Outcome(status=status, reason=ended.code, code=ended.code, message=ended.message, usage=ended.usage)  # type: ignore[arg-type] # one of the four
+
+
+def _other_audio(update: SessionUpdate) -> dict[str, Any] | None:
+    """The error for an update that asks for G.711; what is no format is the protocol's to refuse."""
+    audio = update.session.get("audio")
+    for side in ("input", "output"):
+        part = audio.get(side) if isinstance(audio, dict) else None
+        form = part.get("format") if isinstance(part, dict) else None
+        if isinstance(form, dict) and form.get("type") in ("audio/pcmu", "audio/pcma"):
+            param = f"session.audio.{side}.format"
+            message = f"Invalid value for '{param}': this session's audio is audio/pcm, as its provider is called over WebRTC."
+            error = {"type": "invalid_request_error", "code": "invalid_value", "param": param, "message": message}
+            return {**error, "event_id": update.event_id}
+    return None
