@@ -1,7 +1,8 @@
 """Who may call: keys that a caller must show, and the tokens that callers get. Keys and tokens are held as digests only.
 
 Without keys the server is open to this machine alone: to peers on loopback, and not to web pages of other origins that a
-browser on this machine shows.
+browser on this machine shows. A page whose name was made to lead here (DNS rebinding) is of the same origin, and its reads
+carry none: the host that it asks for tells.
 """
 
 import hashlib
@@ -9,11 +10,11 @@ import hmac
 import ipaddress
 import secrets
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
 from ..core.errors import TurnlogError
+from ..transports.web.hosts import host_of
 
 __all__ = ["KEY_SUBPROTOCOL", "LOOPBACK_ORIGIN", "Keys", "digest", "new_token", "shown_token"]
 
@@ -98,11 +99,12 @@ def _check_local(connection: HTTPConnection) -> None:
             "this server has no keys and is open to its own machine only",
             "configure a key (`turnlog serve --key`, or TURNLOG_KEYS) and send it",
         )
-    origin = connection.headers.get("origin")
-    if origin is not None and not _is_loopback(urlsplit(origin).hostname or ""):
-        raise TurnlogError(
-            "TL501", f"this server has no keys and is not open to pages of {origin[:100]}", "configure a key and send it"
-        )
+    for name in ("origin", "host"):
+        given = connection.headers.get(name)
+        if given is not None and not _is_loopback(host_of(given)):
+            raise TurnlogError(
+                "TL501", f"this server has no keys and is not open to pages of {given[:100]}", "configure a key and send it"
+            )
 
 
 def _is_loopback(host: str) -> bool:

@@ -76,11 +76,25 @@ def test_without_keys_pages_of_this_machine_are_let_in(origin: str) -> None:
     Keys().check(request(origin=origin))
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1.evil.example", "null", "file://"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1.evil.example", "null", "file://", "http://[evil"])
 def test_without_keys_foreign_pages_in_a_local_browser_are_refused(origin: str) -> None:
     """A browser lets any page open a WebSocket to loopback: its Origin tells."""
     with pytest.raises(TurnlogError, match="TL501"):
         Keys().check(request(origin=origin))
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1", "[::1]:8080"])
+def test_without_keys_this_machine_is_asked_for_by_its_own_name(host: str) -> None:
+    """Every name of loopback, with a port or without."""
+    Keys().check(request(host=host))
+
+
+@pytest.mark.parametrize("host", ["evil.example:8080", "127.0.0.1.evil.example", "[::1", ""])
+def test_without_keys_a_page_whose_name_leads_here_is_refused(host: str) -> None:
+    """A page may have its own name lead to loopback; then its reads come from there and show no Origin."""
+    with pytest.raises(TurnlogError, match="TL501 this server has no keys and is not open to pages of"):
+        Keys().check(request(host=host))
+    Keys(["k1"]).check(request(host=host, x_api_key="k1"))
 
 
 def test_tokens_are_random_and_kept_as_digests() -> None:

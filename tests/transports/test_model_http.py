@@ -215,8 +215,9 @@ async def test_a_page_of_another_origin_may_call_with_a_key() -> None:
 async def test_without_a_key_only_pages_of_this_machine_get_in() -> None:
     """A page from elsewhere in a local browser opens neither a socket nor a secret; one of localhost does."""
     async with served(None) as server, http() as client:
-        for origin, status in (("https://example.org", 401), (PAGE, 200)):
-            answer = await client.post(f"{server.base}/realtime/client_secrets", headers={"Origin": origin})
+        of_pages = [{"Origin": "https://example.org"}, {"Origin": "http://[::1"}, {"Host": "example.org"}, {"Origin": PAGE}]
+        for headers, status in zip(of_pages, (401, 401, 401, 200), strict=True):
+            answer = await client.post(f"{server.base}/realtime/client_secrets", headers=headers)
             assert answer.status_code == status
             assert ("Access-Control-Allow-Origin" in answer.headers) == (status == 200)
         with pytest.raises(InvalidStatus):

@@ -6,12 +6,12 @@ and of the web pages that a browser here shows only those of loopback. A client 
 
 import hmac
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from ..web.hosts import host_of
 from .client_secrets import PREFIX, ClientSecrets
 from .dial import is_loopback
 
@@ -76,9 +76,10 @@ class Gate:
 def _check_local(connection: HTTPConnection) -> None:
     if not is_loopback(connection.client.host if connection.client else ""):
         raise _unauthorized("this server has no key configured and serves this machine only")
-    origin = connection.headers.get("origin")
-    if origin is not None and not is_loopback(urlsplit(origin).hostname):
-        raise _unauthorized(f"this server has no key configured and serves no pages of {origin[:100]}")
+    for name in ("origin", "host"):  # the host of a page whose name was made to lead here is not this machine's
+        given = connection.headers.get(name)
+        if given is not None and not is_loopback(host_of(given)):
+            raise _unauthorized(f"this server has no key configured and serves no pages of {given[:100]}")
 
 
 def _given_keys(connection: HTTPConnection) -> list[str]:

@@ -4,18 +4,21 @@ Both forms that OpenAI's clients use: multipart/form-data with the parts `sdp` a
 the bare offer as application/sdp. The offer itself is looked at where it is answered.
 """
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from ...core.errors import ProtocolError
 
-__all__ = ["MAX_BODY_BYTES", "CallRequest", "read_body", "read_call", "read_object"]
+__all__ = ["BODY_S", "MAX_BODY_BYTES", "CallRequest", "read_body", "read_call", "read_object"]
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+BODY_S: Final = 10.0
+"""How long a client may take to send a body: an offer has a few KB."""
 _HINT: Final = "send the offer as application/sdp, or multipart/form-data with the parts `sdp` and `session`"
 
 
@@ -41,12 +44,18 @@ async def read_call(request: Request) -> CallRequest:
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Raises ProtocolError TL306 over MAX_BODY_BYTES."""
+    """The whole body. Raises ProtocolError TL306 over MAX_BODY_BYTES, TL504 for one that does not come."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ProtocolError("TL306", f"the body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise ProtocolError("TL306", f"the body is larger than {MAX_BODY_BYTES} bytes")
+    except TimeoutError:
+        raise ProtocolError("TL504", f"the body did not come within {BODY_S:g} s", "send it whole") from None
+    except ClientDisconnect:
+        raise ProtocolError("TL504", "the client left before all of its body had come") from None
     return bytes(body)
 
 
