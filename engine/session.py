@@ -1,7 +1,6 @@
 """RealtimeSession: what a handler holds. Every call takes its command index at once and is settled only by an event."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -16,11 +15,11 @@ from ..core.definition import Answers, SessionDefinition
 from ..core.errors import HandlerError, SessionEnded, StepError
 from ..core.folds.conversation import Line
 from ..core.turn import SessionTurn
+from .arguments import asked_of, seconds, text, tries
 from .clip import AudioClip
 from .earlier import EARLIER, MAX_LINES
 from .handles import ItemStream, SayHandle, Utterances
 from .journal import Journal
-from .naming import function_name
 from .say_command import Spoken, say_command
 
 __all__ = ["RealtimeSession"]
@@ -55,7 +54,7 @@ class RealtimeSession:
 
         Raises the builtin TimeoutError, and SessionEnded when the caller has gone or the session ends.
         """
-        limit_s = _seconds(timeout, "input")
+        limit_s = seconds(timeout, "input")
         return self._journal.lend(self._input(self._journal.issue(c.Input(timeout_s=limit_s)), limit_s))
 
     async def _input(self, index: int, limit_s: float | None) -> SessionTurn:
@@ -133,7 +132,7 @@ class RealtimeSession:
         A coroutine function runs on the host's loop, any other in a thread. In a replay it does not run: the recorded result
         is returned. It happens at least once. Raises as `call` does.
         """
-        index = self._journal.issue(c.Step(name=_name(function), options=self._options.tries, **_plain(function, args, kwargs)))
+        index = self._journal.issue(c.Step(options=self._options.tries, **asked_of(function, args, kwargs)))
         self._journal.asking.host.work[index] = function
         return self._completion(index)
 
@@ -142,7 +141,7 @@ class RealtimeSession:
 
         Each item is in the log before the handler sees it. Raises StepError behind the last item if the function raises.
         """
-        index = self._journal.issue(c.Stream(name=_name(function), **_plain(function, args, kwargs)))
+        index = self._journal.issue(c.Stream(**asked_of(function, args, kwargs)))
         self._journal.asking.host.work[index] = function
         return self._journal.stream(index)
 
@@ -154,13 +153,7 @@ class RealtimeSession:
         timeout: seconds of one attempt. retries: further attempts after a failure, `backoff` seconds before the first of
         them, twice as long before each next. returns: the type that a result is converted to; StepError if it does not fit.
         """
-        limit_s = _seconds(timeout, "options")
-        if type(retries) is not int or not 0 <= retries < 2**63:
-            raise ValueError(f"options(retries={retries!r}): a number of attempts, 0 or more")
-        if type(backoff) not in (int, float) or not 0 <= backoff <= sys.float_info.max:
-            raise ValueError(f"options(backoff={backoff!r}): a number of seconds, 0 or more")
-        tries = c.Options(timeout_s=limit_s, retries=retries, backoff_s=float(backoff))
-        changed = RealtimeSession(self._journal, self._started, _Options(tries, returns))
+        changed = RealtimeSession(self._journal, self._started, _Options(tries(timeout, retries, backoff), returns))
         changed._random, changed._ids, changed._patched = self._random, self._ids, self._patched
         changed.metadata = self.metadata
         return changed
@@ -183,7 +176,7 @@ class RealtimeSession:
 
         Raises SessionEnded when the caller has gone or the session ends.
         """
-        _text(name, "signal")
+        text(name, "signal")
         return self._journal.lend(self._journal.queues.signal(self._journal.issue(c.AwaitSignal(name=name)), name))
 
     def update(
@@ -201,7 +194,7 @@ class RealtimeSession:
         self._refuse_after_end()
         for given, what in ((instructions, "update(instructions)"), (voice, "update(voice)")):
             if given is not None:
-                _text(given, what)
+                text(given, what)
         if tools is not None and (type(tools) not in (list, tuple) or any(type(name) is not str for name in tools)):
             raise HandlerError("TL105", f"update(tools={tools!r}): it is no list of names", "pass a list of strings")
         if answers not in (None, *get_args(Answers)):
@@ -233,7 +226,7 @@ class RealtimeSession:
         So a handler can be changed while recorded sessions still replay: `if session.patched("greet-by-name"): …`.
         """
         self._journal.asking.check_inside("patched()")
-        _text(name, "patched")
+        text(name, "patched")
         if name not in self._patched:
             patches = self._journal.asking.patches
             # After the end, live too: no mark could be made any more, so a replay would not know of it.
@@ -284,31 +277,6 @@ class RealtimeSession:
     def _refuse_after_end(self) -> None:
         if self._journal.record.over:
             raise self._journal.record.over
-
-
-def _text(given: object, what: str) -> None:
-    if type(given) is not str:
-        raise HandlerError("TL105", f"{what}: {given!r} is no string", "pass a string")
-    c.plain(given, what)
-
-
-def _seconds(timeout: float | None, call: str) -> float | None:
-    if timeout is None:
-        return None
-    if type(timeout) not in (int, float) or not 0 < timeout <= sys.float_info.max:
-        raise ValueError(f"{call}(timeout={timeout!r}): a positive number of seconds, or None")
-    return float(timeout)
-
-
-def _name(function: Callable[..., Any]) -> str:
-    if not callable(function):
-        raise HandlerError("TL105", f"step({function!r}): it cannot be called", "pass a function and its arguments")
-    return function_name(function)
-
-
-def _plain(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    name = _name(function)
-    return {"args": c.plain(args, f"{name} args"), "kwargs": c.plain(kwargs, name)}
 
 
 class _Turns:
