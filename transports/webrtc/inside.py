@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypeAlias
 
 import aiortc
 from aioice import Connection
@@ -23,39 +23,28 @@ from aiortc.rtp import AnyRtcpPacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSrPack
 from ...core.errors import TurnlogError
 
 __all__ = [
-    "Connecting",
-    "LeanReceiver",
-    "check_versions",
-    "consent_expired",
-    "guard_data",
-    "guard_packets",
-    "limit_hosts",
-    "missing",
-    "settle",
-    "unacknowledged",
+    *("Connecting", "LeanReceiver", "check_versions", "consent_expired", "guard_data", "guard_packets"),
+    *("hurry_data", "limit_hosts", "missing", "settle", "unacknowledged"),
 ]
 
 _GATHER_S: Final = 2  # aioice waits 5 s for a STUN or TURN server; a caller that waits for its answer has gone by then
 _LOOPBACK: Final = "127.0.0.1"
+_RESEND_FIRST_S: Final = 0.5
+_RESEND_MIN_S: Final = 0.4
 _SHORTEST: Final = 8  # bytes: an RTCP packet without a report
 _TURNS: Final = 10  # of the event loop, for tasks that were cancelled and not waited for
 
-
-class Packets(Protocol):
-    """Takes the parts of an RTP packet that matter: source (SSRC), sequence number, RTP time, payload."""
-
-    def __call__(self, source: int, sequence: int, rtp_time: int, payload: bytes, /) -> None:
-        """One packet, in the order of arrival."""
+Packets: TypeAlias = Callable[[int, int, int, bytes], None]
+"""Takes what matters of an RTP packet: source (SSRC), sequence number, RTP time, payload."""
 
 
 def missing() -> list[str]:
     """What this module needs and the installed versions do not have."""
     needed: list[tuple[type, Iterable[str]]] = [
         (RTCRtpReceiver, ("receive", "transport")),
-        (RTCRtpSender, ("_handle_rtcp_packet",)),
         (RTCDtlsTransport, ("_register_rtp_receiver", "_unregister_rtp_receiver", "_send_rtp")),
-        (RTCSctpTransport, ("_handle_data",)),
-        (RTCIceTransport, ("iceGatherer",)),
+        (RTCSctpTransport, ("_handle_data", "_update_rto")),
+        (RTCPeerConnection, ("_RTCPeerConnection__connect",)),
         (Connection, ("get_component_candidates", "data_received")),
     ]
     return [f"{owner.__name__}.{name}" for owner, names in needed for name in names if not hasattr(owner, name)]
@@ -88,20 +77,16 @@ class LeanReceiver:
     async def stop(self) -> None:
         """No packet is handed on any more, no report sent."""
         if self._reports is not None:
-            self._transport._unregister_rtp_receiver(self)
+            self._receiver.transport._unregister_rtp_receiver(self)
             self._reports.cancel()
             await asyncio.wait((self._reports,))
             self._reports = None
-
-    @property
-    def _transport(self) -> RTCDtlsTransport:
-        return self._receiver.transport
 
     async def _receive(self, parameters: RTCRtpReceiveParameters) -> None:
         if self._reports is None:
             opus = (codec.payloadType for codec in parameters.codecs if codec.mimeType.lower() == "audio/opus")
             self._types = frozenset(number for number in opus if number is not None)
-            self._transport._register_rtp_receiver(self, parameters)
+            self._receiver.transport._register_rtp_receiver(self, parameters)
             self._reports = asyncio.get_running_loop().create_task(self._report(), name="turnlog receiver reports")
 
     async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
@@ -129,7 +114,7 @@ class LeanReceiver:
             if not reports:
                 continue
             try:
-                await self._transport._send_rtp(bytes(RtcpRrPacket(ssrc=self._ssrc, reports=reports)))
+                await self._receiver.transport._send_rtp(bytes(RtcpRrPacket(ssrc=self._ssrc, reports=reports)))
             except ConnectionError:
                 return
 
@@ -174,15 +159,13 @@ def _with_hosts(gather: Callable[..., Awaitable[Any]], hosts: list[str]) -> Call
     return chosen
 
 
-def guard_data(connection: RTCPeerConnection, broken: Callable[[Exception], None]) -> None:
+def guard_data(transport: RTCSctpTransport, broken: Callable[[Exception], None]) -> None:
     """Tell of what the data channel's layers raise over what the peer sent, instead of losing the whole connection.
 
     Reason: text that is no UTF-8, or a second channel of one number, ends aiortc's task that reads the socket, with nothing
     but a line in a log. Place: `RTCSctpTransport._handle_data`, which the DTLS transport calls with each message.
     """
-    sctp: Any = connection.sctp
-    if sctp is None:
-        return
+    sctp: Any = transport
     handle: Callable[[bytes], Awaitable[None]] = sctp._handle_data
 
     async def guarded(data: bytes) -> None:
@@ -194,6 +177,23 @@ def guard_data(connection: RTCPeerConnection, broken: Callable[[Exception], None
             broken(error)
 
     sctp._handle_data = guarded
+
+
+def hurry_data(transport: RTCSctpTransport) -> None:
+    """Send a lost message of the data channel again as soon as browsers do.
+
+    Reason: aiortc waits 3 s at first and never less than 1 s, during which everything behind a lost message waits too; Chromium's
+    dcSCTP waits 0.5 and 0.4 s. Place: `RTCSctpTransport._rto`, and `_update_rto`, which sets it for each measured round trip.
+    """
+    sctp: Any = transport
+    update: Callable[[float], None] = sctp._update_rto
+
+    def updated(round_trip_s: float) -> None:
+        update(round_trip_s)
+        sctp._rto = min(sctp._rto, max(_RESEND_MIN_S, sctp._srtt + 4 * sctp._rttvar))
+
+    sctp._update_rto = updated
+    sctp._rto = _RESEND_FIRST_S
 
 
 def guard_packets(connection: RTCPeerConnection) -> None:

@@ -17,7 +17,17 @@ from ...core.errors import LinkClosed, LinkError, ProtocolError, TurnlogError
 from .data import LABEL, DataLine
 from .ice import IceSettings
 from .incoming import Microphone
-from .inside import Connecting, LeanReceiver, check_versions, consent_expired, guard_data, guard_packets, limit_hosts, settle
+from .inside import (
+    Connecting,
+    LeanReceiver,
+    check_versions,
+    consent_expired,
+    guard_data,
+    guard_packets,
+    hurry_data,
+    limit_hosts,
+    settle,
+)
 from .outgoing import Speaker, SpeakerTrack
 from .sdp import check_answer, check_offer, has_data_channel, keep_call, put_back
 
@@ -150,8 +160,10 @@ class Peer:
 
     def _prepare(self) -> None:
         limit_hosts(self._connection, self._ice.hosts)
-        guard_data(self._connection, self._broken)
         guard_packets(self._connection)
+        if self._connection.sctp is not None:
+            guard_data(self._connection.sctp, self._broken)
+            hurry_data(self._connection.sctp)
 
     async def _describe(self, description: RTCSessionDescription) -> None:
         """Gather our addresses, which takes a while where servers are asked."""
