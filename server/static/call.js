@@ -38,7 +38,7 @@ export class Call {
 
   async resume(held) {
     this.#held = held;
-    await this.#begin(() => this.#reattach("reconnecting"));
+    await this.#begin(() => this.#reattach());
   }
 
   mute(muted) {
@@ -72,7 +72,6 @@ export class Call {
 
   async #connect(query, secret) {
     if (this.#over) return;
-    this.#tell.state("connecting");
     this.#link?.close();
     const link = new Link(this.#microphone, this.#options.iceServers, {
       message: (message) => this.#receive(message),
@@ -99,15 +98,15 @@ export class Call {
     if (this.#over || link !== this.#link) return; // this one was given up
     if (!this.#held) return this.#fail(unreachable("The connection was lost."));
     try {
-      await this.#reattach("reconnecting");
+      await this.#reattach();
     } catch (problem) {
       this.#fail(problem);
     }
   }
 
   // Try again, less and less often, until the server takes us, refuses us, or will have ended the session.
-  async #reattach(state) {
-    this.#tell.state(state);
+  async #reattach() {
+    this.#tell.state("reconnecting");
     const { session, token } = this.#held;
     const until = Date.now() + GIVE_UP_MS;
     for (let pause = 250; ; pause = Math.min(2 * pause, 4000)) {
@@ -117,8 +116,8 @@ export class Call {
         const problem = asProblem(error);
         if (this.#over) return;
         if (problem.status === 404) return this.#end("the session is over");
+        if (problem.status === 401) throw new Problem("The session cannot be taken up again: its token is no longer accepted.");
         if (problem.final || Date.now() + pause > until) throw problem;
-        this.#tell.state(state);
       }
       await sleep(pause);
     }

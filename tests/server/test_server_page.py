@@ -110,3 +110,12 @@ async def test_the_page_is_told_of_ice_servers_and_direct_calls(tmp_path: Path) 
                     {"urls": "turn:127.0.0.1", "username": "ann", "credential": "secret"},
                 ],
             }
+
+
+async def test_the_page_may_be_mounted_anywhere(http: httpx.AsyncClient) -> None:
+    """What it links and asks for is relative to itself, so that a path in front of it is no obstacle."""
+    page = (await http.get("/")).text
+    linked = set(re.findall(r'(?:src|href)="([^"]*)"', page))
+    assert linked == {"static/icon.svg", "static/style.css", "static/page.js"}
+    asked = {address for name in FILES for address in re.findall(r'["`](/?v1/[^"`?$]*)', (await http.get(f"/static/{name}")).text)}
+    assert asked == {"v1/turnlog/targets", "v1/realtime/calls", "v1/realtime/calls/"}
