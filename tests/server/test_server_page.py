@@ -117,5 +117,6 @@ async def test_the_page_may_be_mounted_anywhere(http: httpx.AsyncClient) -> None
     page = (await http.get("/")).text
     linked = set(re.findall(r'(?:src|href)="([^"]*)"', page))
     assert linked == {"static/icon.svg", "static/style.css", "static/page.js"}
-    asked = {address for name in FILES for address in re.findall(r'["`](/?v1/[^"`?$]*)', (await http.get(f"/static/{name}")).text)}
+    scripts = [(await http.get(f"/static/{name}")).text for name in FILES]
+    asked = {address for script in scripts for address in re.findall(r'["`](/?v1/[^"`?$]*)', script)}
     assert asked == {"v1/turnlog/targets", "v1/realtime/calls", "v1/realtime/calls/"}
