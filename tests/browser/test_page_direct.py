@@ -45,7 +45,7 @@ async def test_a_question_is_answered_over_the_providers_own_call(
             await tab.state("connected")
             await tab.speak(QUESTION.read_bytes())
             await tab.line(2)
-            assert await read(recogniser, await tab.hears_out()) == "it is on the roof"
+            assert "roof" in await read(recogniser, await tab.hears_out())
             shown = [(one["side"], one["heard"]) for one in await tab.lines()]
             session = await server.only_session()
             (turn,) = [one for one in await server.events(session) if isinstance(one, e.TurnEnded)]
