@@ -41,6 +41,7 @@ class Mouth:
     def __init__(self) -> None:
         self.gone = False
         self.keys: dict[str, str] = {}  # the handler's key -> its say
+        self.fillers: set[str] = set()  # the engine's own of the record that were spoken here too
         self._ends: dict[str, int] = {}  # ns; 0 where a record tells the end
 
     @property

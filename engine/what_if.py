@@ -21,16 +21,15 @@ from ..core.ports import Recorded
 from .answers import Answers, Decoded, Recollection, readdress
 from .app import Handler
 from .divergence import RECORDS_COMMAND, brief, command_of, records_command
-from .handler_run import DELIVERED, Asked, HandlerRun
-from .replay import REPLAY_LIMITS, refuse_missing, refuse_unreplayable
+from .handler_run import DELIVERED, Asked
+from .replay import refuse_missing, refuse_unreplayable
 from .side_by_side import Issue, WhatIf, issued_until, side_by_side
-from .standing import own_frames
 from .to_come import Agenda, Mouth
+from .today import Today
 
 __all__ = ["Unanswered", "what_if"]
 
 Unanswered = Literal["stop", "fail"]
-_MOST = 100_000  # events of the handler's own making: timers that never end
 
 
 def what_if(events: Iterable[Recorded], handler: Handler, *, unanswered: Unanswered = "stop") -> WhatIf:
@@ -53,9 +52,9 @@ def what_if(events: Iterable[Recorded], handler: Handler, *, unanswered: Unanswe
     refuse_unreplayable(log[0].event)
     run = _Run(log, handler, unanswered)
     try:
-        return run.run()
+        return run.run(log[0].event.session)
     finally:
-        run.live.close()
+        run.today.live.close()
 
 
 class _Stopped(Exception):
@@ -63,33 +62,24 @@ class _Stopped(Exception):
 
 
 class _Run:
-    """One run. Invariant: `asked` came of events at `asked_ns`, and nothing later was delivered since."""
+    """One run: the record, how far it was taken, and what of it was answered to the handler of today."""
 
     def __init__(self, log: list[Decoded], handler: Handler, unanswered: Unanswered) -> None:
-        started = log[0].event
-        assert isinstance(started, e.SessionStarted)  # what_if looked
         self.log = log
-        self.started = started
-        self.live = HandlerRun(handler, started, log[0].at_ns, limits=REPLAY_LIMITS)
+        self.today = Today(handler, log)
         self.answers = Answers(log)
-        self.fires = {(one.event.timer, one.event.deadline_ns): one.seq for one in log if isinstance(one.event, e.TimerFired)}
         self.unanswered = unanswered
         self.here = log[0]  # how far the record was taken
-        self.asked: deque[Asked] = deque()
-        self.asked_ns = log[0].at_ns
         self.bound: dict[int, int] = {}  # recorded index -> the index here, where the answer comes at its place in the record
-        self.fillers: set[str] = set()  # says of the engine's own that were spoken here too
         self.agenda = Agenda()  # answers that come at a time of their own
         self.mouth = Mouth()
-        self.fired = 0  # timers that the record does not fire
         self.ending: Literal["", "record", "handler"] = ""  # whose end it is
-        self.now: list[Issue] = []
 
-    def run(self) -> WhatIf:
+    def run(self, session: str) -> WhatIf:
         """Take the record from its first event to the last that makes sense."""
         stopped = ""
         try:
-            self.asked.extend(self.live.start(1))
+            self.today.start()
             for entry in self.log[1:]:
                 self._catch_up(entry)
                 self.here = entry
@@ -99,35 +89,32 @@ class _Run:
             stopped = self._where_it_waits()
         except _Stopped as reason:
             stopped = str(reason)
-        rows = side_by_side(issued_until(self.log, self.here.seq), self.now)
-        return WhatIf(session=self.started.session, seq=self.here.seq, rows=rows, stopped=stopped)
+        rows = side_by_side(issued_until(self.log, self.here.seq), self.today.issued)
+        return WhatIf(session=session, seq=self.here.seq, rows=rows, stopped=stopped)
 
     # --- the handler ---
 
     def _deliver(self, at_ns: int, event: e.Event) -> None:
-        self.live.observe(self.here.seq, at_ns, event)
-        if isinstance(event, DELIVERED):
-            asked = self.live.deliver(self.here.seq, at_ns, event)
-            self.asked.extend(asked)
-            self.asked_ns = at_ns
+        self.today.deliver(self.here.seq, at_ns, event)
 
     def _accept_all(self, at_ns: int) -> None:
         """Enter what the handler has asked for, as the live loop does in the round after."""
-        asked, self.asked = self.asked, deque()
+        asked, self.today.asked = self.today.asked, deque()
         for one in asked:
             self._accept(one, at_ns)
 
     def _accept_until(self, event: e.Event, at_ns: int) -> None:
         """Enter what was asked for up to the command that this event records: what that brought comes before the others."""
         sought = c.compared(command_of(event)[1])
-        while c.compared(self.asked[0].issued.command) != sought:
-            self._accept(self.asked.popleft(), at_ns)
-        self._accept(self.asked.popleft(), at_ns)
-        self.asked_ns = at_ns  # the others are entered no earlier
+        asked = self.today.asked
+        while c.compared(asked[0].issued.command) != sought:
+            self._accept(asked.popleft(), at_ns)
+        self._accept(asked.popleft(), at_ns)
+        self.today.asked_ns = at_ns  # the others are entered no earlier
 
     def _accept(self, asked: Asked, at_ns: int) -> None:
         index, command, site = asked.issued.index, asked.issued.command, asked.issued.site
-        self.now.append(Issue(index, command, site))
+        self.today.issued.append(Issue(index, command, site))
         known = self.answers.claim(command)
         match command:
             case c.Say() if command.key and command.key in self.mouth.keys:
@@ -208,12 +195,12 @@ class _Run:
     def _catch_up(self, entry: Decoded) -> None:
         """What comes before an entry of the record: what was asked for, and what is due by its time."""
         while True:
-            if self.asked:
+            if self.today.asked:
                 if self._is_asked_for(entry.event):
                     self._accept_until(entry.event, entry.at_ns)
                     continue
-                if entry.at_ns > self.asked_ns and isinstance(entry.event, (*DELIVERED, *RECORDS_COMMAND)):
-                    self._accept_all(self.asked_ns)
+                if entry.at_ns > self.today.asked_ns and isinstance(entry.event, (*DELIVERED, *RECORDS_COMMAND)):
+                    self._accept_all(self.today.asked_ns)
                     continue
             if not self._do_next(entry.at_ns):
                 return
@@ -221,18 +208,13 @@ class _Run:
     def _is_asked_for(self, event: e.Event) -> bool:
         if not records_command(event):
             return False
-        number, recorded = command_of(event)
-        command = c.compared(recorded)
-        asked = (c.compared(one.issued.command) for one in self.asked)
-        return number not in self.answers.claimed and command in asked
+        return command_of(event)[0] not in self.answers.claimed and self.today.asks_for(event)
 
     def _do_next(self, until_ns: int, *, timers: bool = True) -> bool:
         """Deliver the earliest of the answers and timers that are due. False if none is."""
         self._close_if_done()
-        timer = self.live.next_timer() if timers else None
-        if timer and self.fires.get(timer, 0) > self.here.seq:
-            timer = None  # the record fires it
-        timer_ns = max(timer[1], self.asked_ns) if timer else None
+        timer = self.today.next_timer(self.here.seq) if timers else None
+        timer_ns = max(timer[1], self.today.asked_ns) if timer else None
         answer_ns = self.agenda.due_ns
         if answer_ns is not None and answer_ns <= until_ns and (timer_ns is None or answer_ns <= timer_ns):
             _, event = self.agenda.take()
@@ -242,10 +224,8 @@ class _Run:
                 self.ending = "record" if isinstance(event, e.SessionEnding) else self.ending
                 self._deliver(answer_ns, event)
         elif timer and timer_ns is not None and timer_ns <= until_ns:
-            self.fired += 1
-            if self.fired > _MOST:
-                raise _Stopped(f"the handler's timers never end: {self._place()}")
-            self._deliver(timer_ns, e.TimerFired(timer=timer[0], deadline_ns=timer[1]))
+            if not self.today.fire(self.here.seq, timer, timer_ns):
+                raise _Stopped(f"the handler's timers never end: {self.today.place()}")
         else:
             return False
         return True
@@ -254,7 +234,7 @@ class _Run:
         at_ns, event = entry.at_ns, entry.event
         match event:
             case e.TimerFired():
-                if self.live.next_timer() == (event.timer, event.deadline_ns):
+                if self.today.live.next_timer() == (event.timer, event.deadline_ns):
                     self._deliver(at_ns, event)
             case e.SessionEnding() if (ender := self._ender(event)) and not self.bound.get(ender):
                 return  # the handler ended it then, and has not now
@@ -269,9 +249,9 @@ class _Run:
                 raise _Stopped(self._where_it_waits())
             case e.SayRequested():
                 if not (call := self.answers.filled(event.say)) or call in self.bound:
-                    self.fillers.add(event.say)
+                    self.mouth.fillers.add(event.say)
                     self._deliver(at_ns, event)
-            case e.SaySettled() if event.say in self.fillers:
+            case e.SaySettled() if event.say in self.mouth.fillers:
                 self._deliver(at_ns, event)
             case e.SaySettled():
                 if index := self.bound.get(self.answers.answered(event)):
@@ -295,8 +275,8 @@ class _Run:
         return next((one.number for one in self.answers.by_index.values() if any(a.event is event for a in one.answers)), 0)
 
     def _close_if_done(self) -> None:
-        if self.ending == "handler" and not self.mouth.open and not self.asked:
-            self._deliver(self.asked_ns, e.SessionEnded(reason="completed"))
+        if self.ending == "handler" and not self.mouth.open and not self.today.asked:
+            self._deliver(self.today.asked_ns, e.SessionEnded(reason="completed"))
             raise _Stopped("")
 
     # --- the end ---
@@ -304,15 +284,11 @@ class _Run:
     def _run_out(self) -> None:
         """The record has no more: what was asked for and answered still comes. Timers do not: there is no clock any more."""
         while True:
-            if self.asked:
-                self._accept_all(self.asked_ns)
+            if self.today.asked:
+                self._accept_all(self.today.asked_ns)
             elif not self._do_next(2**63, timers=False):
                 return
 
-    def _place(self) -> str:
-        file, line, _ = (own_frames(self.live.waits_at()) or [("", 0, "")])[-1]
-        return f"it waits at {file.rpartition('/')[2]}:{line}" if line else "it waits"
-
     def _where_it_waits(self) -> str:
         ends = f"the record ends at event {self.here.seq}, and the handler goes on"
-        return "" if self.live.finished else f"{ends}: {self._place()}"
+        return "" if self.today.live.finished else f"{ends}: {self.today.place()}"
