@@ -17,6 +17,7 @@ pytestmark = pytest.mark.realtime
 app = turnlog.App("hotel")
 
 
+@app.session("called", provider="openai", transport="webrtc")
 @app.session("desk", provider="local", transport="in_process")
 async def desk(session: turnlog.RealtimeSession) -> None:
     """Each turn gets the long answer."""
@@ -35,10 +36,11 @@ async def asks(phone: Phone, name: str, n: int) -> dict[str, Any]:
     return created
 
 
-async def test_a_caller_with_a_button(tmp_path: Path, speech: Speech) -> None:
+@pytest.mark.parametrize("session", ["desk", "called"])
+async def test_a_caller_with_a_button(tmp_path: Path, speech: Speech, session: str) -> None:
     """Its commit is a turn that is answered; response.cancel and clear stop the answer, truncate tells what was heard."""
     async with hosted(app, tmp_path, speech=speech) as server:
-        async with calling(server, "hotel.desk", "sockets", muted=True) as phone:
+        async with calling(server, f"hotel.{session}", "sockets", muted=True) as phone:
             by_hand = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
             await phone.sends({"type": "session.update", "session": by_hand})
             await phone.until(lambda: phone.of("session.updated"))
@@ -58,7 +60,8 @@ async def test_a_caller_with_a_button(tmp_path: Path, speech: Speech) -> None:
             phone.flush()
             cleared = await phone.until_done(2)
             await phone.until(lambda: phone.of("output_audio_buffer.cleared"))
-        log = await server.events(await server.only_session())
+        await server.ended(name := await server.only_session())
+        log = await server.events(name)
     assert phone.of("error") == []
     for done, response in ((cancelled, first), (cleared, second)):
         assert (done["response"]["id"], done["response"]["status"]) == (response["id"], "cancelled")
