@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from turnlog.core.words import spoken_ms
-from turnlog.transports.realtime.rtp_output import DRAIN_MS, GRACE_MS, PIECE_MS, RtpOutput
+from turnlog.transports.realtime.rtp_output import DRAIN_MS, GRACE_MS, RtpOutput
+from turnlog.transports.realtime.rtp_sounding import PIECE_MS
 
 SILENCE = bytes(960)
 
@@ -196,6 +197,36 @@ def test_the_next_response_follows_at_the_first_pause() -> None:
     assert line.plays(501, 0, 600) == [501, *TAIL, 0, 600]
     line.buffer("stopped", "r2")
     assert line.plays(*QUIET) == TAIL
+
+
+def test_a_provider_that_tells_nothing_of_its_buffer_is_heard() -> None:
+    """What sounds for 200 ms while a response with audio waits is that response's, all of it; silence ends it."""
+    line = Line()
+    line.begins("r1")
+    line.finishes("r1")
+    given = line.plays(*[500] * 12)
+    assert given == [500] * 12
+    assert line.plays(*[0] * (GRACE_MS // PIECE_MS))[-1] == "done"
+
+
+def test_a_second_part_sounds_behind_the_first() -> None:
+    """From the first pause on after its words have about been said the audio is the next one's, and its end is told."""
+    line = Line()
+    line.begins("r1")
+    place = {"response_id": "r1", "item_id": "second", "output_index": 1, "content_index": 0}
+    line.tells("response.content_part.added", **place, part={"type": "audio"})
+    first = "Let me see."
+    line.says("r1", first)
+    line.tells("response.output_audio_transcript.done", response_id="r1", item_id="item_r1", transcript=first)
+    line.tells("response.output_audio_transcript.delta", **place, delta="Yes.")
+    line.buffer("started", "r1")
+    pieces = spoken_ms(first) // PIECE_MS + 1
+    played = [*[500] * pieces, 500, 500, 0, 501, 501]
+    given = [raw for level in played for raw in line.output.audio(sound(level) if level else SILENCE)]
+    items = [json.loads(raw)["item_id"] for raw in given if b"output_audio.delta" in raw]
+    assert items == ["item_r1"] * (pieces + 2) + ["second"] * 3
+    types = [json.loads(raw)["type"].removeprefix("response.output_audio") for raw in given[-5:]]
+    assert types == [".delta", "_transcript.done", "_transcript.delta", ".delta", ".delta"]
 
 
 def test_a_start_ends_what_was_never_stopped() -> None:

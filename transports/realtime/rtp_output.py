@@ -2,136 +2,45 @@
 
 Over WebRTC the audio of a response comes by RTP, as long as it takes to be heard, while messages tell of it as fast as it is
 generated. Here the audio becomes `response.output_audio.delta` of the response that output_audio_buffer.started named, words
-come when their audio does, and what ends an item that sounds waits until all of it has sounded. All else passes at once.
-Where a response has several parts with audio, nobody tells which of them sounds: all of it counts as the first one's.
+come one by one when their audio does, and what ends an item that sounds waits until all of it has sounded. All else passes at
+once. Where a response has several parts with audio, nobody tells which of them sounds: it is the next one's from the first pause
+on after the words of the one before have about been said.
 
 Strategy: the audio is the clock. It is gapless, 20 ms a piece, silence included, so every wait here is a number of pieces and
 ends as long as the line stands.
 """
 
-import base64
-import re
 from collections import deque
-from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from ...core.sentences import UNSPACED
-from ...core.words import spoken_ms
 from .recent import Recent
+from .rtp_sounding import ALL_WORDS, NEVER, PIECE_MS, WORDS, Held, Of, Part, Piece, Sounding, Told
 
-__all__ = ["DRAIN_MS", "GRACE_MS", "PIECE_MS", "RtpOutput"]
+__all__ = ["DRAIN_MS", "GRACE_MS", "RtpOutput"]
 
-PIECE_MS = 20
 DRAIN_MS = 120
 """What was sent before the provider said that it has stopped is on its way for at most so long."""
 GRACE_MS = 5_000
 """So long a finished response may be silent until it counts as played though its provider has not said so."""
+_UNTOLD = 10  # loud pieces of a response that was not said to have started: its provider does not tell
 _EARLY = 25  # pieces that are kept of what may turn out to be the beginning of something
 _LEAD = 2  # pieces before the first sound that belong to it: speech begins softly
 _LOUD = 60  # of 32767: what a decoder makes of silence stays below
-_NEVER = 1 << 62
-
-_WORDS = "response.output_audio_transcript.delta"
-_ALL_WORDS = "response.output_audio_transcript.done"
-_WORD = re.compile(rf"\s*(?:{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+)(?:\s+$)?")
-_ENDS_PART = frozenset({_ALL_WORDS, "response.output_audio.done", "response.content_part.done"})
+_ENDS_PART = frozenset({ALL_WORDS, "response.output_audio.done", "response.content_part.done"})
 _ENDS_ITEM = frozenset({"response.output_item.done", "conversation.item.done"})
-
-
-class _Of(msgspec.Struct, frozen=True):
-    """An item, part or response inside of a message."""
-
-    id: str = ""
-    type: str = ""
-    status: str = ""
-
-
-class _Told(msgspec.Struct, frozen=True):
-    """A message, as far as it matters here."""
-
-    type: str
-    response_id: str = ""
-    item_id: str = ""
-    content_index: int = 0
-    output_index: int = 0
-    delta: Any = ""
-    item: _Of = _Of()
-    part: _Of = _Of()
-    response: _Of = _Of()
-
-
-_read = msgspec.json.Decoder(_Told).decode
-
-
-class _Held(NamedTuple):
-    raw: bytes
-    due_ms: int  # when so much of the response has sounded
-    is_words: bool
-
-
-class _Piece(NamedTuple):
-    pcm16: bytes
-    is_loud: bool
-
-
-class _Sounding:
-    """A response with audio, from its first part with audio until its response.done has been handed on."""
-
-    __slots__ = ("cleared", "delta_head", "done", "held", "items", "quiet_ms", "sounded", "sounded_ms", "state", "words_ms")
-
-    def __init__(self) -> None:
-        self.state: Literal["waiting", "playing", "draining", "over"] = "waiting"
-        self.items: set[str] = set()  # those with audio
-        self.delta_head = b""  # of its deltas
-        self.held: deque[_Held] = deque()
-        self.sounded = False  # since it was last started
-        self.sounded_ms = 0
-        self.words_ms = 0  # about what the words that have come take to be said
-        self.quiet_ms = 0  # since it was loud, or changed its state
-        self.cleared = False  # the provider has thrown away what had not sounded
-        self.done = False  # response.done is among what is held
-
-    def enter(self, state: Literal["waiting", "playing", "draining", "over"]) -> None:
-        self.state, self.quiet_ms, self.sounded = state, 0, self.sounded and state != "playing"
-
-    def hold(self, raw: bytes, told: _Told) -> list[bytes]:
-        """Take a message that keeps its place among the audio; what can go on now."""
-        is_words = told.type in (_WORDS, _ALL_WORDS)
-        if self.state == "over" and not (is_words and self.cleared):
-            return [raw]
-        if told.type == _WORDS and isinstance(told.delta, str) and not self.cleared:
-            for message, words in _word_by_word(raw, told.delta):
-                self.held.append(_Held(message, self.words_ms, is_words))
-                self.words_ms += spoken_ms(words)
-        else:
-            self.held.append(_Held(raw, _NEVER, is_words))
-        return self.due()
-
-    def due(self) -> list[bytes]:
-        """What waited for as much as has sounded."""
-        given = []
-        while self.held and self.held[0].due_ms <= self.sounded_ms and self.state in ("playing", "draining"):
-            given.append(self.held.popleft().raw)
-        return given
-
-    def release(self) -> list[bytes]:
-        """All that waits. Words that were cleared away come behind response.done: recorded, and heard by nobody."""
-        unheard = [held for held in self.held if held.is_words and self.cleared]
-        given = [held.raw for held in self.held if not (held.is_words and self.cleared)]
-        self.held = deque(unheard)
-        return given + [held.raw for held in unheard] if self.done else given
+_read = msgspec.json.Decoder(Told).decode
 
 
 class RtpOutput:
     """One connection's messages and audio in, messages in a WebSocket's order out."""
 
     def __init__(self) -> None:
-        self._responses: dict[str, _Sounding] = {}
+        self._responses: dict[str, Sounding] = {}
         self._finished = Recent()
         self._current = ""  # whose audio comes
         self._next = ""  # what has started while the end of the current one is still on its way
-        self._early: deque[_Piece] = deque(maxlen=_EARLY)  # what was not handed on, or not yet
+        self._early: deque[Piece] = deque(maxlen=_EARLY)  # what was not handed on, or not yet
 
     # --- data in ---
 
@@ -157,9 +66,10 @@ class RtpOutput:
     def audio(self, pcm16: bytes) -> list[bytes]:
         """PIECE_MS of what the provider plays, PCM16 mono at 24 kHz: what is to be handed on now."""
         is_loud = _is_loud(pcm16)
-        self._early.append(_Piece(pcm16, is_loud))
+        self._early.append(Piece(pcm16, is_loud))
+        given = [] if self._current in self._responses else self._untold()
         current = self._responses.get(self._current)
-        given = [] if current is None else self._sound(current)
+        given += [] if current is None else self._sound(current)
         for name, one in list(self._responses.items()):
             if self._ends(name, one, is_loud=is_loud):
                 given += self._over(name)
@@ -167,32 +77,31 @@ class RtpOutput:
 
     # --- messages ---
 
-    def _add_part(self, told: _Told) -> None:
+    def _add_part(self, told: Told) -> None:
         one = self._known(told.response_id)
         if one is not None:
-            one.items.add(told.item_id)
-            one.delta_head = one.delta_head or _delta_head(told)
+            one.parts.append(Part(told.item_id, _delta_head(told)))
 
-    def _known(self, name: str) -> _Sounding | None:
-        return None if name in self._finished else self._responses.setdefault(name, _Sounding())
+    def _known(self, name: str) -> Sounding | None:
+        return None if name in self._finished else self._responses.setdefault(name, Sounding())
 
-    def _of(self, told: _Told) -> _Sounding | None:
+    def _of(self, told: Told) -> Sounding | None:
         """The response among whose audio a message keeps its place."""
-        if told.type == _WORDS or told.type in _ENDS_PART:
+        if told.type == WORDS or told.type in _ENDS_PART:
             one = self._responses.get(told.response_id)
-            return one if one is not None and told.item_id in one.items else None
+            return one if one is not None and one.has(told.item_id) else None
         if told.type in _ENDS_ITEM:
-            return next((one for one in self._responses.values() if told.item.id in one.items), None)
+            return next((one for one in self._responses.values() if one.has(told.item.id)), None)
         return None
 
-    def _done(self, response: _Of, raw: bytes) -> list[bytes]:
+    def _done(self, response: Of, raw: bytes) -> list[bytes]:
         """A response is finished. It is handed on when nothing of it will sound any more."""
         one = self._responses[response.id]
         if one.state == "waiting" and response.status in ("cancelled", "failed"):
             one.cleared = True
             one.enter("over")
         one.done = True
-        one.held.append(_Held(raw, _NEVER, is_words=False))
+        one.held.append(Held(raw, NEVER, "", is_words=False))
         if one.state != "over":
             return []
         return self._over(response.id)
@@ -212,6 +121,13 @@ class RtpOutput:
             return []
         return self._over(self._current)
 
+    def _untold(self) -> list[bytes]:
+        """Start what sounds though nobody said so."""
+        waiting = next((name for name, one in self._responses.items() if one.state == "waiting" and one.parts), None)
+        if waiting is None or sum(piece.is_loud for piece in self._early) < _UNTOLD:
+            return []
+        return self._started(waiting)
+
     def _stopped(self, name: str, *, was_cleared: bool) -> None:
         one = self._responses.get(name)
         if one is not None and one.state != "over":
@@ -225,10 +141,10 @@ class RtpOutput:
         else:
             self._early.clear()
 
-    def _sound(self, one: _Sounding) -> list[bytes]:
+    def _sound(self, one: Sounding) -> list[bytes]:
         """The audio that has come, as far as it is this response's: from its first sound to its last."""
         pieces = list(self._early)
-        if not one.delta_head:
+        if not one.parts:
             return []
         if not (one.sounded and one.state == "playing"):
             loud = [at for at, piece in enumerate(pieces) if piece.is_loud]
@@ -238,10 +154,9 @@ class RtpOutput:
             pieces = pieces[first:] if one.state == "playing" else pieces[first : loud[-1] + 1]
         self._early.clear()
         one.sounded = True
-        one.sounded_ms += PIECE_MS * len(pieces)
-        return [one.delta_head + base64.b64encode(piece.pcm16) + b'"}' for piece in pieces] + one.due()
+        return [one.sound(piece) for piece in pieces] + one.due()
 
-    def _ends(self, name: str, one: _Sounding, *, is_loud: bool) -> bool:
+    def _ends(self, name: str, one: Sounding, *, is_loud: bool) -> bool:
         """PIECE_MS have passed: whether nothing of a response will sound any more."""
         if one.state == "draining":
             one.quiet_ms += PIECE_MS
@@ -263,21 +178,12 @@ class RtpOutput:
         return one.release()
 
 
-def _word_by_word(raw: bytes, delta: str) -> list[tuple[bytes, str]]:
-    """A message with words as one for each of them: a whole sentence at once would be ahead of its audio by seconds."""
-    words = _WORD.findall(delta)
-    if len(words) < 2 or "".join(words) != delta:
-        return [(raw, delta)]
-    message = msgspec.json.decode(raw)
-    return [(msgspec.json.encode({**message, "delta": word}), word) for word in words]
-
-
 def _is_loud(pcm16: bytes) -> bool:
     samples = memoryview(pcm16).cast("h")
     return max(samples) > _LOUD or min(samples) < -_LOUD
 
 
-def _delta_head(told: _Told) -> bytes:
+def _delta_head(told: Told) -> bytes:
     head = {
         "type": "response.output_audio.delta",
         "response_id": told.response_id,
