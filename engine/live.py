@@ -143,6 +143,8 @@ class LiveSession:
             self._names["p"], self._is_direct = 0, False
             if isinstance(error, TurnlogError):
                 self._run.inbox.put(OfCall(e.CallRefused(code=error.code, message=error.message)))
+            if any(not line.of_provider for line in self._run.lines.values()):
+                self._dial()  # somebody came meanwhile who would have been beside the call
             raise
         if self._run.core.ended:  # meanwhile
             await calls.hang_up(taken.call_id)

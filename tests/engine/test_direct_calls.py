@@ -20,6 +20,7 @@ from turnlog.engine.live import LiveSession
 from turnlog.engine.rederive import rederive
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
+from turnlog.transports.links.in_process import pair
 from turnlog.transports.providers.openai import OpenAIProvider
 
 OFFER = "v=0\r\noffer"
@@ -306,6 +307,25 @@ async def test_a_refused_offer_is_a_fact_and_another_may_follow() -> None:
             await one.call()
         assert ended.value.code == "TL102"
     assert [refused.code for refused in one.of(e.CallRefused)] == ["TL303", "TL301"]
+
+
+async def test_a_caller_who_came_while_an_offer_was_refused_gets_a_provider_of_its_own() -> None:
+    """It waits for no call that will not be: the provider is called for it, and here that comes to nothing by name."""
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.input()
+
+    async with exchange() as (service, base), direct(desk, base) as one:
+        service.refusal = PlainTextResponse("busy", 503)
+        offering = asyncio.create_task(one.call())
+        await asyncio.sleep(0)  # it has begun
+        _, ours = pair()
+        one.session.attach(ours)
+        with pytest.raises(LinkError, match="busy"):
+            await offering
+        ended = await one.ended()
+    assert (ended.reason, ended.code, len(service.offers)) == ("provider_lost", "TL310", 2)
+    assert service.offers[1][1] == {"type": "realtime", "model": "gpt-realtime-2.1"}
 
 
 async def test_a_missing_key_is_told_in_agentfields_words(monkeypatch: pytest.MonkeyPatch) -> None:
