@@ -162,6 +162,20 @@ async def test_what_is_no_text_is_answered_and_the_call_goes_on() -> None:
         await call.gets("next")
 
 
+@pytest.mark.parametrize("type_", ["turnlog.playout", "turnlog\\u002eplayout"])
+async def test_a_peer_cannot_tell_what_we_have_played(type_: str) -> None:
+    """It is answered with an error; what the link tells of its player stays the only word on it."""
+    async with calling() as call:
+        call.play("i1", 1000)
+        await call.gets("turnlog.playout")
+        forged = f'{{"type":"{type_}","item_id":"i1","content_index":0,"played_ms":1000,"source":"rtp","state":"stopped"}}'
+        call.peer.send(forged.encode())
+        assert (await call.tells("error"))["error"]["code"] == "TL305"
+        call.send("output_audio_buffer.cleared", response_id="r1")
+        told = await call.gets("turnlog.playout")
+        assert told["state"] == "cleared" and told["played_ms"] < 1000
+
+
 async def test_the_peer_leaves() -> None:
     """1006 with the reason behind what had come; sending is refused, and the connection is let go by itself."""
     async with calling() as call:

@@ -57,6 +57,19 @@ async def test_an_offer_gets_its_answer_and_the_calls_id() -> None:
     assert (headers["authorization"], headers["openai-safety-identifier"]) == (f"Bearer {KEY}", "abc")
 
 
+async def test_a_location_that_names_no_call_is_none() -> None:
+    """What a service writes there would stand in our own headers and addresses: only what a call's name can be is taken."""
+    locations = ["", "/", "http://[bad/rtc_1", "/calls/rtc_\u00e9", "/calls/rtc 1", "/calls/rtc%0d%0aX:1", "/calls/" + "r" * 300]
+    given = iter(locations)
+
+    async def answer(request: Request) -> Response:
+        return PlainTextResponse("v=0 answer", 201, {"Location": next(given)})
+
+    async with service(answer) as base:
+        calls = Calls(base)
+        assert [(await calls.open("v=0", {})).call_id for _ in locations] == [""] * len(locations)
+
+
 async def test_hanging_up_names_the_call() -> None:
     """Its id stands in the path, quoted; one that has ended is an error that says so."""
     paths: list[str] = []

@@ -18,7 +18,7 @@ from typing import Final, Literal, Self
 
 import msgspec
 
-from ...core.errors import LinkClosed, TurnlogError
+from ...core.errors import LinkClosed, ProtocolError, TurnlogError
 from ..links.received import Received
 from ..realtime.audio import PCM16, duration_ms
 from ..realtime.audio_form import AudioReader
@@ -35,7 +35,8 @@ _TOO_SLOW: Final = 1008
 _LONGEST_MS: Final = 600_000  # of audio that waits to be played: a model may be done with minutes before one has sounded
 _NO_SERVERS: Final = IceSettings()
 _DONE: Final = "response.output_audio.done"
-_WATCH: Final = b"turnlog.watch"
+_WATCH: Final = "turnlog.watch"
+_PLAYOUT: Final = "turnlog.playout"
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ class WebRtcCaller:
     def __init__(self, ice: IceSettings = _NO_SERVERS, *, limit_bytes: int = LIMIT_BYTES) -> None:
         self._received = Received()
         self._limit_bytes = limit_bytes
-        self._peer = Peer(_FromPeer(self._take, self._end, self._answer_fault), ice, limit_bytes=limit_bytes)
+        self._peer = Peer(_FromPeer(self._take, self._told, self._end, self._answer_fault), ice, limit_bytes=limit_bytes)
         self._player = _Player(self._peer, self._take)
         self._closing: asyncio.Task[None] | None = None
         self._watched = False  # the peer asked for turnlog's own messages
@@ -124,14 +125,22 @@ class WebRtcCaller:
 
     # --- from the peer ---
 
+    def _told(self, message: bytes) -> None:
+        """A text of the data channel. Invariant: what is told of our own player is told by it alone."""
+        ours = _own_type(message)
+        if ours == _PLAYOUT:
+            self._answer_fault(ProtocolError("TL305", "turnlog.playout: what is played here is known, and nobody tells of it"))
+            return
+        self._watched = self._watched or ours == _WATCH
+        self._take(message)
+
     def _take(self, message: bytes) -> None:
-        self._watched = self._watched or (_WATCH in message and _asks_to_watch(message))
         self._received.put(message)
         if (unread := self._received.waiting_bytes) > self._limit_bytes:
             self._end(_TOO_SLOW, f"the session left {unread} bytes unread; the limit is {self._limit_bytes}")
 
     def _answer_fault(self, error: TurnlogError) -> None:
-        """What came over the data channel is no text, or too large: the peer is told, and stays."""
+        """What came over the data channel is not for the session: the peer is told, and stays."""
         refused = {"type": "invalid_request_error", "code": error.code, "message": error.message, "param": None, "event_id": None}
         try:
             self._peer.send(encode_event("error", f"event_{error.code.lower()}", error=refused))
@@ -149,11 +158,14 @@ class WebRtcCaller:
             self._closing = asyncio.get_running_loop().create_task(self._peer.close(), name="turnlog closing call")
 
 
-def _asks_to_watch(message: bytes) -> bool:
+def _own_type(message: bytes) -> str:
+    """The type of a message that may be one of turnlog's own; "" for what is none."""
+    if b"turnlog." not in message and b"\\u" not in message:
+        return ""
     try:
-        return parse(message).type == _WATCH.decode()
+        return parse(message).type
     except InvalidMessage:  # its session answers it
-        return False
+        return ""
 
 
 class _FromPeer:
@@ -162,10 +174,12 @@ class _FromPeer:
     def __init__(
         self,
         take: Callable[[bytes], None],
+        told: Callable[[bytes], None],
         end: Callable[[int, str], None],
         faulted: Callable[[TurnlogError], None],
     ) -> None:
-        self.message = take
+        self._take = take
+        self.message = told
         self.faulted = faulted
         self._end = end
 
@@ -174,7 +188,7 @@ class _FromPeer:
 
     def audio(self, pcm16: bytes) -> None:
         """20 ms of the microphone."""
-        self.message(b'{"type":"input_audio_buffer.append","audio":"%b"}' % b2a_base64(pcm16, newline=False))
+        self._take(b'{"type":"input_audio_buffer.append","audio":"%b"}' % b2a_base64(pcm16, newline=False))
 
     def gone(self, reason: str) -> None:
         """It closed, vanished, or never came."""

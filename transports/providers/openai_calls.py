@@ -5,6 +5,7 @@ a redirect is never followed with the secret, and what the peer answers is shown
 """
 
 import asyncio
+import re
 import ssl
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,11 +23,12 @@ __all__ = ["Calls", "OpenedCall"]
 
 _BODY_SHOWN: Final = 1000  # characters
 _MAX_ANSWER_BYTES: Final = 256 * 1024
+_CALL_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")  # it goes into our own addresses and headers
 _SCHEMES: Final = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
 
 class OpenedCall(NamedTuple):
-    """A call that the service has taken: its SDP answer, and the last segment of the Location it gave ("" if none)."""
+    """A call that the service has taken: its SDP answer, and the last segment of the Location it gave ("" if that names none)."""
 
     sdp: str
     call_id: str
@@ -54,8 +56,7 @@ class Calls:
         }
         headers = {"OpenAI-Safety-Identifier": safety} if safety else {}
         answer = await self._post("", headers, parts)
-        location = answer.headers.get("location", "")
-        return OpenedCall(answer.body.decode(errors="replace"), urlsplit(location).path.rstrip("/").rpartition("/")[2])
+        return OpenedCall(answer.body.decode(errors="replace"), _named(answer.headers.get("location", "")))
 
     async def hang_up(self, call_id: str) -> None:
         """End a call. Raises as `open` does, and LinkError TL312 for a call that has ended."""
@@ -111,6 +112,14 @@ class _Answer(NamedTuple):
     status: int
     headers: "httpx.Headers"
     body: bytes
+
+
+def _named(location: str) -> str:
+    try:
+        name = urlsplit(location).path.rstrip("/").rpartition("/")[2]
+    except ValueError:  # a bracket that does not close
+        return ""
+    return name if _CALL_ID.fullmatch(name) else ""
 
 
 async def _read(response: "httpx.Response") -> _Answer:
