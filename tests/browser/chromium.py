@@ -3,6 +3,7 @@
 The browser reads the file anew whenever a page opens the microphone, so each test puts its own recording there.
 """
 
+import os
 import shutil
 import wave
 from collections.abc import AsyncIterator
@@ -64,7 +65,10 @@ async def chromium(folder: Path) -> AsyncIterator[Chromium]:
     write_wav(microphone, bytes(2 * RATE))
     flags = [*_FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True, args=flags)
+        own = {"XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}  # nothing of a user's, nothing left behind
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), headless=True, args=flags, env={**os.environ, **own}
+        )
         try:
             yield Chromium(browser, microphone)
         finally:
