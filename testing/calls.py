@@ -77,10 +77,10 @@ class Call:
 
     async def _connect(self, caller: ScriptedCaller) -> None:
         near, far = pair()
-        caller.takes(near)
         name = f"caller {self.callers.index(caller) + 1}"
-        self._readers.append(asyncio.create_task(caller.run(), name=name))
         await self.engine.attach(self.session.id, self._faults.link(far) if self._faults else far, seat=name)
+        caller.takes(near)
+        self._readers.append(asyncio.create_task(caller.run(), name=name))
 
     async def ended(self, *, within_s: float = 60.0) -> e.SessionEnded:
         """Wait for the session's end."""

@@ -46,6 +46,8 @@ def test_every_event_of_a_log_has_one_line_and_whole_facts(typed: Typed) -> None
         (e.TransportReceived(link="c1", n=1, data=b"\xff"), "c1 \N{REPLACEMENT CHARACTER}"),
         (e.TurnEnded(turn=1, item="i", text="", transcript_status="late"), 'turn 1 "" (late)'),
         (e.CallersGone(), ""),
+        (e.CallerAwaited(grace_ms=30_000, link="c1", code=1006, reason="lost"), "c1 dropped (1006 lost), awaited for 30 s"),
+        (e.CallerAwaited(grace_ms=60_000), "the session's first caller, awaited for 60 s"),
         (e.CallOpened(call_id="rtc_1", link="c1"), "the provider holds rtc_1 with c1 itself"),
         (e.CallRefused(code="TL303", message="no key"), "TL303 no key"),
         (e.CallEnded(call_id="rtc_1", reason="gone"), "rtc_1: gone"),

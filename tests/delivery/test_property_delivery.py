@@ -19,6 +19,7 @@ from turnlog.core.errors import LinkClosed, TurnlogError
 from turnlog.engine.handles import SayHandle
 from turnlog.testing import Call, Kit, Pace, SpeakingProvider
 
+NEEDS_A_LINE = frozenset("says mumbles types cancels clears truncates reports".split())
 REFUSALS = ("conversation_already_has_active_response", "rate_limit_exceeded")
 REPEATED = (
     *("response.created", "response.done", "response.output_item.added", "response.output_item.done"),
@@ -96,7 +97,10 @@ DEEDS = st.builds(
     Deed,
     st.sampled_from([0, 5, 30, 200, 333, 900, 2500]),
     st.sampled_from(
-        "says says says mumbles coughs joins types cancels clears truncates reports dials hangs_up breaks expires".split()
+        (
+            "says says says mumbles coughs joins types cancels clears truncates reports dials hangs_up breaks expires "
+            "drops drops comes_back comes_back comes_back"
+        ).split()
     ),
 )
 CASES = st.builds(
@@ -112,6 +116,7 @@ CASES = st.builds(
             "lead_ms": st.sampled_from([20, 300, 2000]),
             "echo": st.sampled_from(["client_aec", "guard", "half_duplex"]),
             "answers": st.just("model"),
+            "reattach_grace_s": st.sampled_from([0, 2]),
         },
     ),
     st.builds(
@@ -188,6 +193,8 @@ async def happens(call: Call, what: str) -> None:
     item = deltas[-1]["item_id"] if deltas else "item_none"
     if not call.provider.lines:  # the handler had nothing to say, and has ended
         return
+    if caller.closed and what in NEEDS_A_LINE:
+        return
     match what:
         case "says":
             await caller.says("hold on please")
@@ -215,6 +222,12 @@ async def happens(call: Call, what: str) -> None:
             call.provider.dials("5")
         case "hangs_up":
             await caller.hangs_up()
+        case "drops":
+            await caller.drops()
+            await asyncio.sleep(0)  # it has noticed
+        case "comes_back":
+            with suppress(TurnlogError):  # it may be over
+                await caller.comes_back()
         case "breaks":
             await call.provider.disconnects(1006)
         case "expires":

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 from pydantic import TypeAdapter
 
+from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core import signals as s
 from turnlog.core.core import Staged
@@ -448,3 +449,88 @@ def test_where_only_pcm_passes_another_format_is_refused(side: str) -> None:
     assert configured.session["instructions"] == ""
     assert len(Caller().says("session.update", session=changes)) == 1
     assert len(Caller(plays=True, pcm_only=True).says("session.update", session=changes)) == 1  # its link knows no formats
+
+
+# --- callers that come later ---
+
+
+def later(*events: e.Event, first: int = 2) -> Caller:
+    """A caller whose own line is event 9, in a session with these events from number `first` on."""
+    caller = Caller.__new__(Caller)
+    numbers = itertools.count(1)
+    caller.leg, caller.state, caller.seen = CallerLeg("c1", "m", lambda kind: f"{kind}_{next(numbers)}"), State(), []
+    definition = define_session("desk", provider="scripted", transport="in_process", voice="ash")
+    caller.state.apply(1, 0, e.SessionStarted(session="s1", target="hotel.desk", definition=definition))
+    for seq, event in enumerate(events, start=first):
+        caller.state.apply(seq, 0, event)
+    caller.tell(e.LinkOpened(link="c1", side="caller", transport="in_process"))
+    return caller
+
+
+SAID = [
+    e.TurnEnded(turn=1, item="u1", text="A table", transcript="A table"),
+    e.SayRequested(index=1, say="say_1", command=c.Say(text="For whom?"), site=c.Site("desk.py", 3)),
+    e.SaySettled(say="say_1", status="interrupted", heard_ms=400, heard_text="For"),
+    e.TurnEnded(turn=2, item="mine", text="For two", channel="text"),
+]
+
+
+def told(caller: Caller) -> list[tuple[str, str, str, str]]:
+    """What it was told of the conversation: (id, role, kind, words); each item is added, then done, behind the one before."""
+    added = [one for one in caller.seen if one["type"] == "conversation.item.added"]
+    done = [one for one in caller.seen if one["type"] == "conversation.item.done"]
+    assert [one["item"] for one in added] == [one["item"] for one in done]
+    assert [one["previous_item_id"] for one in added] == [None, *(one["item"]["id"] for one in added)][: len(added)]
+    parts = [(one["item"], one["item"]["content"][0]) for one in added]
+    return [(item["id"], item["role"], part["type"], part.get("transcript") or part["text"]) for item, part in parts]
+
+
+def test_a_caller_that_comes_later_is_told_what_was_said() -> None:
+    """Behind session.created: each contribution as it was heard, under the ids that callers know where there are any."""
+    caller = later(*SAID)
+    assert [one["type"] for one in caller.seen[:2]] == ["session.created", "conversation.item.added"]
+    (first, second, third) = told(caller)
+    assert first == ("u1", "user", "input_audio", "A table")
+    assert second[1:] == ("assistant", "output_audio", "For") and second[0].startswith("item_")
+    assert third == ("mine", "user", "input_text", "For two")
+
+
+def test_an_item_that_it_was_told_of_is_an_item_like_others() -> None:
+    """It can be asked for and taken out, and its id is taken."""
+    caller = later(*SAID)
+    caller.says("conversation.item.retrieve", item_id="u1")
+    assert caller.seen[-1]["item"]["content"] == [{"type": "input_audio", "transcript": "A table"}]
+    caller.says("conversation.item.create", item={"id": "mine", "type": "message", "role": "user", "content": []})
+    assert caller.seen[-1]["error"]["code"] == "item_create_duplicate_item_id"
+
+
+def test_an_id_that_was_used_twice_is_given_to_one_item() -> None:
+    """Two callers may have made the same one."""
+    both = [e.TurnEnded(turn=n, item="mine", text=f"text {n}", channel="text") for n in (1, 2)]
+    first, second = told(later(*both))
+    assert (first[0], first[3], second[3]) == ("mine", "text 1", "text 2") and second[0] != "mine"
+
+
+def test_what_is_said_in_the_same_moment_is_told_once() -> None:
+    """A turn that is behind the caller's line in the log comes as it comes, not as history."""
+    assert told(later(SAID[0], first=10)) == []
+    assert len(told(later(SAID[0], first=8))) == 1
+
+
+def test_the_session_is_the_one_that_it_now_is() -> None:
+    """What callers and the handler have set stands in session.created, under which the caller's own updates are merged."""
+    changes = {"voice": "verse", "output_modalities": ["text"], "turn_detection": None, "output_format": {"type": "audio/pcmu"}}
+    session = later(e.SettingsAsked(link="c0", settings=changes)).seen[0]["session"]
+    assert (session["output_modalities"], session["audio"]["output"]["voice"]) == (["text"], "verse")
+    assert (session["audio"]["input"]["turn_detection"], session["audio"]["output"]["format"]) == (None, {"type": "audio/pcmu"})
+    plain = later().seen[0]["session"]
+    assert (plain["audio"]["output"]["voice"], plain["audio"]["input"]["turn_detection"]["type"]) == ("ash", "server_vad")
+
+
+def test_words_of_a_speech_before_it_came_are_told_with_their_turn() -> None:
+    """Their transcription would be of an item that this caller does not have; the item comes when the turn has ended."""
+    caller = later()
+    assert caller.tell(e.InputTranscribed(item="u7", transcript="A table")) == []
+    seen = caller.tell(e.TurnEnded(turn=1, item="u7", text="A table", transcript="A table"))
+    assert [one["type"].rpartition(".")[2] for one in seen] == ["added", "done"]
+    assert told(caller) == [("u7", "user", "input_audio", "A table")]
