@@ -4,11 +4,13 @@ import asyncio
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.engine.living import PATIENCE_S, Caller, Ledger, Speaker, living
+from tests.engine.living import PATIENCE_S, Caller, Ledger, Living, Speaker, app_of, living
 from turnlog.core import events as e
 from turnlog.core.errors import HandlerError, TurnlogError
+from turnlog.engine.engine import Engine
 from turnlog.engine.session import RealtimeSession
 from turnlog.transports.links.in_process import InProcessLink
 
@@ -265,3 +267,32 @@ async def test_a_signal_that_cannot_be_stored_is_refused(wrong: dict[str, Any]) 
         alive.session.end()
         assert (await alive.ended()).reason == "ended"
         assert not alive.of(e.SignalReceived)
+
+
+async def test_a_provider_that_is_called_is_reached_for_a_caller() -> None:
+    """By WebRTC nobody is called before somebody is there; what it tells of its buffer is then no measure of what was heard."""
+
+    class Player(Speaker):
+        def send(self, raw: bytes) -> None:
+            super().send(raw)
+            if b'"response.created"' in raw:
+                name = msgspec.json.decode(raw)["response"]["id"]
+                super().send(msgspec.json.encode({"type": "output_audio_buffer.started", "response_id": name}))
+
+    async def desk(session: RealtimeSession) -> None:
+        await (await session.say("Good evening")).settled()
+
+    provider, store = Player(), Ledger()
+    app = app_of(desk, provider="openai", transport="webrtc")
+    async with Engine(app, store=store, providers={"openai": provider}) as engine:
+        alive = Living(engine, store, provider, await engine.start("hotel.desk"))
+        await alive.until(e.SayRequested)
+        assert provider.connects == 0
+        await alive.call_in()
+        caller = await alive.call_in()
+        settled = await alive.until(e.SaySettled)
+        await alive.ended()
+    await caller.until_closed()
+    assert (provider.connects, settled.status, settled.source) == (1, "played", "clock")
+    assert alive.of(e.PlayoutBuffered) == []
+    assert [event.transport for event in alive.of(e.LinkOpened) if event.side == "provider"] == ["webrtc"]

@@ -14,11 +14,13 @@ from starlette.responses import PlainTextResponse
 
 from tests.webrtc.peers import LOOPBACK, level, tone
 from tests.webrtc.scripted_calls import WORD_MS, ScriptedCall, ScriptedCalls, scripted_calls
+from tests.webrtc.test_webrtc_ends import nothing_is_left
 from turnlog.core.definition import SessionDefinition
 from turnlog.core.errors import LinkClosed, LinkError, ProtocolError, TurnlogError
 from turnlog.core.ports import Link
 from turnlog.transports.providers.openai import OpenAIProvider
 from turnlog.transports.realtime.client import ClientProtocol
+from turnlog.transports.webrtc.peer import Peer
 
 pytestmark = pytest.mark.realtime
 OPENAI = SessionDefinition(name="s", provider="openai", transport="webrtc", model="gpt-realtime-2.1")
@@ -192,3 +194,36 @@ async def test_a_call_that_is_not_taken_is_named_and_leaves_nothing(
         assert caught.value.code == code
         assert service.hung_up == (["rtc_9"] if code == "TL310" else [])
     assert asyncio.all_tasks() == before
+
+
+async def test_a_call_of_which_no_connection_comes_is_hung_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answered, and then nobody is there: the error says where to look, and the provider is not left with a call."""
+    monkeypatch.setattr(Peer.__init__, "__kwdefaults__", {**(Peer.__init__.__kwdefaults__ or {}), "connect_s": 0.3})
+    answer = ScriptedCall.answer
+
+    async def answer_and_leave(call: ScriptedCall, offer: str) -> str:
+        sdp = await answer(call, offer)
+        await call.close()
+        return sdp
+
+    monkeypatch.setattr(ScriptedCall, "answer", answer_and_leave)
+    async with nothing_is_left(), scripted_calls() as service:
+        with pytest.raises(LinkError, match=r"no connection came of it: not connected within 0\.3 s") as caught:
+            await provider_of(service).connect(OPENAI, "sess_1")
+        assert service.hung_up == ["rtc_1"]
+    assert (caught.value.code, "TURNLOG_ICE_SERVERS" in caught.value.hint) == ("TL301", True)
+
+
+async def test_an_answer_without_a_data_channel_is_none_of_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Audio alone is no Realtime session."""
+    answer = ScriptedCall.answer
+
+    async def answer_audio_only(call: ScriptedCall, offer: str) -> str:
+        sdp = await answer(call, offer)
+        return sdp[: sdp.index("m=application")]
+
+    monkeypatch.setattr(ScriptedCall, "answer", answer_audio_only)
+    async with nothing_is_left(), scripted_calls() as service:
+        with pytest.raises(LinkError, match="takes no data channel"):
+            await provider_of(service).connect(OPENAI, "sess_1")
+        assert service.hung_up == ["rtc_1"]
