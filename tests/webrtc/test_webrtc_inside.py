@@ -108,6 +108,17 @@ async def test_a_call_of_ours_starts_no_thread_and_a_stock_one_does(monkeypatch:
         assert set(threading.enumerate()) == before
 
 
+async def test_packets_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RTP is taken where the socket gives it, and does not reach aiortc's queue and parser."""
+    monkeypatch.setattr(inside.LeanReceiver, "_handle_rtp_packet", None)
+    monkeypatch.setattr(RTCDtlsTransport, "_handle_rtp_data", None)
+    async with call() as (caller, near, _, far):
+        caller.speaker.put(tone(300), 1)
+        async with asyncio.timeout(5):
+            await far.hears_sound(200)
+    assert near.reasons == []
+
+
 async def test_a_peer_is_told_what_arrived() -> None:
     """Receiver reports go out, as the sender of the other end needs them: none is lost on loopback."""
     async with call() as (caller, near, callee, far):

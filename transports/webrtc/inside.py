@@ -11,16 +11,18 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 import aiortc
+import pylibsrtp
 from aioice import Connection
 from aiortc import InvalidStateError, RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
-from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtcsctptransport import RTCSctpTransport
-from aiortc.rtp import AnyRtcpPacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSrPacket, RtpPacket
+from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket, RtpPacket
 
 from ...core.errors import TurnlogError
+from .reports import Source
+from .rtp import Rtp, is_rtp, parse_rtp
 
 __all__ = [
     *("Connecting", "LeanReceiver", "check_versions", "consent_expired", "guard_data", "guard_packets"),
@@ -58,11 +60,12 @@ def check_versions() -> None:
 
 
 class LeanReceiver:
-    """Stands in for aiortc's receiver: no decoder thread, no jitter buffer of its own; packets are handed on where they arrive.
+    """Stands in for aiortc's receiver: packets are decrypted, read and handed on where the socket gives them.
 
-    Reason: aiortc decodes each track in a thread, which costs two switches of threads a packet and more than the decoding.
-    Place: `receiver.receive` is called when the connection stands; this registers itself at the DTLS transport instead, as
-    the protocol RtpReceiver of aiortc.rtcdtlstransport (three methods). Receiver reports are sent from here then.
+    Reason: aiortc takes each through a queue, two tasks and its own parser, and decodes each track in a thread, which costs two
+    switches of threads a packet; all that is several times the decoding. Place: `receiver.receive` is called when the connection
+    stands. This registers itself at the DTLS transport instead, as its protocol RtpReceiver (three methods), and takes RTP out
+    of `Connection.data_received` with `RTCDtlsTransport._rx_srtp`. Receiver reports are sent from here then.
     """
 
     def __init__(self, receiver: RTCRtpReceiver, sender: RTCRtpSender, take: Packets) -> None:
@@ -70,12 +73,13 @@ class LeanReceiver:
         self._ssrc = int(sender._ssrc)
         self._take = take
         self._types: frozenset[int] = frozenset()
-        self._sources: dict[int, _Source] = {}
+        self._sources: dict[int, Source] = {}
         self._reports: asyncio.Task[None] | None = None
         receiver.receive = self._receive  # type: ignore[method-assign]  # the place named above
 
     async def stop(self) -> None:
         """No packet is handed on any more, no report sent."""
+        self._types = frozenset()
         if self._reports is not None:
             self._receiver.transport._unregister_rtp_receiver(self)
             self._reports.cancel()
@@ -86,18 +90,41 @@ class LeanReceiver:
         if self._reports is None:
             opus = (codec.payloadType for codec in parameters.codecs if codec.mimeType.lower() == "audio/opus")
             self._types = frozenset(number for number in opus if number is not None)
-            self._receiver.transport._register_rtp_receiver(self, parameters)
+            dtls: Any = self._receiver.transport
+            dtls._register_rtp_receiver(self, parameters)
+            ice: Any = dtls.transport._connection
+            ice.data_received = self._rtp_first(dtls._rx_srtp.unprotect, ice.data_received)
             self._reports = asyncio.get_running_loop().create_task(self._report(), name="turnlog receiver reports")
 
-    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+    def _rtp_first(
+        self, decrypt: Callable[[bytes], bytes], others: Callable[[bytes, int], None]
+    ) -> Callable[[bytes, int], None]:
+        def received(data: bytes, component: int) -> None:
+            if not is_rtp(data):
+                others(data, component)
+                return
+            try:
+                packet = parse_rtp(decrypt(data))
+            except pylibsrtp.Error:
+                return  # forged, or doubled
+            if packet is not None:
+                self._received(packet)
+
+        return received
+
+    def _received(self, packet: Rtp) -> None:
         if packet.payload_type not in self._types:
             return
         source = self._sources.get(packet.ssrc)
         if source is None:
             self._sources.clear()  # one track has one source at a time; a peer must not make us keep any number
-            source = self._sources[packet.ssrc] = _Source()
-        source.statistics.add(packet)
+            source = self._sources[packet.ssrc] = Source()
+        source.count(packet)
         self._take(packet.ssrc, packet.sequence_number, packet.timestamp, packet.payload)
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        """A packet that was in the queue already when the connection came to stand."""
+        self._received(Rtp(packet.payload_type, packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload))
 
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
         if isinstance(packet, RtcpSrPacket) and packet.ssrc in self._sources:
@@ -117,26 +144,6 @@ class LeanReceiver:
                 await self._receiver.transport._send_rtp(bytes(RtcpRrPacket(ssrc=self._ssrc, reports=reports)))
             except ConnectionError:
                 return
-
-
-class _Source:
-    """What is known of one SSRC."""
-
-    def __init__(self) -> None:
-        self.statistics = StreamStatistics(48_000)
-        self.sender_report: tuple[int, float] | None = None  # its time, and ours when it came
-
-    def report(self, ssrc: int) -> RtcpReceiverInfo:
-        last, came = self.sender_report or (0, time.time())
-        return RtcpReceiverInfo(
-            ssrc=ssrc,
-            fraction_lost=self.statistics.fraction_lost,
-            packets_lost=self.statistics.packets_lost,
-            highest_sequence=self.statistics.max_seq or 0,
-            jitter=self.statistics.jitter,
-            lsr=last,
-            dlsr=min(int(max(0.0, time.time() - came) * 65536), 0xFFFFFFFF) if last else 0,
-        )
 
 
 def limit_hosts(connection: RTCPeerConnection, hosts: Sequence[str]) -> None:
