@@ -12,8 +12,9 @@ from . import commands as c
 from . import events as e
 from . import signals as s
 from .calling import is_foreign, overridden, typed, typed_turn
-from .playing import Heads, acknowledged, cut, delivered
-from .saying import end_playout, refused, request, spoken, take_back
+from .hearing import all_delivered, caller_hears, plays_itself
+from .playing import Heads
+from .saying import refused, request, spoken, take_back
 from .state import State
 from .states import SayState
 from .tool_calls import answer_refused, called
@@ -59,7 +60,7 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
         case s.ResponseBegan() | s.ResponseFinished() | s.ResponseRefused() | s.ProviderTruncated():
             yield from _provider_answered(state, heads, link, signal, now_ns)
         case s.CancelRequested() | s.OutputCleared() | s.PlayoutReported():
-            yield from _caller_hears(state, heads, link, signal)
+            yield from caller_hears(state, heads, link, signal)
         case s.FunctionCalled() if signal.call_id not in state.tools.model_calls:
             yield from called(state, signal)
         case s.ProviderError():
@@ -74,28 +75,9 @@ def decide(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int)
             if signal.code == "session_expired" or not state.links.provider_ready:
                 yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code=signal.code, detail=signal.message))
         case s.ProviderBuffer() if signal.response in state.playout.responses or state.call.id:
-            yield from _plays_itself(state, heads, link, signal, now_ns)
+            yield from plays_itself(state, heads, link, signal, now_ns)
         case s.CallerConfigured() | s.ItemCreated() | s.CommitRequested() | s.AudioCleared() | s.AnswerRequested():
             yield from _caller_asked(state, link, signal)
-
-
-def _plays_itself(state: State, heads: Heads, link: str, signal: s.ProviderBuffer, now_ns: int) -> Iterator[e.Event]:
-    """A provider that plays to the caller itself tells where it is."""
-    one = state.playout.responses.get(signal.response)
-    begins = one is not None and one.started_ns is None and one.cut is None
-    yield e.PlayoutBuffered(link=link, response=signal.response, state=signal.state)
-    if one is None:  # nobody is to hear it: see calling.clear_due
-        return
-    match signal.state:
-        case "started" if begins:
-            yield e.AudioStarted(response=signal.response)
-        case "stopped" if one.ended:
-            yield from _delivered(state, heads, signal.response, now_ns)
-        case "cleared" if one.cut:
-            yield from end_playout(state, heads, signal.response)
-        case "cleared":
-            talking = next((item for item, _ in state.floor.talking()), "")
-            yield from cut(state, heads, signal.response, "speech" if talking else "caller", talking)
 
 
 def _user_spoke(state: State, heads: Heads, signal: s.Signal) -> Iterator[e.Event]:
@@ -157,30 +139,6 @@ def discard(state: State, heads: Heads, item: str, reason: str) -> Iterator[e.Ev
     yield from barging.settle_false_start(state, item)
 
 
-def _caller_hears(state: State, heads: Heads, link: str, signal: s.Signal) -> Iterator[e.Event]:
-    """What a caller says about its own ear: that it wants no more, or how much it has played."""
-    match signal:
-        case s.CancelRequested() | s.OutputCleared():
-            which = signal.response if isinstance(signal, s.CancelRequested) else ""
-            yield e.CallerCancelled(link=link, response=which)
-            for response in state.playout.sounding():
-                if which in ("", response):
-                    yield from cut(state, heads, response, "caller")
-        case s.PlayoutReported() if signal.response in state.playout.responses or state.model_answers:
-            ack = e.PlayoutAcknowledged(
-                link=link,
-                response=signal.response,
-                item=signal.item,
-                content_index=signal.content_index,
-                played_ms=signal.played_ms,
-                source=signal.source,
-            )
-            yield from acknowledged(state, heads, ack, final=signal.final)
-            known = state.playout.responses.get(signal.response)
-            if known and known.cut and known.cut.reason in ("speech", "caller"):
-                yield from end_playout(state, heads, signal.response)
-
-
 def _provider_answered(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int) -> Iterator[e.Event]:
     match signal:
         case s.ResponseBegan() if not _is_known(state, signal.response):
@@ -198,7 +156,7 @@ def _provider_answered(state: State, heads: Heads, link: str, signal: s.Signal, 
                 parts=signal.parts,
             )
             yield from spoken(state, heads, signal.response)
-            yield from _delivered(state, heads, signal.response, now_ns)
+            yield from all_delivered(state, heads, signal.response, now_ns)
         case s.ResponseRefused() if signal.say in state.delivery.says:
             say = state.delivery.says[signal.say]
             if say.state is SayState.DISPATCHED and say.attempt == signal.attempt:
@@ -229,16 +187,6 @@ def _begun(state: State, link: str, signal: s.ResponseBegan) -> e.ResponseStarte
         dead=(signal.say is not None and not ours) or is_foreign(state, signal),
         link=link,
     )
-
-
-def _delivered(state: State, heads: Heads, response: str, now_ns: int) -> Iterator[e.Event]:
-    one = state.playout.responses.get(response)
-    if one is not None and one.cut is None:
-        head = heads(response)
-        if not head.waiting:
-            yield delivered(response, head, now_ns)
-            if one.buffered is not None and one.buffered.state == "stopped":  # it was played out: nothing can cut it any more
-                yield from end_playout(state, heads, response)
 
 
 def _is_running(state: State, response: str) -> bool:

@@ -9,6 +9,7 @@ from . import barging
 from . import events as e
 from .awaiting import awaited_deadline, decide_waiting, is_awaited
 from .calling import clear_due, reassert_ns
+from .configuring import configuration, configuration_owed, mouth_is_ours
 from .decide import end_turns
 from .echoes import speaking
 from .folds.delivery import OpenSay
@@ -61,14 +62,14 @@ def sends_due(state: State, now_ns: int) -> Iterator[Caused]:
         return
     if provider is not None:
         yield from _to_provider(state, provider, now_ns)
-    if now_ns >= _pause_end_ns(state) and _mouth_is_ours(state):
+    if now_ns >= _pause_end_ns(state) and mouth_is_ours(state):
         yield from dispatches(state, now_ns)
 
 
 def _to_provider(state: State, provider: str, now_ns: int) -> Iterator[Caused]:
     """What goes to the provider beside says and stops."""
-    if (owed_since := _configuration_owed(state, now_ns)) is not None:
-        yield _configuration(state, provider), owed_since
+    if (owed_since := configuration_owed(state, now_ns)) is not None:
+        yield configuration(state, provider), owed_since
     if not state.links.provider_ready:
         return
     yield from tool_outputs_due(state, provider, now_ns)
@@ -103,30 +104,6 @@ def _reducing(state: State, provider: str | None) -> Iterator[Caused]:
             yield truncated, one.seq
         else:
             yield e.ItemDeleteDispatched(link=provider, item=one.item), one.seq
-
-
-def _configuration_owed(state: State, now_ns: int) -> int | None:
-    """What calls for a session.update. While a say is open the model must not answer by itself."""
-    links = state.links
-    if links.configuration_owed is not None:
-        return links.configuration_owed
-    if (again_ns := reassert_ns(state)) is not None and now_ns >= again_ns:
-        return state.call.overridden
-    if links.provider_ready and state.model_answers and links.answer_held is not bool(state.delivery.says):
-        return next(iter(state.delivery.says.values())).seq if state.delivery.says else links.answer_held_seq
-    return None
-
-
-def _configuration(state: State, provider: str) -> e.ConfigurationDispatched:
-    links = state.links
-    answers = links.switch or links.answers
-    held = answers == "model" and bool(state.delivery.says)
-    return e.ConfigurationDispatched(link=provider, settings=links.settings, answers=answers, answer_held=held)
-
-
-def _mouth_is_ours(state: State) -> bool:
-    """Where the model answers, a say waits until the provider has confirmed that it will not answer meanwhile."""
-    return not state.model_answers or (state.links.answer_held and state.links.unconfirmed == 0)
 
 
 def _relayed(provider: str, owed: Owed) -> e.Event:
@@ -290,7 +267,7 @@ def next_deadline(state: State, looked: Looked) -> int | None:
         due.append(lost.dispatched_ns + DISPATCH_TIMEOUT_S * _S)
     # Strategy: only what can happen then is a deadline. A pause that ends while the say waits for something else is none,
     # or the live loop would find it in the past and never rest.
-    if not _is_hard_ending(state) and _mouth_is_ours(state) and (say := next_say(state)) and line_for(state, say):
+    if not _is_hard_ending(state) and mouth_is_ours(state) and (say := next_say(state)) and line_for(state, say):
         due += _holds_end(state)
     if (mute_ns := _mute_ns(state)) is not None:
         due.append(mute_ns)
