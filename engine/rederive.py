@@ -120,6 +120,7 @@ class _Rederivation:
         self._round_ns = 0
         self._seq = 0
         self._ids = count(1)
+        self._losses: set[int] = set()  # the places of LinkClosed
 
     def receive(self, recorded: Recorded) -> None:
         """Take the log's next event: as it stands, or, where it is about turns, decided anew."""
@@ -136,6 +137,8 @@ class _Rederivation:
                 return
             case e.TurnEnded() if recorded.cause == e.Root.API:
                 self.state.apply(recorded.seq, recorded.at_ns, event)  # a fork's script said it: no message did
+            case e.InputCommitAsked() | e.InputClearAsked() if recorded.cause in self._losses:
+                self.state.apply(recorded.seq, recorded.at_ns, event)  # for a caller that was lost: no message asked for it
             case _ if isinstance(event, _DERIVED):
                 self.live += _facts(recorded.seq, event)
             case _:
@@ -190,6 +193,7 @@ class _Rederivation:
                 leg.owed()  # as live: a peer that breaks its own protocol hears of it, and the session goes on
         if isinstance(event, e.LinkClosed):
             self._legs.pop(event.link, None)
+            self._losses.add(staged.seq)
 
     def _leg(self, opened: e.LinkOpened) -> Leg:
         match opened.side:

@@ -7,6 +7,8 @@ import pytest
 from tests.delivery.scenes import FIVE_S, assert_sound, line, real_time, statuses
 from turnlog import RealtimeSession
 from turnlog.core import events as e
+from turnlog.engine.rederive import rederive
+from turnlog.engine.what_if import what_if
 from turnlog.testing import Call, Kit
 
 
@@ -62,6 +64,8 @@ async def test_a_caller_that_drops_comes_back_to_what_was_said(turnlog: Kit) -> 
     lost = [(one.link, one.code, one.reason, one.grace_ms) for one in call.of(e.CallerAwaited)]
     assert lost == [("c1", 1006, "the connection was lost", 30_000), ("c2", 1001, "reloaded", 30_000)]
     assert_sound(call)
+    found = what_if(call.log, repeats)
+    assert (found.stopped, {row.status for row in found.rows}) == ("", {"equal"})
 
 
 @pytest.mark.parametrize("grace_s", [0, 5])
@@ -128,6 +132,8 @@ async def test_speech_that_was_under_way_is_a_turn_of_what_was_heard_of_it(turnl
         assert turn.text.startswith("I would like")
         await call.caller.comes_back()
         await call.caller.hears("you said I would like")
+        again = rederive(call.engine.store, call.session.id)
+        assert (again.equal, again.differences) == (1, [])
 
 
 async def test_who_takes_its_own_place_over_hears_what_comes_next(turnlog: Kit) -> None:
