@@ -19,6 +19,7 @@ __all__ = ["RATE", "Chromium", "chromium"]
 
 RATE = 48_000
 LEAD_S = 2.0  # silence first: what is said before the call stands is not heard
+REST_S = 12.0  # where the machine was so slow that it was said too early, it is said again
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -40,13 +41,11 @@ class Chromium:
         self.browser = browser
         self._microphone = microphone
 
-    def put_on_microphone(self, *recordings: Path, pause_s: float = 2.0) -> None:
-        """What the microphone picks up from its next opening on: silence, these recordings with pauses between, silence."""
-        pause = np.zeros(int(pause_s * RATE), "<i2")
-        parts = [np.zeros(int(LEAD_S * RATE), "<i2")]
-        for recording in recordings:
-            parts += [np.frombuffer(read_audio(recording, RATE), "<i2"), pause]
-        write_wav(self._microphone, np.concatenate(parts).tobytes())
+    def put_on_microphone(self, recording: Path) -> None:
+        """What the microphone picks up from its next opening on: silence, this recording, a longer silence, over and over."""
+        said = np.frombuffer(read_audio(recording, RATE), "<i2")
+        silences = [np.zeros(int(seconds * RATE), "<i2") for seconds in (LEAD_S, REST_S)]
+        write_wav(self._microphone, np.concatenate([silences[0], said, silences[1]]).tobytes())
 
 
 def write_wav(path: Path, pcm16: bytes) -> None:
@@ -63,7 +62,7 @@ async def chromium(folder: Path) -> AsyncIterator[Chromium]:
     """Start it; it is ended by its own handle, with its profile."""
     microphone = folder / "microphone.wav"
     write_wav(microphone, bytes(2 * RATE))
-    flags = [*_FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
+    flags = [*_FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]
     async with async_playwright() as playwright:
         own = {"XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}  # nothing of a user's, nothing left behind
         browser = await playwright.chromium.launch(

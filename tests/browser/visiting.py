@@ -58,7 +58,7 @@ class Visit:
 
     async def hears_out(self) -> bytes:
         """What this document heard until now, once it has heard words and then nothing for a while."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not fell_silent(pcm16 := self.heard()):
                 self._grown.clear()
                 await self._grown.wait()
@@ -72,13 +72,13 @@ class Visit:
         """Let the microphone of mouth.js pick up this WAV file from now on."""
         await self.page.evaluate("wav => turnlogSpeak(wav)", base64.b64encode(wav).decode())
 
-    async def state(self, name: str, timeout_s: float = 15) -> None:
+    async def state(self, name: str, timeout_s: float = 30) -> None:
         """Wait until the page's state has this name."""
         await self.page.locator(f'body[data-state="{name}"]').wait_for(timeout=timeout_s * 1000)
 
     async def activity(self, name: str) -> None:
         """Wait until the page says that the session does this."""
-        await self.page.locator(f'body[data-activity="{name}"]').wait_for(timeout=15_000)
+        await self.page.locator(f'body[data-activity="{name}"]').wait_for(timeout=30_000)
 
     async def press(self, name: str) -> None:
         """Press a button by the name that a screen reader has for it."""
@@ -86,7 +86,7 @@ class Visit:
 
     async def line(self, number: int) -> None:
         """Wait until the transcript has so many final lines."""
-        await self.page.locator("#said > li").nth(number - 1).wait_for(timeout=20_000)
+        await self.page.locator("#said > li").nth(number - 1).wait_for(timeout=40_000)
 
     async def lines(self) -> list[dict[str, Any]]:
         """The final lines of the transcript as a reader sees them."""
