@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tools import debian
 
@@ -18,6 +19,10 @@ pytest_plugins = [
     "tests.speech_fixtures",  # real voices and engines, for every folder
     "_turnlog_pytest",  # the checkout's, also where turnlog is not installed
 ]
+
+# Hypothesis would fail an example that took 200 ms: with other tests beside it that says nothing of the example.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE / "recordings"

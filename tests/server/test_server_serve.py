@@ -96,6 +96,7 @@ print("served", flush=True)
 """
 
 
+@pytest.mark.realtime
 async def test_ctrl_c_ends_the_process_without_a_traceback(tmp_path: Path) -> None:
     """A process that serves a live call, SIGINT: exit code 0, the call ended and in the log, nothing on stderr."""
     store_url = f"sqlite:///{tmp_path / 'calls.db'}"
