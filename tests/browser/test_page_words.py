@@ -135,3 +135,17 @@ async def fails(tab: Visit, words: str) -> None:
     await tab.page.get_by_role("alert").get_by_text(words).wait_for()
     await tab.state("ended")
     assert await tab.page.evaluate("document.activeElement.id") == "connect"
+
+
+async def test_a_server_that_stops_says_so(tmp_path: Path, chrome: Chromium) -> None:
+    """The call ends with the reason, at once and in words; nothing is tried again."""
+    async with hosted(app, tmp_path) as server, visit(chrome, server.url + "/") as tab:
+        await tab.press("Connect")
+        await tab.state("connected")
+        await tab.press("Mute")
+        head = await tab.page.get_by_role("banner").aria_snapshot()
+        assert '- group "This call":' in head and '- button "Mute" [pressed]' in head and '- button "Hang up"' in head
+        server.stop.set()
+        await tab.state("ended")
+        assert "Ended: the server is stopping" in await tab.page.get_by_role("banner").inner_text()
+        assert len([one for one in tab.requests if "/calls" in one]) == 1
