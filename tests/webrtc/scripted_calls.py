@@ -23,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from turnlog.transports.web.serving import listen, serve_app, url_of
+from turnlog.transports.webrtc.inside import limit_hosts
 
 __all__ = ["WORD_MS", "ScriptedCall", "ScriptedCalls", "scripted_calls"]
 
@@ -95,6 +96,7 @@ class ScriptedCall:
     async def answer(self, offer: str) -> str:
         """The SDP for an offer."""
         await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        limit_hosts(self.connection, ["127.0.0.1"])  # aiortc leaves loopback out, and a machine may have nothing else
         await self.connection.setLocalDescription(await self.connection.createAnswer())
         sdp: str = self.connection.localDescription.sdp
         return sdp
