@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engine.living import Caller, Ledger, Living, Speaker, app_of
-from tests.webrtc.peers import LOOPBACK, tone
+from tests.webrtc.peers import LOOPBACK, Told, tone
 from tests.webrtc.scripted_calls import WORD_MS, ScriptedCalls, scripted_calls
 from turnlog.core import events as e
 from turnlog.core.ports import Provider
@@ -20,6 +20,7 @@ from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
 from turnlog.store.messages import scan_messages
 from turnlog.transports.providers.openai import OpenAIProvider
+from turnlog.transports.webrtc.peer import Peer
 
 pytestmark = pytest.mark.realtime
 RATE_MS = 48
@@ -32,7 +33,7 @@ async def called(handler: Handler, service: ScriptedCalls, *, callers: int = 1, 
     app, store = app_of(handler, provider="openai", transport="webrtc", **options), Ledger()
     providers: dict[str, Provider] = {"openai": OpenAIProvider(base_url=service.url, ice=LOOPBACK)}
     async with asyncio.timeout(30):
-        async with Engine(app, store=store, providers=providers) as engine:
+        async with Engine(app, store=store, providers=providers, ice=LOOPBACK) as engine:
             alive = Living(engine, store, Speaker(), await engine.start("hotel.desk"))
             for _ in range(callers):
                 await alive.call_in()
@@ -135,6 +136,32 @@ async def test_the_provider_is_called_for_a_caller() -> None:
         await second.until_closed()
     assert heard(first)[0][1] == alive.of(e.SaySettled)[0].generated_ms
     assert [event.transport for event in alive.of(e.LinkOpened)] == ["in_process", "in_process", "webrtc"]
+
+
+async def test_a_browser_joins_a_call_that_stands() -> None:
+    """The provider's call serves whoever was there first, and a WebRTC caller beside; what it heard is told by its own clock."""
+
+    async def desk(session: RealtimeSession) -> None:
+        await session.input()
+        await (await session.say("Good evening to both of you.")).settled()
+
+    async with scripted_calls() as service, called(desk, service) as alive:
+        await alive.until(e.LinkReady)
+        told = Told()
+        browser = Peer(told, LOOPBACK)
+        answered = await alive.engine.answer(alive.session.id, await browser.offer())
+        await browser.accept(answered.sdp)
+        await told.is_connected.wait()
+        alive.caller.type("Hello")
+        await told.hears_sound(300)
+        settled = await alive.until(e.SaySettled)
+        await alive.ended()
+        await browser.close()
+    assert len(service.requests) == 1
+    assert heard(alive.caller)[0][1] == settled.generated_ms
+    assert (settled.status, settled.source) == ("played", "rtp")
+    opened = [(event.link, event.transport) for event in alive.of(e.LinkOpened)]
+    assert opened == [("c1", "in_process"), ("p1", "webrtc"), ("c2", "webrtc")]
 
 
 async def test_a_provider_that_hangs_up_is_lost() -> None:
