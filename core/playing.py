@@ -119,7 +119,7 @@ def ended(state: State, heads: Heads, response: str) -> e.PlayoutEnded:
             continue
         told = ack.source
         heard_ms = min(ack.played_ms, part.delivered_ms)
-        heard.append(_shortened(part, _words_of(one, part) or part.heard_text, heard_ms))
+        heard.append(_shortened(one, part, heard_ms))
     return e.PlayoutEnded(
         response=response,
         say=one.say,
@@ -136,14 +136,23 @@ def _whole(part: e.HeardPart) -> e.HeardPart:
     return msgspec.structs.replace(part, heard_ms=part.delivered_ms)
 
 
-def _shortened(part: e.HeardPart, words: str, heard_ms: int) -> e.HeardPart:
-    text = heard_words(words, heard_ms, part.generated_ms) if part.generated_ms else ""
-    return msgspec.structs.replace(part, heard_ms=heard_ms, heard_text=text)
+def _shortened(one: Sounding, part: e.HeardPart, heard_ms: int) -> e.HeardPart:
+    """The part by what was told of it. Words are measured by the audio that they are of.
+
+    Those of a response that nobody has told of are known as far as they were taken for heard at the cut.
+    """
+    made = next((known for known in one.ended.parts if _is_of(known, part)), None) if one.ended else None
+    if made and made.transcript:
+        words, whole_ms = made.transcript, made.generated_ms or part.generated_ms
+    else:
+        words, whole_ms = part.heard_text, part.heard_ms
+    return msgspec.structs.replace(
+        part, heard_ms=heard_ms, heard_text=heard_words(words, heard_ms, whole_ms) if heard_ms and whole_ms else ""
+    )
 
 
-def _words_of(one: Sounding, part: e.HeardPart) -> str:
-    made = one.ended.parts if one.ended else []
-    return next((known.transcript for known in made if (known.item, known.content_index) == (part.item, part.content_index)), "")
+def _is_of(made: e.PartGenerated, part: e.HeardPart) -> bool:
+    return (made.item, made.content_index) == (part.item, part.content_index)
 
 
 def _heard(

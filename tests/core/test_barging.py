@@ -278,3 +278,35 @@ def test_what_a_caller_tells_of_its_playout_is_taken_before_our_clock(source: An
     assert [(cut.source, cut.heard[0].heard_ms) for cut in cuts(drive)] == [(source, 900)]
     drive.wait(250)
     assert (drive.outcome(say).source, drive.outcome(say).heard_ms) == (source, 900)
+
+
+@pytest.mark.parametrize(
+    ("played_ms", "transcript", "generated_ms", "heard"),
+    [
+        (1_100, "", 0, "one two three"),  # nobody has told the words of what was generated
+        (500, "", 0, "one"),
+        (0, "", 0, ""),
+        (1_100, "one two three four five six", 3_000, "one two"),  # they came after the cut, and so did audio
+    ],
+)
+def test_the_words_of_a_cut_are_measured_by_the_audio_that_they_are_of(
+    played_ms: int, transcript: str, generated_ms: int, heard: str
+) -> None:
+    """What is told of the playout behind the cut corrects its figure, and its words by as much."""
+    drive = Drive().open_provider().open_caller()
+    drive.begin("r1", drive.say("one two three four five six"))
+    drive.sound("r1")
+    part = e.HeardPart(
+        item="i1", content_index=0, generated_ms=2_000, delivered_ms=1_200, heard_ms=1_000, heard_text="one two three"
+    )
+    drive.fact(e.PlayoutCut(response="r1", reason="caller", heard=[part], source="rtp", error_ms=50))
+    if transcript:
+        made = e.PartGenerated(item="i1", generated_ms=generated_ms, transcript=transcript)
+        drive.finish("r1", generated_ms, transcript, "cancelled", parts=[made])
+    told = s.PlayoutReported(
+        response="r1", item="i1", content_index=0, played_ms=played_ms, final=False, source="rtp"
+    )
+    drive.signal("c1", told)
+    drive.wait(250)
+    ended = [event for event in drive.of(e.PlayoutEnded) if isinstance(event, e.PlayoutEnded)]
+    assert [[(one.heard_ms, one.heard_text) for one in event.heard] for event in ended] == [[(played_ms, heard)]]
