@@ -5,7 +5,7 @@ input behind it (a commit) waits until the audio before it has been said and has
 Only what makes the provider quieter waits for nothing.
 
 Strategy: what a caller says while the call is being made waits too, and by RTP such a delay would stay for the whole call, since
-the caller goes on in real time. It is made up for in the caller's pauses, of which no more than a second is said while late.
+the caller goes on in real time. It is made up for in the caller's pauses, of which no more than 0.7 s is said while late.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ LIMIT_S: Final = 300.0
 FLIGHT_S: Final = 0.1
 """RTP and data channel race: by so much later than its audio a commit leaves, so that all of that is before it."""
 _BYTES_PER_S: Final = PCM16.bytes_per_ms * 1000
-_LATE_S: Final = 0.06
-_PAUSE: Final = 50  # frames: more than ends a turn, mostly
+_LATE_S: Final = 0.05
+_PAUSE: Final = 35  # frames: more than ends a turn, mostly
 _SILENT: Final = 200  # of 32767: less is nobody's voice
 _NOISY: Final = 1000  # more may be one
 _KNOWN: Final = 100  # frames by which noise is known
