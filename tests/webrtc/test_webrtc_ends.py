@@ -222,6 +222,20 @@ async def test_binary_and_overlong_messages_are_faults_and_the_peer_stays() -> N
     assert told.reasons == []
 
 
+async def test_a_message_without_an_end_ends_the_call() -> None:
+    """What is gathered of a message is bounded, whatever the peer thinks of our window; the call is given up."""
+    told = Told()
+    async with nothing_is_left(), stock_caller(told) as (ours, stock, channel):
+        assert stock.sctp is not None and ours._connection.sctp is not None
+        stock.sctp._remote_max_message_size = 0
+        channel.send("x" * 4 * 1024 * 1024)
+        async with asyncio.timeout(20):
+            await told.has_gone.wait()
+        assert ours._connection.sctp._advertised_rwnd > -128 * 1024
+    assert told.reasons == ["the peer sent more of a message than it may"]
+    assert told.messages.empty() and told.faults.empty()
+
+
 async def test_text_that_is_no_utf8_is_a_fault_and_the_peer_stays() -> None:
     """TL304; aiortc alone would lose the connection over it."""
     told = Told()

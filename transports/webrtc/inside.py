@@ -34,7 +34,6 @@ _LOOPBACK: Final = "127.0.0.1"
 _RESEND_FIRST_S: Final = 0.5
 _RESEND_MIN_S: Final = 0.4
 _SHORTEST: Final = 8  # bytes: an RTCP packet without a report
-_TURNS: Final = 10  # of the event loop, for tasks that were cancelled and not waited for
 
 Packets: TypeAlias = Callable[[int, int, int, bytes], None]
 """Takes what matters of an RTP packet: source (SSRC), sequence number, RTP time, payload."""
@@ -169,13 +168,16 @@ def _with_hosts(gather: Callable[..., Awaitable[Any]], hosts: list[str]) -> Call
 def guard_data(transport: RTCSctpTransport, broken: Callable[[Exception], None]) -> None:
     """Tell of what the data channel's layers raise over what the peer sent, instead of losing the whole connection.
 
-    Reason: text that is no UTF-8, or a second channel of one number, ends aiortc's task that reads the socket, with nothing
-    but a line in a log. Place: `RTCSctpTransport._handle_data`, which the DTLS transport calls with each message.
+    Reason: text that is no UTF-8, or a second channel of one number, ends aiortc's task that reads the socket, with nothing but a
+    line in a log; and a message without an end is gathered without bound. Place: `RTCSctpTransport._handle_data`, which the DTLS
+    transport calls, and `_advertised_rwnd`, its window of 1 MiB. BufferError: the peer does not keep to it, and is not read.
     """
     sctp: Any = transport
     handle: Callable[[bytes], Awaitable[None]] = sctp._handle_data
 
     async def guarded(data: bytes) -> None:
+        if sctp._advertised_rwnd < -64 * 1024:  # a sender may probe a window that is closed
+            return broken(BufferError("the peer sent more of a message than it may"))
         try:
             await handle(data)
         except ConnectionError:
@@ -287,7 +289,7 @@ async def settle(connection: RTCPeerConnection) -> None:
     """
     for transceiver in connection.getTransceivers():
         await transceiver.sender.stop()
-    for _ in range(_TURNS):
+    for _ in range(10):  # turns of the event loop, for tasks that were cancelled and not waited for
         await asyncio.sleep(0)
 
 

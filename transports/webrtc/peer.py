@@ -230,6 +230,9 @@ class Peer:
             self._events.faulted(error)
 
     def _broken(self, error: Exception) -> None:
+        if isinstance(error, BufferError):
+            self._lost(str(error))
+            return
         self._faulted(ProtocolError("TL304", f"the data channel brought what cannot be read: {error}", "send UTF-8 text"))
 
 
