@@ -7,7 +7,7 @@ heard of it, or, if the provider makes none of it, discarded: no turn stays open
 from collections.abc import Iterator
 
 from . import events as e
-from .decide import discard
+from .barging import discard
 from .playing import Heads
 from .saying import LOST, settle_sounding
 from .state import State

@@ -23,6 +23,7 @@ from .words import repeats
 __all__ = [
     "began",
     "confirm_heard_out",
+    "discard",
     "due_ns",
     "end_cut",
     "interrupt",
@@ -171,6 +172,13 @@ def settle_false_start(state: State, item: str) -> Iterator[e.Event]:
             yield e.SayResumed(say=say.requested.say, text=rest)
         else:
             yield from conclude(state, say)
+
+
+def discard(state: State, heads: Heads, item: str, reason: str) -> Iterator[e.Event]:
+    """Audio that is no turn: what it cut is spoken on, or settled."""
+    yield from end_cut(state, heads, item)
+    yield e.TurnDiscarded(item=item, reason=reason)
+    yield from settle_false_start(state, item)
 
 
 def _cut_by(state: State, item: str) -> list[OpenSay]:

@@ -26,7 +26,6 @@ __all__ = [
     "decide",
     "decide_command",
     "decide_signal",
-    "discard",
     "end_turns",
 ]
 
@@ -115,7 +114,7 @@ def end_turns(state: State, heads: Heads) -> Iterator[e.Event]:
         speech = state.floor.speech.get(head.item)
         interrupted = speech.cut if speech else []
         if reason := barging.no_turn(state, head):
-            yield from discard(state, heads, head.item, reason)
+            yield from barging.discard(state, heads, head.item, reason)
             continue
         # What it cut is settled first: a handler that is given the turn knows how its say ended.
         yield from barging.end_cut(state, heads, head.item)
@@ -130,13 +129,6 @@ def end_turns(state: State, heads: Heads) -> Iterator[e.Event]:
             transcript_status=head.status,
             interrupted=interrupted,
         )
-
-
-def discard(state: State, heads: Heads, item: str, reason: str) -> Iterator[e.Event]:
-    """Audio that is no turn: what it cut is spoken on, or settled."""
-    yield from barging.end_cut(state, heads, item)
-    yield e.TurnDiscarded(item=item, reason=reason)
-    yield from barging.settle_false_start(state, item)
 
 
 def _provider_answered(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int) -> Iterator[e.Event]:

@@ -7,7 +7,7 @@ from .awaiting import DROPPED, decide_drop
 from .calling import lost_sight
 from .decide import begin_ending
 from .playing import Heads
-from .saying import LOST, settle_sounding, voice_lost
+from .saying import LOST, needs_voice, settle_sounding, take_back
 from .state import State
 
 __all__ = ["decide_link_closed", "decide_link_failed"]
@@ -29,7 +29,7 @@ def decide_link_closed(state: State, heads: Heads, closed: e.LinkClosed) -> Iter
         detail = f"{closed.code} {closed.reason}".strip()
         yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code="TL302", detail=detail))
     elif of_voice:
-        yield from voice_lost(state, heads)
+        yield from _voice_lost(state, heads)
     elif of_caller and not state.links.callers:
         yield from _nobody_left(state, heads, closed)
     elif of_caller:
@@ -52,6 +52,14 @@ def decide_link_failed(state: State, heads: Heads, failed: e.LinkFailed) -> Iter
     """A link could not be opened: the provider's is the session's end, its own voice that of the says which need it."""
     yield failed
     if failed.side == "voice":
-        yield from voice_lost(state, heads)
+        yield from _voice_lost(state, heads)
     else:
         yield from begin_ending(state, e.SessionEnding(reason="provider_lost", code=failed.code, detail=failed.message))
+
+
+def _voice_lost(state: State, heads: Heads) -> Iterator[e.Event]:
+    """The line to this machine's own voice is gone or cannot be had: what only it could speak has failed."""
+    for name, say in list(state.delivery.says.items()):
+        is_made = say.ended is not None and say.stream is None and say.piece + 1 >= len(say.pieces)
+        if needs_voice(state.life.definition, say.command) and not is_made:
+            yield from take_back(state, heads, name, "no_voice")

@@ -33,7 +33,6 @@ __all__ = [
     "spoken_out",
     "take_back",
     "unknown_outcomes",
-    "voice_lost",
 ]
 
 MAX_ATTEMPTS = 5
@@ -74,14 +73,6 @@ def take_back(state: State, heads: Heads, say: str, reason: str) -> Iterator[e.E
         yield from end_playout(state, heads, response)  # no caller has to say what it played
     if say in state.delivery.says:
         yield _settled(open_, "interrupted" if _heard_ms(open_) else _lost(reason), reason)
-
-
-def voice_lost(state: State, heads: Heads) -> Iterator[e.Event]:
-    """The line to this machine's own voice is gone or cannot be had: what only it could speak has failed."""
-    for name, say in list(state.delivery.says.items()):
-        is_made = say.ended is not None and say.stream is None and say.piece + 1 >= len(say.pieces)
-        if needs_voice(state.life.definition, say.command) and not is_made:
-            yield from take_back(state, heads, name, "no_voice")
 
 
 def _end_cut(state: State, heads: Heads) -> Iterator[e.Event]:

@@ -290,8 +290,6 @@ class PlayoutReported(Signal, frozen=True, kw_only=True):
 class WatchAsked(Signal, frozen=True, kw_only=True):
     """turnlog.watch: from now on this caller is told of turns, and of what became of says."""
 
-    event_id: str | None = None
-
 
 # --- from the engine's own ears ---
 

@@ -156,8 +156,8 @@ class ServerProtocol:
                 if self._responses.named(response) is None:
                     return self._refuse(refusals.no_active_response(), event_id)
                 return [CancelRequested(event_id=event_id, response=response or "")]
-            case Watch(event_id=event_id):
-                return [WatchAsked(event_id=event_id)]
+            case Watch():
+                return [WatchAsked()]
             case (ItemCreate() | ItemDelete() | ItemRetrieve() | ItemTruncate() | PlayoutReport()) as view:
                 speaking = self._responses.speaking is not None
                 signals = self._items.receive(view, speaking=speaking, promised=self._input.promised)
