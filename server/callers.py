@@ -7,7 +7,7 @@ bad token asks for is never looked at, so it learns nothing of what there is.
 import hmac
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from starlette.requests import HTTPConnection
 
@@ -32,6 +32,12 @@ class Admission(NamedTuple):
     live: LiveSession
     token: str
     seat: str
+
+    def __repr__(self) -> str:
+        return f"Admission({self.live.id})"  # never the token
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("session", self.live.id)]
 
 
 class CallerTokens:

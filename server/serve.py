@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     keys: tuple[str, ...] = ()
     max_message_bytes: int = MAX_MESSAGE_BYTES
+
+    def __repr__(self) -> str:
+        return f"ServerSettings({len(self.keys)} keys, max_message_bytes={self.max_message_bytes})"  # never a key
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("max_message_bytes", self.max_message_bytes)]
 
 
 DEFAULTS = ServerSettings()

@@ -25,6 +25,12 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
     value: str
     expires_at: int
 
+    def __repr__(self) -> str:
+        return f"Issued(expires_at={self.expires_at})"  # never the secret
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("expires_at", self.expires_at)]
+
 
 class _Held(NamedTuple):
     session: dict[str, Any]

@@ -53,6 +53,12 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_message_bytes: int
     ice: IceSettings
 
+    def __repr__(self) -> str:
+        return f"HttpSettings({'no ' if self.key is None else 'a '}key)"  # never the key
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("max_message_bytes", self.max_message_bytes), ("ice", self.ice)]
+
 
 @asynccontextmanager
 async def serve(server: ModelServer, address: str, port: int, settings: HttpSettings) -> AsyncIterator[str]:

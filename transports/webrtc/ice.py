@@ -6,7 +6,7 @@ No server is asked unless one is named: aiortc's own default is a public STUN se
 import os
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -44,6 +44,9 @@ class IceServer(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"IceServer({self.url})"  # never the password
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("url", self.url)]
 
 
 class IceSettings(msgspec.Struct, frozen=True, kw_only=True):
