@@ -6,11 +6,11 @@ whose reader leaves more than `limit_bytes` unread is closed: a stuck peer must 
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from ...core.errors import LinkClosed, ProtocolError
+from ...core.errors import LinkClosed
+from .received import Received
 
 __all__ = ["LIMIT_BYTES", "InProcessLink", "host", "pair"]
 
@@ -25,58 +25,35 @@ _FAILED: Final = 1011
 class InProcessLink:
     """One end of a pair; see core.ports.Link."""
 
-    __slots__ = ("_closed", "_inbox", "_inbox_bytes", "_limit", "_peer", "_waiter")
+    __slots__ = ("_inbox", "_limit", "_peer")
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
         self._peer = self  # until pair() joins two
-        self._inbox: deque[bytes] = deque()
-        self._inbox_bytes = 0
-        self._waiter: asyncio.Future[None] | None = None
-        self._closed: tuple[int, str] | None = None  # close code and reason
+        self._inbox = Received()
 
     async def receive(self) -> bytes:
         """The next message. Raises LinkClosed after the last one, ProtocolError TL307 if another task is reading."""
-        while not self._inbox:
-            if self._closed is not None:
-                raise LinkClosed(*self._closed)
-            if self._waiter is not None:
-                raise ProtocolError("TL307", "two tasks receive from one link", "let one task receive and hand on")
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        message = self._inbox.popleft()
-        self._inbox_bytes -= len(message)
-        return message
+        return await self._inbox.get()
 
     def send(self, message: bytes) -> None:
         """Queue a message for the other end. Raises LinkClosed, also when the other end's reader is too far behind."""
-        if self._closed is not None:
-            raise LinkClosed(*self._closed)
-        peer = self._peer
-        if peer._inbox_bytes > self._limit:
-            reason = f"the reader left {peer._inbox_bytes} bytes unread; the limit is {self._limit}"
-            self._end(_TOO_SLOW, reason)
-            raise LinkClosed(_TOO_SLOW, reason)
-        peer._inbox.append(message)
-        peer._inbox_bytes += len(message)
-        peer._wake()
+        if self._inbox.closed is not None:
+            raise self._inbox.closed
+        waiting = self._peer._inbox.waiting_bytes
+        if waiting > self._limit:
+            raise self._end(_TOO_SLOW, f"the reader left {waiting} bytes unread; the limit is {self._limit}")
+        self._peer._inbox.put(message)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close both ends; what was sent before is still received. Closing twice does nothing."""
-        if self._closed is None:
-            self._end(code, reason)
+        self._end(code, reason)
 
-    def _end(self, code: int, reason: str) -> None:
-        for end in (self, self._peer):
-            end._closed = (code, reason)
-            end._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def _end(self, code: int, reason: str) -> LinkClosed:
+        closed = LinkClosed(code, reason)
+        self._inbox.end(closed)
+        self._peer._inbox.end(LinkClosed(code, reason))
+        return self._inbox.closed or closed
 
 
 def pair(*, limit_bytes: int = LIMIT_BYTES) -> tuple[InProcessLink, InProcessLink]:
