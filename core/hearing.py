@@ -47,6 +47,7 @@ def caller_hears(state: State, heads: Heads, link: str, signal: s.Signal) -> Ite
                 content_index=signal.content_index,
                 played_ms=signal.played_ms,
                 source=signal.source,
+                halted=signal.halted,
             )
             yield from acknowledged(state, heads, ack, final=signal.final)
             known = state.playout.responses.get(signal.response)

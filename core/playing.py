@@ -206,7 +206,9 @@ def _played(key: tuple[str, int], head: PartHead | None, one: Sounding, going_on
     ack = one.acks.get(key)
     if ack is None:
         return head.played_ms if head else 0
-    return ack.played_ms + (0 if going_on_ns is None else max(0, going_on_ns - ack.at_ns) // _MS)
+    if going_on_ns is None or ack.halted:
+        return ack.played_ms
+    return ack.played_ms + max(0, going_on_ns - ack.at_ns) // _MS
 
 
 def _asked_words(state: State, response: str) -> str:

@@ -285,6 +285,7 @@ class PlayoutReported(Signal, frozen=True, kw_only=True):
     played_ms: int
     final: bool
     source: PlayoutSource = "ack"
+    halted: bool = False  # no more of it is played, by whose will ever
 
 
 class WatchAsked(Signal, frozen=True, kw_only=True):

@@ -1,10 +1,11 @@
 """Calls over WebRTC: an SDP offer becomes a caller of a running session, by the way that the session's media takes.
 
 Terminated: the caller's peer connection ends here, and is a line of the session like any other. Direct: the provider takes the
-offer and holds the call (live.hold). A session has one such call at a
-time. Nothing of a call that was refused is left.
+offer and holds the call (live.hold). A session has one such call at a time. Nothing of a call that was refused is left.
 """
 
+import asyncio
+import logging
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -19,6 +20,8 @@ from .nonces import Nonces
 __all__ = ["Answered", "Calls", "Offer"]
 
 _PCM = "audio/pcm"
+
+log = logging.getLogger("turnlog")
 
 
 class Answered(NamedTuple):
@@ -110,8 +113,10 @@ class Calls:
     async def close(self) -> None:
         """Wait until nothing of any call is left; their sessions have ended."""
         calls, self._calls = self._calls, {}
-        for call in calls.values():
-            await call.link.close(1001, "engine_stopped")
+        closing = (call.link.close(1001, "engine_stopped") for call in calls.values())
+        for error in await asyncio.gather(*closing, return_exceptions=True):
+            if error is not None:  # the others are closed all the same
+                log.warning("a call did not close in order: %r", error)
 
     def _check_free(self, live: LiveSession, seat: str) -> None:
         self._calls = {call_id: call for call_id, call in self._calls.items() if not call.link.is_closed}

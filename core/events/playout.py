@@ -69,6 +69,7 @@ class PlayoutAcknowledged(Event, frozen=True, kw_only=True):
     content_index: int = 0
     played_ms: int = 0
     source: PlayoutSource = "ack"
+    halted: bool = False  # no more of it is played: without that it goes on until the cut, if there is one
 
 
 class PlayoutBuffered(Event, frozen=True, kw_only=True):

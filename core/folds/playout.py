@@ -20,6 +20,7 @@ class Ack(NamedTuple):
     played_ms: int
     source: e.PlayoutSource
     at_ns: int
+    halted: bool
 
 
 class Sounding:
@@ -137,7 +138,7 @@ class Playout:
             case e.ResponseDelivered() if one:
                 one.delivered = event
             case e.PlayoutAcknowledged() if one:
-                one.acks[event.item, event.content_index] = Ack(event.played_ms, event.source, at_ns)
+                one.acks[event.item, event.content_index] = Ack(event.played_ms, event.source, at_ns, event.halted)
             case e.PlayoutAcknowledged() if event.played_ms < self._kept.get(event.item, 0):  # its playout had ended
                 self._kept[event.item] = event.played_ms
                 self.repairs.append(Repair(seq, event.item, event.content_index, event.played_ms))

@@ -106,7 +106,7 @@ SAMPLES: list[e.Event] = [
     ),
     e.PlayoutEnded(response="r", say="say_2", interrupted=True, heard=[HEARD], source="mark", error_ms=20),
     e.PlayoutCut(response="r", reason="speech", say="say_2", item="i", heard=[HEARD], source="clock", error_ms=300),
-    e.PlayoutAcknowledged(link="c1", response="r", item="i", content_index=1, played_ms=640, source="ack"),
+    e.PlayoutAcknowledged(link="c1", response="r", item="i", content_index=1, played_ms=640, source="ack", halted=True),
     e.PlayoutBuffered(link="p1", response="r", state="cleared"),
     e.CallOpened(call_id="rtc_1", link="c1"),
     e.CallRefused(code="TL303", message="no key"),

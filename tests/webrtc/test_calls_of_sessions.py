@@ -111,7 +111,8 @@ async def test_a_caller_that_never_connects_is_given_up(monkeypatch: pytest.Monk
         alive.session.end("enough", drain=False)
         await alive.ended()
     assert (closed.code, closed.reason) == (1006, "not connected within 0.3 s")
-    assert [said.status for said in alive.of(e.SaySettled)] != ["played"]
+    assert [(said.status, said.heard_ms) for said in alive.of(e.SaySettled)] == [("cancelled", 0)]
+    assert {(ack.source, ack.played_ms, ack.halted) for ack in alive.of(e.PlayoutAcknowledged)} == {("rtp", 0, True)}
 
 
 async def test_garbage_on_the_data_channel_is_answered_and_survived() -> None:

@@ -25,7 +25,7 @@ async def test_a_call_over_a_bad_network_connects_and_its_audio_has_no_gap() -> 
         callee.speaker.put(tone(1500), 1)
         await near.heard_ms(near.pieces * 20 + 1600)
         elapsed_ms = (loop.time() - began) * 1000
-        assert abs((near.pieces - pieces) * 20 - elapsed_ms) <= 160  # 80 ms behind at one end of the time, ahead at the other
+        assert abs((near.pieces - pieces) * 20 - elapsed_ms) <= 320  # 80 ms behind at one end of the time, 240 ahead at the other
         assert [int(await far.messages.get()) for _ in range(20)] == list(range(20))
         assert relay.lost > 5
     for told in (near, far):

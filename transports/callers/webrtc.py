@@ -149,8 +149,9 @@ class WebRtcCaller:
 
     def _end(self, code: int, reason: str) -> None:
         """End it, for the reason that came first, and let go of the connection: receive() gives what had come before."""
+        if self._received.closed is None:
+            self._player.stop()
         self._received.end(LinkClosed(code, reason))
-        self._peer.speaker.clear()
         if self._closing is None:
             if self._watched and code != _LOST:
                 with suppress(LinkClosed):  # else it learns no more
@@ -240,8 +241,16 @@ class _Player:
     def _clear(self, message: bytes) -> None:
         """Nothing of what waits is played any more; then the peer is told, and it is said how much of each had been."""
         self._speaker.clear()
-        cut, self._open = self._open, {}
         self._peer.send(message)
+        self._tell_cleared()
+
+    def stop(self) -> None:
+        """Nothing is played any more: it is said how much of each had been, which is nothing where no peer ever came."""
+        self._speaker.clear()
+        self._tell_cleared()
+
+    def _tell_cleared(self) -> None:
+        cut, self._open = self._open, {}
         for place in cut:
             self._tell(place, self._speaker.played_ms(place), "cleared")
 

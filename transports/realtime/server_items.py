@@ -144,4 +144,5 @@ def _reported(view: ItemTruncate | PlayoutReport, response: str, played_ms: int,
         played_ms=played_ms,
         final=final,
         source=view.source if isinstance(view, PlayoutReport) else "ack",
+        halted=isinstance(view, PlayoutReport) and view.state in ("stopped", "cleared"),
     )

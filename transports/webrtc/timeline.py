@@ -16,7 +16,7 @@ from .opus import FRAME_BYTES, RATE, RTP_RATE
 __all__ = ["HOLD", "LEAD", "Timeline"]
 
 HOLD: Final = RATE * 80 // 1000
-LEAD: Final = RATE * 80 // 1000
+LEAD: Final = RATE * 240 // 1000
 _KEPT: Final = 4  # packets that wait behind a missing one: 80 ms of speech
 _FAR: Final = 100  # packets: a larger step is another stream, not disorder
 _SILENCE: Final = bytes(FRAME_BYTES)
