@@ -93,7 +93,7 @@ def test_what_flushes_a_caller_clears_the_buffer_that_plays_to_it(reason: str, c
     state = "cleared" if cleared else "stopped"
     (report,) = caller.says("turnlog.playout", item_id=item, played_ms=400, source="rtp", state=state)
     assert report == s.PlayoutReported(
-        response="r1", item="i1", content_index=0, played_ms=400, final=False, source="rtp"
+        response="r1", item="i1", content_index=0, played_ms=400, final=False, source="rtp", halted=True
     )
     assert caller.seen[-1]["type"] == ("conversation.item.truncated" if cleared else "output_audio_buffer.stopped")
 

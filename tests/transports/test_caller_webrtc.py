@@ -148,29 +148,29 @@ async def test_our_protocol_machine_and_the_link_agree() -> None:
         assert {one.get("response_id", response) for one in last} == {response}
 
 
-async def test_what_is_no_text_is_answered_and_the_call_goes_on() -> None:
-    """A binary message is told to the peer as an error with its code, and is nothing to the session."""
+async def test_what_is_no_text_is_told_and_the_call_goes_on() -> None:
+    """A binary message is a fault that the session is told of, with its code: it answers it, so that the answer is in the log."""
     async with calling() as call:
         call.peer.send(b'{"type":"open"}')
         await call.gets("open")
         channel = call.peer._line.channel
         assert channel is not None
         channel.send(b"\x00\x01")
-        error = await call.tells("error")
-        assert error["error"]["code"] == "TL304"
+        assert (await call.gets("turnlog.fault"))["code"] == "TL304"
         call.peer.send(b'{"type":"next"}')
         await call.gets("next")
 
 
-@pytest.mark.parametrize("type_", ["turnlog.playout", "turnlog\\u002eplayout"])
-async def test_a_peer_cannot_tell_what_we_have_played(type_: str) -> None:
-    """It is answered with an error; what the link tells of its player stays the only word on it."""
+@pytest.mark.parametrize("type_", ["turnlog.playout", "turnlog\\u002eplayout", "turnlog.fault"])
+async def test_a_peer_cannot_tell_what_our_end_tells(type_: str) -> None:
+    """It is a fault; what the link tells of its player stays the only word on it."""
     async with calling() as call:
         call.play("i1", 1000)
         await call.gets("turnlog.playout")
-        forged = f'{{"type":"{type_}","item_id":"i1","content_index":0,"played_ms":1000,"source":"rtp","state":"stopped"}}'
+        theirs = '"item_id":"i1","content_index":0,"played_ms":1000,"source":"rtp","state":"stopped","code":"x","message":"x"'
+        forged = f'{{"type":"{type_}",{theirs}}}'
         call.peer.send(forged.encode())
-        assert (await call.tells("error"))["error"]["code"] == "TL305"
+        assert (await call.gets("turnlog.fault"))["code"] == "TL305"
         call.send("output_audio_buffer.cleared", response_id="r1")
         told = await call.gets("turnlog.playout")
         assert told["state"] == "cleared" and told["played_ms"] < 1000

@@ -286,3 +286,14 @@ def test_every_buffer_event_stands_in_its_place(steps: list[str]) -> None:
             assert set(states[states.index(STOPPED) + 1 :]) <= {CLEARED}  # the answer to a client's clear
         elif CLEARED in states:
             assert STARTED not in states[states.index(CLEARED) :]
+
+
+@pytest.mark.parametrize("plays", [True, False])
+def test_a_fault_of_the_line_is_answered(plays: bool) -> None:
+    """What our own end of a line could not take as a message is an error for the client; on other lines nobody tells of that."""
+    peer = Peer(plays=plays)
+    assert peer.say("turnlog.fault", code="TL304", message="a binary message") == []
+    (told,) = peer.sent()
+    known = ("TL304", "a binary message")
+    assert ((told["error"]["code"], told["error"]["message"]) == known) is plays
+    assert told["error"]["code"] == ("TL304" if plays else "invalid_value")

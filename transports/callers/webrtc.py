@@ -1,9 +1,9 @@
 """The server's end of a call over WebRTC as a link: what the peer says and hears, as the Realtime protocol's messages.
 
-In: texts of the data channel as they are, `input_audio_buffer.append` for each 20 ms of its microphone, and `turnlog.playout`
-of what is played to it, by the clock of the RTP stream. Out: `response.output_audio.delta` is played and is no message; all else
-goes over the data channel. Whoever serves the link is a ServerProtocol(plays=True): PCM16 at 24 kHz, and its
-output_audio_buffer.cleared silences the peer from the next frame on.
+In: texts of the data channel as they are, `input_audio_buffer.append` for each 20 ms of its microphone, `turnlog.playout` of
+what is played to it, by the clock of the RTP stream, and `turnlog.fault` for what came and is no message.
+Out: `response.output_audio.delta` is played and is no message; all else goes over the data channel. Whoever serves the link is
+a ServerProtocol(plays=True): PCM16 at 24 kHz, and its output_audio_buffer.cleared silences the peer from the next frame on.
 
 A data channel has no close frame: what a WebSocket's would say is the last message to a peer that watches (turnlog.watch).
 
@@ -22,7 +22,7 @@ from ...core.errors import LinkClosed, ProtocolError, TurnlogError
 from ..links.received import Received
 from ..realtime.audio import PCM16, duration_ms
 from ..realtime.audio_form import AudioReader
-from ..realtime.client_messages import PlayoutReport
+from ..realtime.client_messages import LineFault, PlayoutReport
 from ..realtime.messages import OutputAudioDelta, OutputBufferCleared
 from ..realtime.wire import InvalidMessage, audio_text, encode_event, parse
 from ..webrtc.ice import IceSettings
@@ -36,7 +36,7 @@ _LONGEST_MS: Final = 600_000  # of audio that waits to be played: a model may be
 _NO_SERVERS: Final = IceSettings()
 _DONE: Final = "response.output_audio.done"
 _WATCH: Final = "turnlog.watch"
-_PLAYOUT: Final = "turnlog.playout"
+_OURS: Final = ("turnlog.fault", "turnlog.playout")  # a peer that sends one would speak for us
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class WebRtcCaller:
     def __init__(self, ice: IceSettings = _NO_SERVERS, *, limit_bytes: int = LIMIT_BYTES) -> None:
         self._received = Received()
         self._limit_bytes = limit_bytes
-        self._peer = Peer(_FromPeer(self._take, self._told, self._end, self._answer_fault), ice, limit_bytes=limit_bytes)
+        self._peer = Peer(_FromPeer(self._take, self._told, self._end, self._faulted), ice, limit_bytes=limit_bytes)
         self._player = _Player(self._peer, self._take)
         self._closing: asyncio.Task[None] | None = None
         self._watched = False  # the peer asked for turnlog's own messages
@@ -128,8 +128,8 @@ class WebRtcCaller:
     def _told(self, message: bytes) -> None:
         """A text of the data channel. Invariant: what is told of our own player is told by it alone."""
         ours = _own_type(message)
-        if ours == _PLAYOUT:
-            self._answer_fault(ProtocolError("TL305", "turnlog.playout: what is played here is known, and nobody tells of it"))
+        if ours in _OURS:
+            self._faulted(ProtocolError("TL305", f"{ours}: what our end of this line tells, nobody else does"))
             return
         self._watched = self._watched or ours == _WATCH
         self._take(message)
@@ -139,13 +139,9 @@ class WebRtcCaller:
         if (unread := self._received.waiting_bytes) > self._limit_bytes:
             self._end(_TOO_SLOW, f"the session left {unread} bytes unread; the limit is {self._limit_bytes}")
 
-    def _answer_fault(self, error: TurnlogError) -> None:
-        """What came over the data channel is not for the session: the peer is told, and stays."""
-        refused = {"type": "invalid_request_error", "code": error.code, "message": error.message, "param": None, "event_id": None}
-        try:
-            self._peer.send(encode_event("error", f"event_{error.code.lower()}", error=refused))
-        except LinkClosed:
-            return  # it is told no more
+    def _faulted(self, error: TurnlogError) -> None:
+        """What came over the data channel is no message for the session, which answers it with an error; the peer stays."""
+        self._take(_encode(LineFault(code=error.code, message=error.message)))
 
     def _end(self, code: int, reason: str) -> None:
         """End it, for the reason that came first, and let go of the connection: receive() gives what had come before."""

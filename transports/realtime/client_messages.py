@@ -14,6 +14,7 @@ __all__ = [
     "ItemDelete",
     "ItemRetrieve",
     "ItemTruncate",
+    "LineFault",
     "OutputBufferClear",
     "PlayoutReport",
     "ResponseCancel",
@@ -86,6 +87,13 @@ class PlayoutReport(View, frozen=True, kw_only=True, tag="turnlog.playout"):
     content_index: int = 0
     source: Literal["ack", "mark", "rtp"] = "ack"
     state: Literal["started", "stopped", "cleared"] | None = None
+
+
+class LineFault(View, frozen=True, kw_only=True, tag="turnlog.fault"):
+    """turnlog's own, told by our own end of a line: what came over it was no message, and its sender is to know why."""
+
+    code: str
+    message: str
 
 
 class ResponseCreate(View, frozen=True, kw_only=True, tag="response.create"):

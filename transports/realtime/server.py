@@ -31,6 +31,7 @@ from .client_messages import (
     ItemDelete,
     ItemRetrieve,
     ItemTruncate,
+    LineFault,
     OutputBufferClear,
     PlayoutReport,
     ResponseCancel,
@@ -158,6 +159,8 @@ class ServerProtocol:
                 return [CancelRequested(event_id=event_id, response=response or "")]
             case Watch():
                 return [WatchAsked()]
+            case LineFault(code=code, message=text) if self._items.buffer.plays:
+                return self._refuse(Refusal(code=code, message=text), None)
             case (ItemCreate() | ItemDelete() | ItemRetrieve() | ItemTruncate() | PlayoutReport()) as view:
                 speaking = self._responses.speaking is not None
                 signals = self._items.receive(view, speaking=speaking, promised=self._input.promised)
