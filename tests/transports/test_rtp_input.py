@@ -14,6 +14,7 @@ from turnlog.transports.webrtc.outgoing import Speaker
 pytestmark = pytest.mark.realtime  # what is late is known by the clock: a machine that stands still is late with everything
 
 FRAME_MS = 20
+CUSHION = [0, 0]  # before what comes while nothing waits
 
 
 class Line:
@@ -45,14 +46,14 @@ async def test_silence_before_the_first_word_is_not_said_late(monkeypatch: pytes
     """What came while the call was made: the words are kept whole, the silence before them but for a moment is not."""
     line = Line(monkeypatch)
     line.comes(*[3] * 100, 5000, 4000, 20, 5000)
-    assert line.waits() == [3] * 3 + [5000, 4000, 20, 5000]
+    assert line.waits() == CUSHION + [3] * 3 + [5000, 4000, 20, 5000]
 
 
 async def test_a_pause_of_what_is_late_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Words and the pauses between them are said whole; so is silence, once nothing is late."""
     line = Line(monkeypatch)
     line.comes(*[5000] * 10, *[0] * 30, *[4000] * 10, *[0] * 90, *[3000] * 2)
-    assert line.waits() == [5000] * 10 + [0] * 30 + [4000] * 10 + [0] * 35 + [3000] * 2
+    assert line.waits() == CUSHION + [5000] * 10 + [0] * 30 + [4000] * 10 + [0] * 35 + [3000] * 2
 
 
 async def test_noise_is_a_pause_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +61,7 @@ async def test_noise_is_a_pause_too(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Line(monkeypatch)
     noise = [400, 500, 450] * 80
     line.comes(*[5000] * 5, *noise, *[900] * 5)
-    kept = line.waits()
+    kept = line.waits()[len(CUSHION) :]
     assert kept[:5] == [5000] * 5
     assert 125 <= len(kept) - 10 <= 135
     assert kept[-5:] == [900] * 5
@@ -72,16 +73,25 @@ async def test_what_is_said_in_time_is_said_whole(monkeypatch: pytest.MonkeyPatc
     """A caller that sends nothing faster than it is said loses nothing, however long it is silent."""
     line = Line(monkeypatch)
     for _ in range(60):
-        line.comes(0)
+        line.comes(7)
         line.input._said_at = 0.0  # it was said
-    assert len(line.waits()) == 60
+    assert line.waits() == [*CUSHION, 7] * 60
+
+
+async def test_what_comes_a_little_late_leaves_no_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the first piece something still waits to be sent, for as long as the second one may be late."""
+    line = Line(monkeypatch)
+    line.comes(5000)
+    assert [line.speaker.take(0.0) is not None for _ in range(3)] == [True] * 3
+    line.comes(5000)
+    assert line.waits() == [5000]
 
 
 async def test_a_large_piece_is_looked_at_frame_by_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording that comes as one message is treated as the same audio in small ones."""
     line = Line(monkeypatch)
     line.comes(5000, 0, 4000, ms=2000)
-    assert len(line.waits()) == 100 + 35 + 100
+    assert len(line.waits()) == len(CUSHION) + 100 + 35 + 100
 
 
 async def test_what_is_no_audio_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,10 @@ LIMIT_S: Final = 300.0
 FLIGHT_S: Final = 0.1
 """RTP and data channel race: by so much later than its audio a commit leaves, so that all of that is before it."""
 _BYTES_PER_S: Final = PCM16.bytes_per_ms * 1000
-_LATE_S: Final = 0.05
+_LATE_S: Final = 0.09
+_CUSHION: Final = bytes(2 * FRAME_BYTES)
+"""Silence before what comes while nothing waits. A caller's pieces come in no even steps: without it the second one, a little
+late, would leave a hole of a frame behind the first, in the middle of a sound (breakfast was heard as brechtford)."""
 _PAUSE: Final = 35  # frames: more than ends a turn, mostly
 _SILENT: Final = 200  # of 32767: less is nobody's voice
 _NOISY: Final = 1000  # more may be one
@@ -109,6 +112,8 @@ class RtpInput:
     def _say(self, pcm16: bytes) -> None:
         now = asyncio.get_running_loop().time()
         pcm16 = self._pauses.shorten(pcm16, self._said_at - now)
+        if pcm16 and self._said_at <= now:
+            pcm16 = _CUSHION + pcm16
         self._said_at = max(self._said_at, now) + len(pcm16) / _BYTES_PER_S
         if self._said_at - now > LIMIT_S:
             reason = f"{self._said_at - now:.0f} s of audio wait to be said in real time; the limit is {LIMIT_S:.0f} s"
