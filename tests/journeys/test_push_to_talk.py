@@ -45,7 +45,7 @@ async def test_a_caller_with_a_button(tmp_path: Path, speech: Speech, session: s
             await phone.sends({"type": "session.update", "session": by_hand})
             await phone.until(lambda: phone.of("session.updated"))
 
-            first = await asks(phone, "2-breakfast", 1)
+            first = await asks(phone, "4-goodbye", 1)
             await phone.sends({"type": "response.cancel", "response_id": first["id"]})
             phone.flush()
             cancelled = await phone.until_done(1)
@@ -68,7 +68,7 @@ async def test_a_caller_with_a_button(tmp_path: Path, speech: Speech, session: s
         assert phone.late.get(response["id"], 0) <= 100 * PER_MS
     assert [phone.of(f"input_audio_buffer.{kind}") for kind in ("speech_started", "speech_stopped")] == [[], []]
     turns = [event.text.lower() for event in log if isinstance(event, e.TurnEnded)]
-    assert len(turns) == 2 and "breakfast" in turns[0] and "pool" in turns[1]
+    assert len(turns) == 2 and "goodbye" in turns[0] and "pool" in turns[1]
     says = [event for event in log if isinstance(event, e.SaySettled)]
     assert [(one.status, one.code) for one in says] == [("interrupted", "caller")] * 2
     assert (says[0].heard_ms, says[0].source) == (told_ms, "ack")
