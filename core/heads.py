@@ -36,26 +36,12 @@ class BufferedPlayheads:
         made = _made(one, below, elapsed_ms)
         total_ms = sum(part.generated_ms for part in made)
         left_ms = total_ms if one.buffered.state == "stopped" else elapsed_ms
-        parts = []
-        for part in made:
-            played_ms = min(left_ms, part.generated_ms)
-            left_ms -= played_ms
-            parts.append(
-                PartHead(
-                    item=part.item,
-                    content_index=part.content_index,
-                    received_ms=part.generated_ms,
-                    delivered_ms=part.generated_ms,
-                    played_ms=played_ms,
-                    words=part.transcript,
-                )
-            )
+        parts = _played(made, left_ms)
         until_ms = buffered_until_ms(one)
         plays = one.buffered.state == "started" and (until_ms is None or elapsed_ms < until_ms)
         return Playhead(
             parts=parts, source="buffer_event", error_ms=_BUFFER_ERROR_MS, ends_ns=now_ns, waiting=plays, arrived_ns=now_ns
         )
-
 
     def _goes_past_us(self, one: Sounding) -> bool:
         """Whether its audio is never to come by here: the provider holds the call with the caller itself."""
@@ -102,6 +88,25 @@ def _made(one: Sounding, below: Playhead, elapsed_ms: int) -> list[e.PartGenerat
     return [e.PartGenerated(item=known.item, content_index=known.content_index, generated_ms=elapsed_ms, transcript=known.words)]
 
 
+def _played(made: list[e.PartGenerated], left_ms: int) -> list[PartHead]:
+    """Parts that were delivered whole, of which `left_ms` have been played, one behind the other."""
+    heads = []
+    for part in made:
+        played_ms = min(left_ms, part.generated_ms)
+        left_ms -= played_ms
+        heads.append(
+            PartHead(
+                item=part.item,
+                content_index=part.content_index,
+                received_ms=part.generated_ms,
+                delivered_ms=part.generated_ms,
+                played_ms=played_ms,
+                words=part.transcript,
+            )
+        )
+    return heads
+
+
 class ClockPlayheads:
     """Playheads: all that was generated was delivered at once, and is heard from AudioStarted on, ms for ms."""
 
@@ -117,25 +122,7 @@ class ClockPlayheads:
         if one.ended is None:
             part = PartHead(item="", received_ms=elapsed_ms, delivered_ms=elapsed_ms, played_ms=elapsed_ms)
             return Playhead(parts=[part], source="clock", ends_ns=now_ns, arrived_ns=one.started_ns)
-        parts, left_ms = [], elapsed_ms
-        for made in one.ended.parts:
-            played_ms = min(left_ms, made.generated_ms)
-            left_ms -= played_ms
-            parts.append(
-                PartHead(
-                    item=made.item,
-                    content_index=made.content_index,
-                    received_ms=made.generated_ms,
-                    delivered_ms=made.generated_ms,
-                    played_ms=played_ms,
-                    words=made.transcript,
-                )
-            )
-        if not parts:
-            ms = one.ended.generated_ms
-            played_ms = min(elapsed_ms, ms)
-            parts = [
-                PartHead(item="", received_ms=ms, delivered_ms=ms, played_ms=played_ms, words=one.ended.transcript)
-            ]
+        whole = e.PartGenerated(item="", generated_ms=one.ended.generated_ms, transcript=one.ended.transcript)
+        parts = _played(one.ended.parts or [whole], elapsed_ms)
         ends_ns = one.started_ns + sum(part.delivered_ms for part in parts) * _MS
         return Playhead(parts=parts, source="clock", ends_ns=ends_ns, arrived_ns=one.started_ns)
