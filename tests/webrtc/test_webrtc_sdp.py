@@ -58,9 +58,9 @@ def refusal(body: bytes | str) -> str:
         ("hello", "the offer is no session description (SDP)"),
         ('{"type":"offer","sdp":"v=0"}', "the offer is no session description (SDP)"),
         ("v=0\nm=audio\n", "the offer is no session description (SDP)"),
-        ("v=0\ns=-\n", "the offer has no audio, only nothing"),
+        ("v=0\ns=-\n", "the offer has no media"),
         (OFFER.replace("m=audio", "m=video"), "the offer has no audio, only application, video"),
-        (OFFER.replace("m=audio 9", "m=audio 0"), "the offer has no audio, only application, audio"),
+        (OFFER.replace("m=audio 9", "m=audio 0"), "the offer refuses audio (port 0)"),
         (OFFER.replace("opus/48000/2", "G722/8000"), "the offer has no Opus"),
         (OFFER.replace("a=ice-ufrag:abcd\n", ""), "the offer lacks a=ice-ufrag for its audio"),
         (OFFER.replace("a=fingerprint:sha-256 AA:BB\n", ""), "the offer lacks a=fingerprint for its audio"),
@@ -98,7 +98,7 @@ def test_an_answer_says_who_starts_dtls() -> None:
     assert check_answer(OFFER.replace("actpass", "active"))
     with pytest.raises(ProtocolError, match="TL310 the answer does not say"):
         check_answer(OFFER.replace("a=setup:actpass\n", ""))
-    with pytest.raises(ProtocolError, match="TL310 the answer has no audio"):
+    with pytest.raises(ProtocolError, match="TL310 the answer refuses audio"):
         check_answer(OFFER.replace("m=audio 9", "m=audio 0"))
 
 

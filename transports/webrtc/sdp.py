@@ -89,9 +89,10 @@ def _checked(body: bytes | str, what: str) -> list[list[str]]:
         raise ProtocolError("TL310", f"the {what} is no session description (SDP)", _SDP_HINT)
     audio = [section for section in sections[1:] if _kind(section) == "audio" and _accepted(section)]
     if not audio:
-        kinds = ", ".join(sorted({_kind(section) for section in sections[1:]})) or "nothing"
+        kinds = sorted({_kind(section) for section in sections[1:]})
+        lacks = "refuses audio (port 0)" if "audio" in kinds else f"has no audio, only {', '.join(kinds)}"
         raise ProtocolError(
-            "TL310", f"the {what} has no audio, only {kinds}", "add an audio track or transceiver: a call is audio"
+            "TL310", f"the {what} {lacks if kinds else 'has no media'}", "add an audio track or transceiver: a call is audio"
         )
     _check_audio(sections, audio[0], what)
     return _without_local(sections)
