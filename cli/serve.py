@@ -5,8 +5,8 @@ import asyncio
 import click
 
 from ..engine.app import load_app
-from ..server.serve import ServerSettings
 from ..server.serve import serve as serve_app
+from ..server.settings import ServerSettings
 from ..transports.providers.dial import is_loopback
 from .options import db_option
 

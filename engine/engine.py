@@ -26,6 +26,7 @@ from ..transports.webrtc.ice import IceSettings
 from .answering import Answered, Calls, Offer
 from .app import App, Declared, code_version
 from .callback import in_callback
+from .directory import Directory
 from .effects import Effects
 from .handler_run import ENGINE_FLAGS, STRICT, HandlerRun
 from .host_run import HostRun
@@ -76,6 +77,7 @@ class Engine:
             app.check_tools()
         check(projections)
         self.app = app
+        self.directory = Directory(app)
         self.sessions: dict[str, LiveSession] = {}
         self._given = store
         self._providers = dict(providers or {})
@@ -163,7 +165,7 @@ class Engine:
         engine's context.
         """
         self._must_run()
-        declared = self.app.resolve(target).override(overrides or {})
+        declared = self.directory.resolve(target).override(overrides or {})
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
         strict = self._strict if declared.strict is None else declared.strict
         tools = [tool.rules for tool in self._tools.values() if tool.rules.filler or tool.rules.cancel_on_interruption]

@@ -22,9 +22,9 @@ from ..engine.engine import Engine
 from ..engine.live import LiveSession
 from ..transports.web.call_request import read_body
 from ..transports.webrtc.sdp import check_offer
+from .access import Access
 from .answers import STATUS
 from .asked import peer_of
-from .auth import Keys
 from .callers import Admission, CallerTokens
 from .calls import METHODS
 
@@ -60,9 +60,9 @@ class _Refused(Exception):
 class AgentFieldRoutes:
     """`POST /api/v1/session-targets/{target}/start`, `…/session-instances/{id}/realtime-offer`, and the older `…/sessions/…`."""
 
-    def __init__(self, engine: Engine, keys: Keys, tokens: CallerTokens) -> None:
+    def __init__(self, engine: Engine, access: Access, tokens: CallerTokens) -> None:
         self._engine = engine
-        self._keys = keys
+        self._access = access
         self._tokens = tokens
         start, offer = self._route(self.start), self._route(self.offer)
         self.routes = [
@@ -76,7 +76,7 @@ class AgentFieldRoutes:
 
     async def start(self, request: Request) -> Response:
         """201 and where the session takes offers and tool calls."""
-        self._keys.check(request)
+        await self._access.check(request, "start")
         declared = self._declared(request.path_params["target"])
         asked = _body(await read_body(request))
         _check_transport(declared, asked.provider or "", asked.transport or "")
@@ -95,14 +95,15 @@ class AgentFieldRoutes:
         node, _, name = target.partition(".")
         if not node or not name:
             raise _Refused(400, "session target must be <node>.<session>")
-        app = self._engine.app
-        if node != app.name:
+        directory = self._engine.directory
+        if node not in directory.nodes():
             raise _Refused(404, "agent not found")
-        if not app.sessions:
+        if not directory.of(node):
             raise _Refused(404, "agent has no registered sessions")
-        if name not in app.sessions:
-            raise _Refused(404, "session not registered")
-        return app.sessions[name]
+        try:
+            return directory.resolve(target)
+        except DefinitionError:
+            raise _Refused(404, "session not registered") from None
 
     # --- realtime-offer ---
 

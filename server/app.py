@@ -1,6 +1,5 @@
 """The control plane as an ASGI application. Its host enters the Engine: a mounted application's lifespan does not run."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,45 +12,42 @@ from starlette.websockets import WebSocket
 
 from ..core.errors import TurnlogError
 from ..engine.engine import Engine
-from ..transports.callers.websocket import MAX_MESSAGE_BYTES
+from .access import Access
 from .agentfield import AgentFieldRoutes
 from .answers import error_answer
-from .auth import LOOPBACK_ORIGIN, Keys
+from .auth import LOOPBACK_ORIGIN
 from .callers import CallerTokens
 from .calls import EXPOSED, METHODS, CallsEndpoint
 from .page import Page
 from .realtime import RealtimeEndpoint
+from .settings import DEFAULTS, ServerSettings
 
 __all__ = ["create_app"]
 
 
-def create_app(engine: Engine, *, keys: Iterable[str] = (), max_message_bytes: int = MAX_MESSAGE_BYTES) -> Starlette:
-    """The routes of docs/reference/server.md over an engine that is entered.
-
-    keys: what callers must show; none means that only peers on loopback are let in. max_message_bytes: a larger message
-    closes its connection with 1009.
-    """
-    known = Keys(keys)
-    tokens = CallerTokens(engine, known)
-    realtime = RealtimeEndpoint(engine, known, tokens, max_message_bytes)
+def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette:
+    """The routes of docs/reference/server.md over an engine that is entered."""
+    access = Access(engine, settings)
+    tokens = CallerTokens(engine, access)
+    realtime = RealtimeEndpoint(engine, access, tokens, settings.max_message_bytes)
     return Starlette(
         routes=[
             Route("/healthz", _healthz),
             Route("/v1/realtime", _upgrade_required),
             WebSocketRoute("/v1/realtime", realtime.answer),
-            *CallsEndpoint(engine, known, tokens).routes,
-            *AgentFieldRoutes(engine, known, tokens).routes,
-            *Page(engine, known).routes,
+            *CallsEndpoint(engine, access, tokens).routes,
+            *AgentFieldRoutes(engine, access, tokens).routes,
+            *Page(engine, access).routes,
             Route("/{path:path}", _not_found, methods=METHODS),
             WebSocketRoute("/{path:path}", _no_such_socket),
         ],
-        middleware=[_pages(known)],
+        middleware=[_pages(access)],
     )
 
 
-def _pages(keys: Keys) -> Middleware:
+def _pages(access: Access) -> Middleware:
     """Which pages of other origins may ask: with keys all of them, since no cookie is taken for one; else this machine's."""
-    origins: dict[str, Any] = {"allow_origins": ["*"]} if keys else {"allow_origin_regex": LOOPBACK_ORIGIN}
+    origins: dict[str, Any] = {"allow_origins": ["*"]} if access.needs_key else {"allow_origin_regex": LOOPBACK_ORIGIN}
     return Middleware(CORSMiddleware, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED, **origins)
 
 

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from ..core.errors import DefinitionError, TurnlogError
-from ..engine.app import App
+from ..engine.directory import Directory
 from .answers import error_answer
 
 __all__ = ["Refused", "metadata_of", "peer_of", "target_of"]
@@ -30,14 +30,14 @@ class Refused(Exception):
         return error_answer(self.error, self.status, param=self.param)
 
 
-def target_of(app: App, model: str, where: str = "query") -> str:
+def target_of(directory: Directory, model: str, where: str = "query") -> str:
     """The session target that `model` names, which stood in the request's `where`. Raises Refused: 400 without one, 404."""
-    declared = ", ".join(session.target for session in app.sessions.values()) or "none"
+    declared = ", ".join(session.target for session in directory.all()) or "none"
     hint = f"sessions of this server: {declared}"
     if not model:
         raise Refused(TurnlogError("TL504", f"the {where} has no `model`, which names the session target", hint), 400, "model")
     try:
-        return app.resolve(model).target
+        return directory.resolve(model).target
     except DefinitionError:
         unknown = TurnlogError("TL502", f"no session {model[:200]!r} is declared", hint)
         raise Refused(unknown, 404, "model") from None

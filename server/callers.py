@@ -14,7 +14,8 @@ from starlette.requests import HTTPConnection
 from ..core.errors import TurnlogError
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
-from .auth import Keys, digest, new_token, shown_token
+from .access import Access
+from .auth import digest, new_token, shown_token
 
 __all__ = ["TOKEN_S", "Admission", "CallerTokens"]
 
@@ -43,9 +44,9 @@ class Admission(NamedTuple):
 class CallerTokens:
     """The tokens of one engine's sessions."""
 
-    def __init__(self, engine: Engine, keys: Keys, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, engine: Engine, access: Access, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._engine = engine
-        self._keys = keys
+        self._access = access
         self._now_ns = now_ns
 
     async def admit(self, live: LiveSession) -> Admission:
@@ -64,7 +65,7 @@ class CallerTokens:
         shown = shown_token(connection)
         if shown is not None and await self._opens(shown, session):
             return Admission(self._running(session), shown, digest(shown).hex())
-        if not self._keys.hold(connection):
+        if await self._access.holds(connection, "start") is None:
             raise TurnlogError("TL501", "no token of this session was shown", _SHOW_TOKEN)
         return await self.admit(self._running(session))
 
@@ -73,7 +74,7 @@ class CallerTokens:
         shown = shown_token(connection)
         if shown is not None and await self._opens(shown, session):
             return Admission(self._running(session), shown, digest(shown).hex())
-        self._keys.check(connection)
+        await self._access.check(connection, "start")
         return await self.admit(self._running(session))
 
     async def check(self, connection: HTTPConnection, session: Callable[[], str]) -> None:
@@ -83,14 +84,14 @@ class CallerTokens:
         `session` raises to who may know.
         """
         shown = shown_token(connection)
-        if shown is not None and not self._keys.hold(connection):
+        if shown is not None and await self._access.holds(connection, "start") is None:
             try:
                 opens = await self._opens(shown, session())
             except TurnlogError:
                 opens = False
             if opens:
                 return
-        self._keys.check(connection)
+        await self._access.check(connection, "start")
 
     async def _opens(self, token: str, session: str) -> bool:
         caller = await self._engine.store.find_caller(digest(token), now_ns=self._now_ns())

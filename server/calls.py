@@ -18,9 +18,9 @@ from ..transports.realtime.checks import Refusal
 from ..transports.realtime.session_config import default_session, merge_session
 from ..transports.web.call_request import CallRequest, read_call
 from ..transports.webrtc.sdp import check_offer
+from .access import Access
 from .answers import STATUS, error_answer
 from .asked import Refused, metadata_of, peer_of, target_of
-from .auth import Keys
 from .callers import Admission, CallerTokens
 
 __all__ = ["EXPOSED", "METHODS", "CallsEndpoint"]
@@ -38,9 +38,9 @@ log = logging.getLogger("turnlog.server")
 class CallsEndpoint:
     """`POST /v1/realtime/calls`, with `?model=<node.session>` or `?session_id=<session>`, and `…/{id}/hangup`."""
 
-    def __init__(self, engine: Engine, keys: Keys, tokens: CallerTokens) -> None:
+    def __init__(self, engine: Engine, access: Access, tokens: CallerTokens) -> None:
         self._engine = engine
-        self._keys = keys
+        self._access = access
         self._tokens = tokens
         self.routes = [
             Route(_PATH, self._post(self.open), methods=METHODS),
@@ -54,7 +54,7 @@ class CallsEndpoint:
         if session is not None:
             admitted = await self._tokens.readmit(request, session)
         else:
-            self._keys.check(request)
+            await self._access.check(request, "start")
         asked = await _read(request)
         offer = check_offer(asked.sdp)
         self._engine.calls.check_installed()
@@ -79,7 +79,7 @@ class CallsEndpoint:
         """Start a session for this call: nothing may leave here without the call in it or the session asked to end."""
         named = session.get("model")
         model = named if isinstance(named, str) and named else request.query_params.get("model", "")
-        target = target_of(self._engine.app, model, "request")
+        target = target_of(self._engine.directory, model, "request")
         live = await self._engine.start(target, metadata=metadata_of(request))
         try:
             admitted = await self._tokens.admit(live)

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from ..core.errors import TurnlogError
 from ..engine.engine import Engine
+from .access import Access
 from .answers import error_answer
-from .auth import Keys
 
 __all__ = ["HEADERS", "TARGETS", "Page"]
 
@@ -63,9 +63,9 @@ class _Told(msgspec.Struct):
 class Page:
     """`GET /`, its files under /static/, and `GET /v1/turnlog/targets`."""
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, access: Access) -> None:
         self._engine = engine
-        self._keys = keys
+        self._access = access
         self.routes = [
             Route("/", self._index),
             Route("/static/{name}", self._static),
@@ -85,10 +85,10 @@ class Page:
     async def _targets(self, request: Request) -> Response:
         """The sessions that can be called, and the ICE servers that a caller's browser is to use."""
         try:
-            self._keys.check(request)
+            await self._access.check(request, "start")
         except TurnlogError as error:
             return error_answer(error)
-        declared = self._engine.app.sessions.values()
+        declared = self._engine.directory.all()
         told = _Told(
             [_Target(one.target, one.definition.transport == "webrtc") for one in declared],
             [_Server(one.url, one.username, one.credential) for one in self._engine.calls.ice.servers],

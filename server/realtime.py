@@ -12,9 +12,9 @@ from ..core.errors import TurnlogError
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES, CallerSocket
+from .access import Access
 from .answers import error_answer
 from .asked import Refused, metadata_of, peer_of, target_of
-from .auth import Keys
 from .callers import Admission, CallerTokens
 
 __all__ = ["RealtimeEndpoint"]
@@ -28,9 +28,9 @@ log = logging.getLogger("turnlog.server")
 class RealtimeEndpoint:
     """`GET /v1/realtime?model=<node.session>[&metadata=<JSON object>]`, or `?session_id=<session>`, as a WebSocket."""
 
-    def __init__(self, engine: Engine, keys: Keys, tokens: CallerTokens, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(self, engine: Engine, access: Access, tokens: CallerTokens, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._engine = engine
-        self._keys = keys
+        self._access = access
         self._tokens = tokens
         self._max_message_bytes = max_message_bytes
 
@@ -41,8 +41,8 @@ class RealtimeEndpoint:
             if session is not None:
                 admitted = await self._tokens.readmit(socket, session)
             else:
-                self._keys.check(socket)
-                target = target_of(self._engine.app, socket.query_params.get("model", ""))
+                await self._access.check(socket, "start")
+                target = target_of(self._engine.directory, socket.query_params.get("model", ""))
                 live = await self._engine.start(target, metadata=metadata_of(socket))
         except Refused as refused:
             await socket.send_denial_response(refused.answer())

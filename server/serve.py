@@ -11,34 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any
-
-import msgspec
 
 from ..engine.app import App
 from ..engine.engine import Engine
-from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 from ..transports.web.serving import listen, serve_app, url_of
 from ..transports.webrtc.ice import IceSettings
 from .app import create_app
+from .settings import DEFAULTS, ServerSettings
 
 __all__ = ["DEFAULTS", "ServerSettings", "listen", "serve", "serve_on", "stopped_by_signals", "url_of"]
-
-
-class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a server answers. Without keys only peers on loopback are let in."""
-
-    keys: tuple[str, ...] = ()
-    max_message_bytes: int = MAX_MESSAGE_BYTES
-
-    def __repr__(self) -> str:
-        return f"ServerSettings({len(self.keys)} keys, max_message_bytes={self.max_message_bytes})"  # never a key
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("max_message_bytes", self.max_message_bytes)]
-
-
-DEFAULTS = ServerSettings()
 
 
 async def serve(
@@ -70,7 +51,7 @@ async def serve_on(
     on_listening: Callable[[str], None] | None = None,
 ) -> None:
     """Serve an entered engine on a listening socket until `stop` is set. When this returns its sessions have ended."""
-    app = create_app(engine, keys=settings.keys, max_message_bytes=settings.max_message_bytes)
+    app = create_app(engine, settings)
     if on_listening is not None:
         on_listening(url_of(listener))  # the socket listens already: who connects now is answered in a moment
     leave = partial(_end_sessions, engine)

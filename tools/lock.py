@@ -42,7 +42,7 @@ def main() -> int:
     """Resolve both sets and write both files."""
     bench, dev = ROOT / "requirements-bench.lock", ROOT / "requirements-dev.lock"
     write(bench, resolve(["-e", ".[server,local,webrtc,fast]", "--group", "bench"], None))
-    write(dev, resolve(["-e", ".[server,local,webrtc,fast,mcp]", "--group", "dev"], bench))
+    write(dev, resolve(["-e", ".[server,local,webrtc,fast,mcp,http,otel]", "--group", "dev"], bench))
     return 0
 
 

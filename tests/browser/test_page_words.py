@@ -9,7 +9,7 @@ import turnlog
 from tests.browser.chromium import Chromium
 from tests.browser.visiting import Visit, visit
 from tests.server.hosting import hosted
-from turnlog.server.serve import ServerSettings
+from turnlog.server.settings import ServerSettings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs("chromium")]
 

@@ -12,7 +12,7 @@ import turnlog
 from tests.browser.chromium import Chromium
 from tests.browser.visiting import Visit, read, visit
 from tests.server.hosting import hosted
-from turnlog.server.serve import ServerSettings
+from turnlog.server.settings import ServerSettings
 from turnlog.transports.speech.engines import Speech
 from turnlog.transports.speech.recognise import MoonshineRecogniser
 from turnlog.transports.speech.synthesise import PiperSynthesiser

@@ -15,7 +15,7 @@ from tests.server.browser_call import BrowserCall, browser
 from tests.server.hosting import Hosted, hosted
 from turnlog.core import events as e
 from turnlog.server.agentfield import START_GRACE_S
-from turnlog.server.serve import ServerSettings
+from turnlog.server.settings import ServerSettings
 from turnlog.testing.fake_model import FakeModelProvider
 from turnlog.testing.speaking import SpeakingProvider
 from turnlog.transports.providers.openai import OpenAIProvider

@@ -15,9 +15,9 @@ import turnlog
 from tests.server.hosting import Hosted, encode, hosted, receive, user_item
 from turnlog.core import events as e
 from turnlog.core.errors import TurnlogError
-from turnlog.server.auth import Keys
+from turnlog.server.access import Access
 from turnlog.server.callers import TOKEN_S, CallerTokens
-from turnlog.server.serve import ServerSettings
+from turnlog.server.settings import DEFAULTS, ServerSettings
 
 app = turnlog.App("hotel")
 
@@ -180,7 +180,7 @@ async def test_a_token_opens_until_it_expires() -> None:
     now = [1_000]
     async with turnlog.Engine(app, store="memory://") as engine:
         live = await engine.start("hotel.desk")
-        tokens = CallerTokens(engine, Keys(), now_ns=lambda: now[0])
+        tokens = CallerTokens(engine, Access(engine, DEFAULTS), now_ns=lambda: now[0])
         admitted = await tokens.admit(live)
         now[0] += TOKEN_S * 1_000_000_000 - 1
         assert await tokens.readmit(shows(admitted.token), live.id) == admitted

@@ -14,7 +14,7 @@ from tests.server.browser_call import BrowserCall, browser, likeness
 from tests.server.hosting import Hosted, hosted
 from tests.webrtc.peers import tone
 from turnlog.core import events as e
-from turnlog.server.serve import ServerSettings
+from turnlog.server.settings import ServerSettings
 from turnlog.testing.fake_speech import speak
 from turnlog.testing.speaking import SpeakingProvider
 from turnlog.transports.links.in_process import pair

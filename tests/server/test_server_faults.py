@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 import turnlog
 from tests.server.hosting import Hosted, encode, hosted, receive, user_item
 from turnlog.core import events as e
-from turnlog.server.serve import ServerSettings
+from turnlog.server.settings import ServerSettings
 
 app = turnlog.App("hotel")
 

@@ -13,7 +13,7 @@ from tests.server.hosting import hosted
 from turnlog.engine.engine import Engine
 from turnlog.server.app import create_app
 from turnlog.server.page import HEADERS, TARGETS
-from turnlog.server.serve import ServerSettings
+from turnlog.server.settings import ServerSettings
 from turnlog.transports.webrtc.ice import IceServer, IceSettings
 
 app = turnlog.App("hotel")

@@ -7,7 +7,7 @@ from rich.pretty import pretty_repr
 
 from turnlog.engine.live import LiveSession
 from turnlog.server.callers import Admission
-from turnlog.server.serve import ServerSettings
+from turnlog.server.settings import ServerSettings
 from turnlog.transports.providers.client_secrets import Issued
 from turnlog.transports.providers.model_http import HttpSettings
 from turnlog.transports.webrtc.ice import IceServer, IceSettings
