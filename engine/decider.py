@@ -88,6 +88,11 @@ class Decider:
                 sends += self._present([], told, now_ns)
         return Step(core.events_to_append(), segments, sends, media)
 
+    def rest(self, now_ns: int) -> Step:
+        """What was gathered and only waits to be written. Nothing is decided."""
+        segments = self._close_segments(now_ns, only_media=False)
+        return Step(self.core.events_to_append(), segments, [], [])
+
     def _take(self, item: Input | Asked | FirstAudio, now_ns: int, answers: list[_Answer]) -> None:
         core = self.core
         match item:

@@ -27,6 +27,7 @@ from .answering import Answered, Calls, Offer
 from .app import App, Declared, code_version
 from .callback import in_callback
 from .directory import Directory
+from .draining import drained
 from .effects import Effects
 from .handler_run import ENGINE_FLAGS, STRICT, HandlerRun
 from .host_run import HostRun
@@ -34,6 +35,7 @@ from .live import LiveSession
 from .mcp_servers import McpServers
 from .naming import function_name
 from .nonces import Nonces
+from .observing import Observer, Observers, Watched
 from .projections import Projection, Projections
 from .projections.declare import check
 from .providers import default_provider
@@ -56,6 +58,7 @@ class Engine:
     strict: clocks, randomness and blocking calls raise in handlers whose declaration does not say otherwise. limits: how long
     a handler may run without awaiting; None turns the watchdog off. sources: of time and random bytes; turnlog.testing gives
     virtual ones. ice: the addresses, STUN and TURN servers of calls over WebRTC; without any the interfaces' own addresses.
+    observers: told of each append of every session, see `engine.observing`.
     Raises DefinitionError TL204 for tools that are not declared, TL208 for projections that cannot be; on entering, StoreError
     TL401, TL404, TL405 or TL406, and for MCP servers LinkError TL301, MissingExtra, DefinitionError TL201 and TL204.
     """
@@ -72,6 +75,7 @@ class Engine:
         limits: HandlerLimits | None = HandlerLimits(),  # noqa: B008 -- frozen
         sources: Sources = SYSTEM,
         ice: IceSettings = IceSettings(),  # noqa: B008 -- frozen
+        observers: Sequence[Observer] = (),
     ) -> None:
         if not app.mcp_sources:  # else what tools there are is known when they are listed
             app.check_tools()
@@ -79,6 +83,8 @@ class Engine:
         self.app = app
         self.directory = Directory(app)
         self.sessions: dict[str, LiveSession] = {}
+        self.observers = Observers(observers)
+        self.draining = False
         self._given = store
         self._providers = dict(providers or {})
         self._durability = durability
@@ -162,7 +168,7 @@ class Engine:
         `model` or `voice` than declared. caller_within_s: where no caller comes within this time it ends with `no_caller`; else
         it waits for ever. Raises DefinitionError TL204, TL201 (overrides), HandlerError TL105 for metadata that cannot be stored,
         StoreError TL409 (the name is taken), MissingExtra for what its provider needs, TurnlogError TL410 outside of the
-        engine's context.
+        engine's context and TL508 when it drains.
         """
         self._must_run()
         declared = self.directory.resolve(target).override(overrides or {})
@@ -183,13 +189,15 @@ class Engine:
         if caller_within_s is not None:
             core.record(e.CallerAwaited(grace_ms=caller_within_s * 1000), e.Root.START, now_ns)
         run = SessionRun(core, self.store, head, clock, handler, Effects(self._tools), self._nonces)
+        run.watched = Watched(self.observers, started.session)
         live = LiveSession(run, started, provider, self._voice, self._ids)
         try:
             await live.begin()
-        except BaseException:
+        except BaseException as error:
+            run.watched.closed(error)
             await in_callback(handler.close)
             raise
-        if self._stopping:  # while this session began
+        if self._stopping or self.draining:  # while this session began
             live.end("engine_stopped", drain=False)
         self.sessions[live.id] = live
         task = self._tasks.create_task(live.drive(), name=f"session {live.id}")
@@ -207,9 +215,21 @@ class Engine:
         """
         return feed(self.store, after=after, types=types, follow=follow)
 
+    async def drain(self, grace_s: float = 0.0, *, keep: bool = False) -> None:
+        """Take no new sessions from here on (TL508), give those that run so many seconds, and then end what is left.
+
+        keep: what is left then is not ended: its log stays open for an engine that takes it up, and its callers are told to
+        come back (1012). Else it ends with `engine_stopped` (1001). Returns when no session runs any more; may be cancelled,
+        and leaving the engine ends the rest at once.
+        """
+        self.draining = True
+        await drained(self.sessions, grace_s, keep=keep)
+
     def _must_run(self) -> None:
         if self._stopping:
             raise TurnlogError("TL410", "the engine is not running", "start sessions inside `async with Engine(…)`")
+        if self.draining:
+            raise TurnlogError("TL508", "this engine is draining and starts no sessions", "try again: another one takes over")
 
     def signal(self, session: str, name: str, data: Any = None, *, key: str = "") -> None:
         """Send a running session's handler a signal; see LiveSession.signal. Raises TurnlogError TL408, HandlerError TL105."""

@@ -78,6 +78,13 @@ class LiveSession:
         plain(reason, "end() reason")
         self._run.inbox.put(Ending(e.SessionEnding(reason=reason, drain=drain)))
 
+    def leave(self) -> None:
+        """Stop here without an end: the log is complete so far and stays open, and callers are told to come back (1012).
+
+        `ended` then raises TurnlogError TL508.
+        """
+        self._run.leave()
+
     def signal(self, name: str, data: Any = None, *, key: str = "") -> None:
         """Send the handler a signal (`await session.signal(name)`). One `key` is received once, however often it is sent.
 
@@ -94,7 +101,8 @@ class LiveSession:
         """Whether a caller would still find somebody here: at most it drains, and it was not told that all are gone."""
         state = self._run.core.state
         ending = state.life.ending
-        return (ending is None or ending.drain) and state.links.gone_ns is None and not self._ended.done()
+        stays = not (self._ended.done() or self._run.left)
+        return (ending is None or ending.drain) and state.links.gone_ns is None and stays
 
     @property
     def formats(self) -> dict[str, str]:
@@ -180,6 +188,8 @@ class LiveSession:
             if self.definition.transport != "webrtc":  # else a call is made for a caller
                 self._dial()
             await self._run.run()
+            if not self._run.core.ended:
+                failure = _left(self.id)
         except TurnlogError as error:
             failure = error
             log.error("session %s stopped: %s", self.id, error)
@@ -194,7 +204,7 @@ class LiveSession:
 
     async def _close(self, failure: BaseException | None) -> None:
         ending = self._run.core.state.life.ending
-        code, reason = (1011, "the session failed") if failure or not ending else (_CLOSE.get(ending.reason, 1000), ending.reason)
+        code, reason = _close_of(ending, failure)
         while lines := list(self._run.lines.values()):  # a caller may still come while these are being closed
             self._run.lines.clear()
             closing = (asyncio.wait_for(line.link.close(code, reason), _PATIENCE_S) for line in lines)
@@ -216,6 +226,7 @@ class LiveSession:
         except Exception as error:
             log.exception("session %s: its handler could not be closed", self.id)
             failure = failure or error
+        self._run.watched.closed(failure)
         if failure is not None:
             self._ended.set_exception(failure)
             self._ended.exception()  # logged above; ended() raises it for whoever asks
@@ -280,3 +291,17 @@ class LiveSession:
 
 _PATIENCE_S = 5  # for peers that answer a close, and tools that clean up when they are cancelled
 _CLOSE = {"provider_lost": 1011, "handler_failed": 1011, "engine_fault": 1011, "engine_stopped": 1001}  # else 1000
+
+
+def _left(session: str) -> TurnlogError:
+    hint = "its log has no end yet: start the engine anew on this store"
+    return TurnlogError("TL508", f"session {session} was left while it ran: the engine stopped", hint)
+
+
+def _close_of(ending: e.SessionEnding | None, failure: BaseException | None) -> tuple[int, str]:
+    """What the peers are told at the close of their links: a code of WebSocket's, and why."""
+    if isinstance(failure, TurnlogError) and failure.code == "TL508":
+        return 1012, "engine_restarts"
+    if failure or not ending:
+        return 1011, "the session failed"
+    return _CLOSE.get(ending.reason, 1000), ending.reason

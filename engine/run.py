@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Coroutine
+from time import perf_counter
 from typing import Any
 
 from ..core import events as e
@@ -24,6 +25,7 @@ from .line import Leg, Line
 from .media import MediaRouter
 from .mouth import Mouth
 from .nonces import Nonces
+from .observing import Observers, Watched
 from .record import OBSERVED
 from .speaking import Speaking
 from .step import Behind, Send, Step
@@ -35,6 +37,7 @@ PACED = True
 
 _RUNS_HANDLER = frozenset({*DELIVERED, e.SessionStarted})
 _NONCES = Nonces()
+_UNWATCHED = Watched(Observers(), "")
 _NEVER = (None, None, None, None)
 _RETRY_NS = 10_000_000  # how soon a deadline that has passed without effect is looked at again
 
@@ -73,16 +76,26 @@ class SessionRun:
         self.intake = Intake(self.inbox, self.lines, self.media, clock)
         self.speaking = Speaking(self.mouth, self.media, self.intake, clock, self._first_audio, self.inbox.wake)
         self.behind = Behind()
+        self.watched = _UNWATCHED
+        self.left = False
 
     async def run(self) -> None:
-        """Drive the session to its end. Raises StoreError when the log cannot be written: then nothing more may happen."""
+        """Drive the session to its end, or until it is left. Raises StoreError when the log cannot be written: then nothing
+        more may happen."""
         try:
-            while not self.core.ended:
+            while not (self.core.ended or self.left):
                 for inputs in rounds(await self.inbox.take(0 if self.inbox.awake else self._delay_s())):
                     if not self.core.ended:  # what came with the last message of a session came after its end
                         await self.round(inputs)
+            if not self.core.ended:
+                await self.append(self.decider.rest(self.clock.now_ns()))
         finally:
             self.speaking.stop()
+
+    def leave(self) -> None:
+        """Go no further. What has happened is written down; the log gets no end, and whoever takes it up goes on from there."""
+        self.left = True
+        self.inbox.wake()
 
     async def round(self, inputs: list[Input]) -> None:
         """Decide, append, act, once."""
@@ -116,7 +129,10 @@ class SessionRun:
             type_, version, data = encode(event, self.nonces.next())
             drafts.append(Draft(type_, version, at_ns, cause, data))
         status = "ended" if self.core.ended else None
+        begun = perf_counter()
         self.head = await self.log.append(self.head, drafts, segments, status=status)
+        if self.watched:
+            self.watched.appended(events, perf_counter() - begun)
 
     # --- act ---
 
@@ -141,7 +157,9 @@ class SessionRun:
         """Start the tools that were called, and give the handler each event it is to see, one at a time."""
         if not STARTED.isdisjoint(step.types):
             for one in step.staged:
-                self.effects.start(one, self.inbox.put)
+                if type(one.event) in STARTED:
+                    with self.watched.around(one.seq):
+                        self.effects.start(one, self.inbox.put)
         if not _RUNS_HANDLER.isdisjoint(step.types):
             await in_callback(self._deliver, step.staged)
             if self.core.state.life.ending:

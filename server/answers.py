@@ -19,6 +19,7 @@ STATUS: Final = {
     "TL502": 404,
     "TL504": 400,
     "TL505": 409,
+    "TL508": 503,
     "TL601": 500,
 }
 """By code; what is not here is a failure of the server's own (503): the log, a link, the machine."""

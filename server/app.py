@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -18,6 +18,7 @@ from .answers import error_answer
 from .auth import LOOPBACK_ORIGIN
 from .callers import CallerTokens
 from .calls import EXPOSED, METHODS, CallsEndpoint
+from .health import Health
 from .page import Page
 from .realtime import RealtimeEndpoint
 from .settings import DEFAULTS, ServerSettings
@@ -32,7 +33,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
     realtime = RealtimeEndpoint(engine, access, tokens, settings.max_message_bytes)
     return Starlette(
         routes=[
-            Route("/healthz", _healthz),
+            *Health(engine).routes,
             Route("/v1/realtime", _upgrade_required),
             WebSocketRoute("/v1/realtime", realtime.answer),
             *CallsEndpoint(engine, access, tokens).routes,
@@ -49,10 +50,6 @@ def _pages(access: Access) -> Middleware:
     """Which pages of other origins may ask: with keys all of them, since no cookie is taken for one; else this machine's."""
     origins: dict[str, Any] = {"allow_origins": ["*"]} if access.needs_key else {"allow_origin_regex": LOOPBACK_ORIGIN}
     return Middleware(CORSMiddleware, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED, **origins)
-
-
-async def _healthz(request: Request) -> Response:
-    return JSONResponse({"status": "ok"})
 
 
 async def _upgrade_required(request: Request) -> Response:

@@ -1,9 +1,11 @@
 """The control plane as a process: listen, serve under uvicorn, and end every session in order when told to stop.
 
-Strategy: the signals only set an event; the sessions end first and close their own sockets, and then uvicorn leaves.
+Strategy: the signals only set events. SIGTERM drains: the server goes on for the callers that it has, and starts nothing new.
+Then, or at once at SIGINT, the sessions end and close their own sockets, and uvicorn leaves.
 """
 
 import asyncio
+import logging
 import signal
 import socket
 import threading
@@ -13,6 +15,7 @@ from functools import partial
 from types import FrameType
 
 from ..engine.app import App
+from ..engine.draining import drained
 from ..engine.engine import Engine
 from ..transports.web.serving import listen, serve_app, url_of
 from ..transports.webrtc.ice import IceSettings
@@ -20,6 +23,8 @@ from .app import create_app
 from .settings import DEFAULTS, ServerSettings
 
 __all__ = ["DEFAULTS", "ServerSettings", "listen", "serve", "serve_on", "stopped_by_signals", "url_of"]
+
+log = logging.getLogger("turnlog.server")
 
 
 async def serve(
@@ -31,15 +36,15 @@ async def serve(
     settings: ServerSettings = DEFAULTS,
     on_listening: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve an App until SIGINT or SIGTERM, then end its sessions in order. Port 0 takes a free one.
+    """Serve an App until SIGINT, or SIGTERM and the drain that follows, then end its sessions in order. Port 0 takes a free one.
 
     on_listening is given the base URL once callers can connect. Raises TurnlogError TL503 if the address cannot be had,
     and what entering an Engine raises.
     """
-    stop = asyncio.Event()
-    with listen(host, port) as listener, stopped_by_signals(stop):
+    stop, drain = asyncio.Event(), asyncio.Event()
+    with listen(host, port) as listener, stopped_by_signals(stop, drain):
         async with Engine(app, store=store, ice=IceSettings.from_environment()) as engine:
-            await serve_on(listener, engine, stop, settings=settings, on_listening=on_listening)
+            await serve_on(listener, engine, stop, drain=drain, settings=settings, on_listening=on_listening)
 
 
 async def serve_on(
@@ -47,27 +52,36 @@ async def serve_on(
     engine: Engine,
     stop: asyncio.Event,
     *,
+    drain: asyncio.Event | None = None,
     settings: ServerSettings = DEFAULTS,
     on_listening: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve an entered engine on a listening socket until `stop` is set. When this returns its sessions have ended."""
+    """Serve an entered engine on a listening socket until `stop` is set. When this returns its sessions have ended.
+
+    drain: when it is set no session starts any more, and the server stops once all have ended, at the latest after
+    `settings.drain_s`.
+    """
     app = create_app(engine, settings)
     if on_listening is not None:
         on_listening(url_of(listener))  # the socket listens already: who connects now is answered in a moment
-    leave = partial(_end_sessions, engine)
-    await serve_app(app, listener, stop, leave=leave, max_message_bytes=settings.max_message_bytes)
+    async with asyncio.TaskGroup() as beside:
+        draining = beside.create_task(_drained(engine, settings, drain, stop)) if drain else None
+        leave = partial(drained, engine.sessions, 0, keep=False)
+        await serve_app(app, listener, stop, leave=leave, max_message_bytes=settings.max_message_bytes)
+        if draining:
+            draining.cancel()
 
 
-async def _end_sessions(engine: Engine) -> None:
-    sessions = list(engine.sessions.values())
-    for session in sessions:
-        session.end("engine_stopped", drain=False)
-    await asyncio.gather(*(session.ended() for session in sessions), return_exceptions=True)  # failures are logged
+async def _drained(engine: Engine, settings: ServerSettings, drain: asyncio.Event, stop: asyncio.Event) -> None:
+    await drain.wait()
+    log.info("draining: %d sessions have %g s", len(engine.sessions), settings.drain_s)
+    await engine.drain(settings.drain_s, keep=settings.on_drain == "keep")
+    stop.set()
 
 
 @contextmanager
-def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGINT and SIGTERM set `stop`, the first time; a second one does what it did before."""
+def stopped_by_signals(stop: asyncio.Event, drain: asyncio.Event | None = None) -> Iterator[None]:
+    """Let SIGINT set `stop`, and SIGTERM `drain` if it is given, the first time; a second one does what it did before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -76,7 +90,7 @@ def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         signal.signal(number, before[signal.Signals(number)])
-        loop.call_soon_threadsafe(stop.set)
+        loop.call_soon_threadsafe((drain if drain and number == signal.SIGTERM else stop).set)
 
     for number in before:
         signal.signal(number, on_signal)

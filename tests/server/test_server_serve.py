@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import turnlog
-from tests.server.hosting import encode, user_item
+from tests.server.hosting import encode, hosted, user_item
 from turnlog.core.errors import TurnlogError
 from turnlog.server.serve import ServerSettings, listen, serve, url_of
 from turnlog.store.open import open_store
@@ -62,7 +62,7 @@ async def test_a_signal_ends_the_sessions_in_order(tmp_path: Path, number: signa
     before = signal.getsignal(number)
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     url = f"sqlite:///{tmp_path / 'calls.db'}"
-    settings = ServerSettings(keys=("k",))
+    settings = ServerSettings(keys=("k",), drain_s=0)
     serving = asyncio.create_task(serve(app, "127.0.0.1", 0, url, settings=settings, on_listening=listening.set_result))
     base = await listening
     async with httpx.AsyncClient() as http:
@@ -81,6 +81,60 @@ async def test_a_signal_ends_the_sessions_in_order(tmp_path: Path, number: signa
     (row,) = await store.sessions()
     assert row.status == "ended" and (await store.verify(row.session)).ok
     await store.close()
+
+
+@pytest.mark.parametrize("second", ["the caller hangs up", "SIGINT", "the time is over"])
+async def test_sigterm_drains(tmp_path: Path, second: str) -> None:
+    """Not ready, no new sessions, and the running one goes on until it ends, a SIGINT comes, or its time is over."""
+    keep = second == "the time is over"
+    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    url = f"sqlite:///{tmp_path / 'calls.db'}"
+    settings = ServerSettings(drain_s=0.3 if keep else 60, on_drain="keep" if keep else "end")
+    serving = asyncio.create_task(serve(app, "127.0.0.1", 0, url, settings=settings, on_listening=listening.set_result))
+    base = await listening
+    caller_url = f"{base.replace('http', 'ws')}/v1/realtime?model=hotel.mute"
+    async with httpx.AsyncClient() as http, connect(caller_url) as caller:
+        assert json.loads(await caller.recv())["type"] == "session.created"
+        assert (await http.get(f"{base}/readyz")).json() == {"status": "ready"}
+        os.kill(os.getpid(), signal.SIGTERM)
+        while (ready := await http.get(f"{base}/readyz")).status_code == 200:
+            pass
+        assert (ready.status_code, ready.json()) == (503, {"status": "draining"})
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(caller_url)
+        assert refused.value.response.status_code == 503 and b"TL508" in (refused.value.response.body or b"")
+        await caller.send(encode({"type": "conversation.item.create", "item": user_item("still there?")}))
+        while json.loads(await caller.recv())["type"] != "conversation.item.done":
+            pass
+        if second == "SIGINT":
+            os.kill(os.getpid(), signal.SIGINT)
+        if second == "the caller hangs up":
+            await caller.close()
+        else:
+            with pytest.raises(ConnectionClosed):
+                await caller.recv()
+            assert caller.close_code == (1012 if keep else 1001)
+    await asyncio.wait_for(serving, 30)
+    store = await asyncio.to_thread(open_store, url)
+    (row,) = await store.sessions()
+    assert row.status == ("active" if keep else "ended") and (await store.verify(row.session)).ok
+    await store.close()
+
+
+async def test_a_store_that_does_not_answer_is_not_ready(tmp_path: Path) -> None:
+    """readyz is 503 and says what fails; healthz stays 200, since a new start would mend nothing."""
+    async with hosted(app, tmp_path) as server, httpx.AsyncClient(base_url=server.url) as http:
+        assert (await http.get("/readyz")).status_code == 200
+        there = server.engine
+        there.store = await asyncio.to_thread(open_store, f"sqlite:///{tmp_path / 'other.db'}")
+        await there.store.close()
+        (tmp_path / "other.db").unlink()
+        try:
+            answer = await http.get("/readyz")
+            assert (answer.status_code, answer.json()) == (503, {"status": "store"})
+            assert (await http.get("/healthz")).status_code == 200
+        finally:
+            there.store = server.store
 
 
 SCRIPT = """
