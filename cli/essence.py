@@ -114,7 +114,9 @@ def _said(event: e.SayRequested) -> str:
     """The words of a say, or where they come from, behind what is special about it."""
     command = event.command
     when = "" if command.when == "queue" else f"{command.when}: "
-    if event.index == 0:
+    if event.index == 0 and not event.say.startswith(e.FILLER):
+        when = f"from outside: {when}"
+    elif event.index == 0:
         when = f"filler of {command.metadata.get('filler', '')}: "
     if command.clip:
         return f"{when}clip {command.clip.name}"

@@ -182,9 +182,7 @@ def _said(answer: Said) -> list[str]:
     words = f"the clip {answer.clip}" if answer.clip else f'"{answer.text}"'
     lines = [
         f"{answer.say} {words}" + (f" from the stream {answer.stream}" if answer.stream else ""),
-        f"  the engine's own, while the tool {answer.filler_of} was slow (event {answer.seq})"
-        if answer.filler_of
-        else f"  asked for at {_place(answer.site)} (command {answer.index}, event {answer.seq})",
+        _asked_by(answer),
     ]
     lines += [f'  after turn {turn.turn} "{turn.text}" (event {turn.seq})' for turn in answer.turns]
     for call in answer.calls:
@@ -194,6 +192,14 @@ def _said(answer: Said) -> list[str]:
     if answer.woken_by_type and not answer.filler_of:
         lines.append(f"  the handler went on with {answer.woken_by_type} (event {answer.woken_by})")
     return lines
+
+
+def _asked_by(answer: Said) -> str:
+    if answer.filler_of:
+        return f"  the engine's own, while the tool {answer.filler_of} was slow (event {answer.seq})"
+    if answer.outside:
+        return f"  asked for from outside of the handler (event {answer.seq})"
+    return f"  asked for at {_place(answer.site)} (command {answer.index}, event {answer.seq})"
 
 
 def _stopped(trail: Trail, answer: Stopped) -> list[str]:

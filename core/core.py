@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from . import commands as c
 from . import events as e
 from . import signals as s
+from .asked import decide_said, decide_signal
 from .calling import decide_call
-from .decide import begin_ending, decide, decide_command, decide_signal
+from .decide import begin_ending, decide, decide_command
 from .due import Looked, closing, next_deadline, sends_due, timeouts
 from .heads import BufferedPlayheads, ClockPlayheads
 from .linking import decide_link_closed, decide_link_failed
@@ -83,6 +84,11 @@ class SessionCore:
         """Enter a signal from outside, once for each key."""
         if not self.ended:
             self._record_all(decide_signal(self.state, received), e.Root.API, now_ns)
+
+    def said(self, asked: e.SayRequested, now_ns: int) -> None:
+        """Enter a say that the embedding program asks for, once for each key."""
+        if not self.ended:
+            self._record_all(decide_said(self.state, self._heads(now_ns), asked), e.Root.API, now_ns)
 
     def link_closed(self, closed: e.LinkClosed, now_ns: int) -> None:
         """Enter the loss of a link and what it means."""

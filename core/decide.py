@@ -25,7 +25,6 @@ __all__ = [
     "begin_ending",
     "decide",
     "decide_command",
-    "decide_signal",
     "end_turns",
 ]
 
@@ -282,12 +281,6 @@ def _updates_applied(state: State) -> Iterator[e.Event]:
             yield e.UpdateApplied(index=index)
         if state.links.switch:
             yield e.AnswersSwitched(answers=state.links.switch)
-
-
-def decide_signal(state: State, received: e.SignalReceived) -> Iterator[e.Event]:
-    """A signal from outside; one with a key that was received before is no new fact."""
-    if received.key not in state.signals.keys:
-        yield received
 
 
 def begin_ending(state: State, ending: e.SessionEnding) -> Iterator[e.Event]:

@@ -37,7 +37,7 @@ def tool_facts(state: State, now_ns: int) -> Iterator[Caused]:
     if slow and now_ns >= _filler_ns(state, slow):
         rules = slow.rules
         say = c.Say(text=rules.filler, when="drop", metadata={"filler": rules.name})
-        yield e.SayRequested(index=0, say=f"filler_{slow.call}", command=say, site=c.Site("", 0)), slow.seq
+        yield e.SayRequested(index=0, say=f"{e.FILLER}{slow.call}", command=say, site=c.Site("", 0)), slow.seq
 
 
 def tool_outputs_due(state: State, provider: str, now_ns: int) -> Iterator[Caused]:

@@ -28,6 +28,7 @@ from .inbox import (
     OfCall,
     Overheard,
     Signalled,
+    Told,
     ToolDone,
     Unreadable,
     Up,
@@ -128,6 +129,8 @@ class Decider:
                     core.record(event, seq, now_ns)
             case Signalled(event):
                 core.signal(event, now_ns)
+            case Told(event):
+                core.said(event, now_ns)
             case Ending(event):
                 core.ending(event, now_ns)
 

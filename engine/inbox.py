@@ -25,6 +25,7 @@ __all__ = [
     "OfCall",
     "Overheard",
     "Signalled",
+    "Told",
     "ToolDone",
     "Unreadable",
     "Up",
@@ -132,6 +133,12 @@ class Signalled(NamedTuple):
     event: e.SignalReceived
 
 
+class Told(NamedTuple):
+    """The embedding program has something said."""
+
+    event: e.SayRequested
+
+
 class Ending(NamedTuple):
     """The embedding program ends the session."""
 
@@ -140,7 +147,7 @@ class Ending(NamedTuple):
 
 Input = (
     Arrived | Unreadable | Faulted | Overheard | Up | Down | Failed | OfCall
-    | CallDone | ToolDone | Ending | Attempted | Signalled
+    | CallDone | ToolDone | Ending | Attempted | Signalled | Told
 )
 
 

@@ -5,13 +5,11 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-import msgspec
-
 from ..core import events as e
 from ..core.commands import Say, plain
 from ..core.decide import applicable
 from ..core.definition import SessionDefinition
-from ..core.errors import HandlerError, LinkError, TurnlogError
+from ..core.errors import LinkError, TurnlogError
 from ..core.ports import Calls, Link, Provider
 from ..core.saying import needs_voice
 from ..transports.providers.voice import Recording, Voice
@@ -20,10 +18,12 @@ from ..transports.realtime.provider_leg import ProviderLeg
 from ..transports.realtime.rtp_provider_leg import RtpProviderLeg
 from ..transports.realtime.voice_leg import VoiceLeg
 from .callback import in_callback
+from .closing import close_of, left
 from .direct import Held, calls_of, configuration, enter
 from .host_run import HostRun
-from .inbox import Ending, Failed, OfCall, Signalled
+from .inbox import Ending, Failed, OfCall
 from .nonces import Nonces
+from .outside import signalled, told
 from .run import SessionRun
 
 __all__ = ["LiveSession"]
@@ -90,11 +90,17 @@ class LiveSession:
 
         Raises HandlerError TL105 for data that cannot be stored, and a name or key that is no string.
         """
-        for part, given in (("name", name), ("key", key)):
-            if type(plain(given, f"signal() {part}")) is not str:
-                raise HandlerError("TL105", f"signal({part}={given!r}): it is no string", "pass a string")
-        stored = msgspec.msgpack.encode(plain(data, f"signal({name!r})"))
-        self._run.inbox.put(Signalled(e.SignalReceived(name=name, data=stored, key=key)))
+        self._run.inbox.put(signalled(name, data, key))
+
+    def say(self, text: str, **options: Any) -> str:
+        """Have something said from outside of the handler, which goes on as it was; returns the say's id in the log.
+
+        Options: when, interruptible, key, metadata and on_stale of `session.say`. One `key` is said once, however often it is
+        asked for: the words of the first time stay. Raises HandlerError TL105 for what is nothing to say, TL111 for an option.
+        """
+        said = told(text, turn=self._run.core.state.turns.count, made=self._id("said"), options=options)
+        self._run.inbox.put(said)
+        return said.event.say
 
     @property
     def takes_callers(self) -> bool:
@@ -189,7 +195,7 @@ class LiveSession:
                 self._dial()
             await self._run.run()
             if not self._run.core.ended:
-                failure = _left(self.id)
+                failure = left(self.id)
         except TurnlogError as error:
             failure = error
             log.error("session %s stopped: %s", self.id, error)
@@ -204,7 +210,7 @@ class LiveSession:
 
     async def _close(self, failure: BaseException | None) -> None:
         ending = self._run.core.state.life.ending
-        code, reason = _close_of(ending, failure)
+        code, reason = close_of(ending, failure)
         while lines := list(self._run.lines.values()):  # a caller may still come while these are being closed
             self._run.lines.clear()
             closing = (asyncio.wait_for(line.link.close(code, reason), _PATIENCE_S) for line in lines)
@@ -290,18 +296,3 @@ class LiveSession:
 
 
 _PATIENCE_S = 5  # for peers that answer a close, and tools that clean up when they are cancelled
-_CLOSE = {"provider_lost": 1011, "handler_failed": 1011, "engine_fault": 1011, "engine_stopped": 1001}  # else 1000
-
-
-def _left(session: str) -> TurnlogError:
-    hint = "its log has no end yet: start the engine anew on this store"
-    return TurnlogError("TL508", f"session {session} was left while it ran: the engine stopped", hint)
-
-
-def _close_of(ending: e.SessionEnding | None, failure: BaseException | None) -> tuple[int, str]:
-    """What the peers are told at the close of their links: a code of WebSocket's, and why."""
-    if isinstance(failure, TurnlogError) and failure.code == "TL508":
-        return 1012, "engine_restarts"
-    if failure or not ending:
-        return 1011, "the session failed"
-    return _CLOSE.get(ending.reason, 1000), ending.reason

@@ -14,7 +14,7 @@ from ..core.errors import StoreError
 from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
 from . import archive_format as form
 from .archive_survey import Place, Survey, decode_event, decode_segment, decoded, salvaged, survey
-from .port import Caller, FeedReader, Problem, VerifyReport
+from .port import EVER, Began, Caller, FeedReader, Problem, VerifyReport
 from .schema import NOT_SEMANTIC
 from .tail import Tail
 from .verify import verify_log
@@ -111,14 +111,22 @@ class Archive:
         return self.row
 
     async def sessions(
-        self, *, target: str | None = None, status: str | None = None, before: str | None = None, limit: int = 100
+        self,
+        *,
+        target: str | None = None,
+        status: str | None = None,
+        tenant: str | None = None,
+        began: Began = EVER,
+        before: str | None = None,
+        limit: int = 100,
     ) -> list[SessionRow]:
         """The one session, if it is asked for. Raises StoreError TL408 for a `before` that is another."""
         if before is not None:
             self._must_hold(before)
             return []
-        found = target in (None, self.row.target) and status in (None, self.row.status)
-        return [self.row][:limit] if found else []
+        row = self.row
+        found = target in (None, row.target) and status in (None, row.status) and tenant in (None, row.tenant)
+        return [row][:limit] if found and began.since_ns <= row.created_ns < began.until_ns else []
 
     async def head(self, session: str) -> Head:
         """Where the log ends. Raises StoreError TL408."""

@@ -12,7 +12,7 @@ from ..core.chain import GENESIS
 from ..core.errors import Fenced, StoreError, WrongExpectedSeq
 from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
 from .memory_feed import MemoryFeedReader
-from .port import Caller, VerifyReport
+from .port import EVER, Began, Caller, VerifyReport
 from .restore import enter
 from .rows import chained, placed
 from .schema import NOT_SEMANTIC
@@ -152,12 +152,21 @@ class MemoryStore:
         return _row(self._stream(session))
 
     async def sessions(
-        self, *, target: str | None = None, status: str | None = None, before: str | None = None, limit: int = 100
+        self,
+        *,
+        target: str | None = None,
+        status: str | None = None,
+        tenant: str | None = None,
+        began: Began = EVER,
+        before: str | None = None,
+        limit: int = 100,
     ) -> list[SessionRow]:
         """Newest first. The next page starts `before` the last session of this one. Raises StoreError TL408 for `before`."""
         older_than = len(self._streams) + 1 if before is None else self._stream(before).head.sid
         rows = [_row(stream) for stream in reversed(self._streams.values()) if stream.head.sid < older_than]
-        return [row for row in rows if target in (None, row.target) and status in (None, row.status)][:limit]
+        found = (row for row in rows if target in (None, row.target) and status in (None, row.status))
+        found = (row for row in found if tenant in (None, row.tenant))
+        return [row for row in found if began.since_ns <= row.created_ns < began.until_ns][:limit]
 
     async def head(self, session: str) -> Head:
         """The session's committed head, in its current epoch. Raises StoreError TL408."""

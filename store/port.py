@@ -5,15 +5,25 @@ Unix epoch.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ..core.ports import Head, Log, Recorded, Segment, SessionRow
 from .tail import Tail
 
 __all__ = [
-    "Caller", "Callers", "Catalogue", "Feed", "FeedPage", "FeedReader", "MediaReads", "Problem", "Restores", "Store",
-    "VerifyReport",
+    "EVER", "Began", "Caller", "Callers", "Catalogue", "Feed", "FeedPage", "FeedReader", "MediaReads", "Problem", "Restores",
+    "Store", "VerifyReport",
 ]  # fmt: skip
+
+
+class Began(NamedTuple):
+    """A span of time in which sessions began: from `since_ns` on, and before `until_ns`."""
+
+    since_ns: int = 0
+    until_ns: int = 2**63 - 1
+
+
+EVER: Final = Began()
 
 
 class Caller(NamedTuple):
@@ -55,9 +65,19 @@ class Catalogue(Protocol):
         """A session's row. Raises StoreError TL408."""
 
     async def sessions(
-        self, *, target: str | None = None, status: str | None = None, before: str | None = None, limit: int = 100
+        self,
+        *,
+        target: str | None = None,
+        status: str | None = None,
+        tenant: str | None = None,
+        began: Began = EVER,
+        before: str | None = None,
+        limit: int = 100,
     ) -> list[SessionRow]:
-        """Newest first. The next page starts `before` the last session of this one. Raises StoreError TL408 for `before`."""
+        """Newest first: those of a target, a status, a tenant, and which `began` in a span of time.
+
+        The next page starts `before` the last session of this one. Raises StoreError TL408 for `before`.
+        """
 
     async def head(self, session: str) -> Head:
         """The session's committed head, in its current epoch. Raises StoreError TL408."""

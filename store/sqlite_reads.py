@@ -17,7 +17,7 @@ from ..core.errors import StoreError
 from ..core.ports import Head, Recorded, Segment, SessionRow
 from . import schema
 from .connect import compiled, fetch, open_reader, store_error
-from .port import Caller, VerifyReport
+from .port import EVER, Began, Caller, VerifyReport
 from .sqlite_feed import SqliteFeedReader
 from .verify import verify_log
 
@@ -123,7 +123,14 @@ class SqliteReads:
         return SessionRow(*_must_exist(rows, session))
 
     async def sessions(
-        self, *, target: str | None = None, status: str | None = None, before: str | None = None, limit: int = 100
+        self,
+        *,
+        target: str | None = None,
+        status: str | None = None,
+        tenant: str | None = None,
+        began: Began = EVER,
+        before: str | None = None,
+        limit: int = 100,
     ) -> list[SessionRow]:
         """Newest first. The next page starts `before` the last session of this one. Raises StoreError TL408 for `before`."""
         query = sa.select(*ROW_COLUMNS).order_by(_rows.id.desc()).limit(limit)
@@ -131,6 +138,10 @@ class SqliteReads:
             query = query.where(_rows.target == target)
         if status is not None:
             query = query.where(_rows.status == status)
+        if tenant is not None:
+            query = query.where(_rows.tenant == tenant)
+        if began != EVER:
+            query = query.where(_rows.created >= began.since_ns, _rows.created < began.until_ns)
         if before is not None:
             query = query.where(_rows.id < (await self.head(before)).sid)
         return [SessionRow(*row) for row in await fetch(self.path, *compiled(query))]

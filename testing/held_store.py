@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
-from ..store.port import Caller, FeedReader, Store, VerifyReport
+from ..store.port import EVER, Began, Caller, FeedReader, Store, VerifyReport
 from .virtual_loop import running_loop
 
 __all__ = ["HeldStore"]
@@ -92,11 +92,20 @@ class HeldStore:
             return await self.inner.session(session)
 
     async def sessions(
-        self, *, target: str | None = None, status: str | None = None, before: str | None = None, limit: int = 100
+        self,
+        *,
+        target: str | None = None,
+        status: str | None = None,
+        tenant: str | None = None,
+        began: Began = EVER,
+        before: str | None = None,
+        limit: int = 100,
     ) -> list[SessionRow]:
         """As the store inside."""
         with running_loop().outside():
-            return await self.inner.sessions(target=target, status=status, before=before, limit=limit)
+            return await self.inner.sessions(
+                target=target, status=status, tenant=tenant, began=began, before=before, limit=limit
+            )
 
     async def head(self, session: str) -> Head:
         """As the store inside."""

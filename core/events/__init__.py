@@ -12,6 +12,7 @@ from .base import (
 )
 from .call import CallEnded, CallOpened, CallRefused, ConfigurationOverridden, OutputClearDispatched
 from .journal import (
+    FILLER,
     AttemptFailed,
     CallCompleted,
     CallFailed,
@@ -112,6 +113,7 @@ from .wire import (
 
 __all__ = [
     "EVENT_TYPES",
+    "FILLER",
     "WIRE_TYPES",
     "AnswerAsked",
     "AnswerDispatched",

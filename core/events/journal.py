@@ -1,9 +1,12 @@
 """The handler's journal: what it asked for, and what came of it."""
 
+from typing import Final
+
 from ..commands import AwaitSignal, Call, CancelSay, End, Input, Patch, Say, Site, Step, Stream, Update
 from .base import Event
 
 __all__ = [
+    "FILLER",
     "AttemptFailed",
     "CallCompleted",
     "CallFailed",
@@ -29,6 +32,9 @@ __all__ = [
     "UpdateRequested",
 ]
 
+FILLER: Final = "filler_"
+"""How the names of those says begin that the engine speaks while a tool is slow."""
+
 
 class InputRequested(Event, frozen=True, kw_only=True):
     """session.input()."""
@@ -39,7 +45,10 @@ class InputRequested(Event, frozen=True, kw_only=True):
 
 
 class SayRequested(Event, frozen=True, kw_only=True):
-    """session.say(): from here the words are owed to the caller until SaySettled. index 0: the engine's own, e.g. a filler."""
+    """session.say(): from here the words are owed to the caller until SaySettled.
+
+    index 0: no handler asked for it. It is a filler of the engine's (its say begins with FILLER), or comes from outside.
+    """
 
     index: int
     say: str

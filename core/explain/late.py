@@ -175,7 +175,7 @@ def _back(trail: Trail, entry: Entry[AnyEvent], turn: Entry[e.TurnEnded]) -> tup
     cause = trail.get(entry.cause) if 0 < entry.cause < entry.seq else None
     site = site_of(entry.event)
     match entry.event:
-        case e.SayRequested(index=0):
+        case e.SayRequested(say=say) if say.startswith(e.FILLER):
             return _Step("filler", entry, str(entry.event.command.metadata.get("filler", "")), None), cause
         case e.CallCompleted() | e.CallFailed() | e.StreamItem() | e.StreamEnded() if cause and isinstance(cause.event, Work):
             failed = " (failed)" if isinstance(entry.event, e.CallFailed) else ""

@@ -40,7 +40,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     """A say, its command, and what it rests on. `woken_by` is the event on which the handler asked for it.
 
     text: of a stream what has come of it in this log, and `stream` is its function. filler_of: the tool for which the engine
-    had it said by itself.
+    had it said by itself. outside: the embedding program asked for it, and no handler.
     """
 
     say: str
@@ -55,6 +55,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     stream: str = ""
     clip: str = ""
     filler_of: str = ""
+    outside: bool = False
 
 
 def why_said(trail: Trail, say: str) -> Said:
@@ -78,6 +79,7 @@ def why_said(trail: Trail, say: str) -> Said:
         stream=_stream(trail, event.command.stream),
         clip=event.command.clip.name if event.command.clip else "",
         filler_of=filler_tool(trail, requested),
+        outside=requested.cause == e.Root.API,
     )
 
 

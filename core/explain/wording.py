@@ -33,13 +33,13 @@ def named(requested: e.SayRequested, words: str) -> str:
         return f"the clip {command.clip.name!r}"
     if not words:
         return "the stream"
-    tool = command.metadata.get("filler", "") if requested.index == 0 else ""
+    tool = command.metadata.get("filler", "") if requested.say.startswith(e.FILLER) else ""
     return f'the filler of {tool} "{brief(words)}"' if tool else f'"{brief(words)}"'
 
 
 def filler_tool(trail: Trail, requested: Entry[e.SayRequested]) -> str:
-    """The tool for which the engine has this said; "" for what a handler asked for."""
-    if requested.event.index != 0:
+    """The tool for which the engine has this said; "" for what a handler, or somebody outside, asked for."""
+    if not requested.event.say.startswith(e.FILLER):
         return ""
     cause = trail.get(requested.cause)
     match cause.event if cause else None:

@@ -88,13 +88,14 @@ class OpenSay:
 class Delivery:
     """Open says in the order of their requests; settled ones are forgotten here (the log has them)."""
 
-    __slots__ = ("_responses", "_streams", "keys", "last_said", "refused_ns", "says", "settled")
+    __slots__ = ("_responses", "_streams", "keys", "last_said", "outside", "refused_ns", "says", "settled")
 
     def __init__(self) -> None:
         self.says: dict[str, OpenSay] = {}
         self.settled = 0
         self.refused_ns: int | None = None  # when the head was last refused; it waits for a response to end, or a second
         self.keys: dict[str, str] = {}  # the handler's key -> its say
+        self.outside: set[str] = set()  # the keys of says from outside
         self.last_said = ""  # the words of the say that was settled last
         self._responses: dict[str, str] = {}  # response -> its say
         self._streams: dict[int, deque[e.StreamItem | e.StreamEnded]] = {}  # the last items of streams that no say speaks
@@ -108,8 +109,10 @@ class Delivery:
         match event:
             case e.SayRequested():
                 say = self.says[event.say] = OpenSay(seq, event)
-                if event.command.key:
+                if event.command.key and event.index:
                     self.keys[event.command.key] = event.say
+                elif event.command.key:
+                    self.outside.add(event.command.key)
                 for came in self._streams.pop(event.command.stream, ()):
                     if isinstance(came, e.StreamEnded) or came.n > event.command.after:
                         say.hear_of(came)

@@ -45,7 +45,7 @@ class RunningTools:
                 self.calls.pop(event.index, None)
             case e.ToolAnswered():
                 self.calls.pop(event.call_id, None)
-            case e.SayRequested(index=0):
+            case e.SayRequested(say=say) if say.startswith(e.FILLER):
                 for call in self.calls.values():  # one filler stands for all that run while it is asked for
                     call.filled = True
             case e.SpeechStarted() | e.InputCommitted():

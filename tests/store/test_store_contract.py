@@ -9,6 +9,7 @@ from turnlog.core.chain import GENESIS, digest, link
 from turnlog.core.errors import Fenced, StoreError, WrongExpectedSeq
 from turnlog.core.ports import Draft, Head, Segment, SessionRow
 from turnlog.store import Store, open_store
+from turnlog.store.port import Began
 
 __all__: list[str] = []
 
@@ -196,7 +197,7 @@ async def test_ending_closes_the_catalogue_row(store: Store, row: Rows, draft: D
 
 
 async def test_sessions_are_listed_newest_first_filtered_and_paged(store: Store, row: Rows) -> None:
-    """Target and status filter, `before` and `limit` page without loss."""
+    """Target, status, tenant and beginning filter, `before` and `limit` page without loss."""
     for n in range(5):
         head = await store.create(row(f"s{n}", target="hotel.desk" if n % 2 else "hotel.bar"))
         if n == 3:
@@ -204,7 +205,12 @@ async def test_sessions_are_listed_newest_first_filtered_and_paged(store: Store,
     assert [r.session for r in await store.sessions()] == ["s4", "s3", "s2", "s1", "s0"]
     assert [r.session for r in await store.sessions(target="hotel.desk")] == ["s3", "s1"]
     assert [r.session for r in await store.sessions(target="hotel.desk", status="active")] == ["s1"]
-    first = await store.sessions(limit=2)
+    await store.create(row("s5", target="hotel.spa", created_ns=2_000)._replace(tenant="acme"))
+    assert [r.session for r in await store.sessions(tenant="acme")] == ["s5"]
+    assert [r.session for r in await store.sessions(tenant="", limit=2)] == ["s4", "s3"]
+    assert [r.session for r in await store.sessions(began=Began(since_ns=1_001))] == ["s5"]
+    assert [r.session for r in await store.sessions(began=Began(until_ns=2_000), limit=1)] == ["s4"]
+    first = await store.sessions(limit=2, tenant="")
     rest = await store.sessions(before=first[-1].session)
     assert [r.session for r in first + rest] == ["s4", "s3", "s2", "s1", "s0"]
     assert (await store.sessions(before="s0")) == []
