@@ -40,7 +40,7 @@ async def test_a_say_from_outside_is_spoken_and_no_command_of_the_handlers(turnl
     asked, own = call.of(e.SayRequested)
     assert (asked.say, asked.index, asked.command.metadata) == (said, 0, {"from": "dispatch"})
     assert (own.say, own.index) == ("say_2", 2)
-    assert [(one.say, one.status) for one in call.of(e.SaySettled)][0] == (said, "played")
+    assert next((one.say, one.status) for one in call.of(e.SaySettled)) == (said, "played")
     assert next(one.cause for one in call.log if one.type == "SayRequested") == e.Root.API
     answer = why_said(Trail.of(call.log), said)
     assert answer.outside and not answer.filler_of
