@@ -15,7 +15,7 @@ from turnlog.testing import Kit
 app = App("hotel")
 
 
-@app.tool(filler="One moment", after_ms=900)
+@app.tool(filler="One moment", after_ms=900)  # type: ignore[untyped-decorator] # its decorator takes any function
 async def look(room: int) -> str:
     """Takes its time."""
     await asyncio.sleep(2)
