@@ -40,6 +40,7 @@ docs: python ## the generated reference pages
 	@$(PYTHON) -m tools.setup test
 	@$(RUN) -m tools.gen_errors
 	@$(RUN) -m tools.gen_states
+	@$(RUN) -m tools.gen_config
 
 lock: python ## resolve the locks anew, after a change in pyproject.toml
 	@$(PYTHON) -m tools.lock

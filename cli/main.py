@@ -22,6 +22,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "capture": ("capture", "Write a test that replays a session, and its archive.", ""),
     "chain": ("chain", "What an event came from, and what came of it.", ""),
     "check": ("check", "Look through an app's handlers for what would not replay.", ""),
+    "config": ("config", "What `turnlog serve` would run with here, and where each value is from.", "server"),
     "db": ("db", "A store's file: its revision, its tables, its upgrade.", ""),
     "demo": ("demo", "A spoken (or typed) conversation, its log, and its replay.", "local"),
     "doctor": ("doctor", "What works on this machine, and what is missing.", ""),

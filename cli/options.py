@@ -14,8 +14,8 @@ from ..store.open import open_store
 from ..store.port import Store
 
 __all__ = [
-    "WIDTH", "console", "db_option", "find_session", "json_option", "open_for_reading", "partial_option", "print_json",
-    "session_argument", "session_facts",
+    "WIDTH", "config_option", "console", "db_option", "find_session", "json_option", "open_for_reading", "partial_option",
+    "print_json", "session_argument", "session_facts",
 ]  # fmt: skip
 
 WIDTH = 100
@@ -29,6 +29,12 @@ db_option = click.option(
     default="sqlite:///turnlog.db",
     show_default=True,
     help="The store: sqlite:///calls.db, or a path. Also $TURNLOG_DB.",
+)
+config_option = click.option(
+    "--config",
+    metavar="FILE",
+    envvar="TURNLOG_CONFIG",
+    help="The configuration.  [default: turnlog.toml, if it is there] Also $TURNLOG_CONFIG.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line, instead of text.")
 session_argument = click.argument("session", metavar="SESSION")

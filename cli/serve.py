@@ -1,14 +1,21 @@
 """`turnlog serve`: an app's sessions for any client of the Realtime protocol."""
 
 import asyncio
+import os
+from typing import Any
 
 import click
 
+from ..core.errors import DefinitionError
 from ..engine.app import load_app
+from ..server.config import Config, load_config
+from ..server.logs import log_to
+from ..server.options import EngineOptions, LogOptions, ServeOptions
+from ..server.redact import Redactor
 from ..server.serve import serve as serve_app
 from ..server.settings import ServerSettings
 from ..transports.providers.dial import is_loopback
-from .options import db_option
+from .options import config_option
 
 __all__ = ["command", "unheard_outside"]
 
@@ -21,25 +28,51 @@ def unheard_outside(host: str, keys: tuple[str, ...]) -> str:
 
 
 @click.command("serve")
-@click.argument("app", metavar="MODULE:APP")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
-@click.option("--key", "keys", multiple=True, envvar="TURNLOG_KEYS", help="A key that callers must show; may be repeated.")
-@db_option
-def command(app: str, host: str, port: int, keys: tuple[str, ...], db: str) -> None:
+@click.argument("app", metavar="MODULE:APP", required=False)
+@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="0 takes a free one.  [default: 8080]")
+@click.option("--key", "keys", multiple=True, help="A key that callers must show; may be repeated. Also $TURNLOG_KEYS.")
+@click.option("--db", "store", metavar="URL", help="The store, as sqlite:///calls.db. Also $TURNLOG_DB.  [default: turnlog.db]")
+@click.option("--drain", "drain_s", type=float, help="Seconds that sessions may run on after SIGTERM.  [default: 20]")
+@click.option("--log-format", "format", type=click.Choice(["text", "json"]), help="Of what is logged on stderr.  [default: text]")
+@config_option
+def command(config: str | None, **given: Any) -> None:
     """Serve an app, e.g. `turnlog serve turnlog.examples.hotel:app`, until Ctrl-C; its sessions then end in order.
 
     A client connects to ws://HOST:PORT/v1/realtime?model=APP.SESSION, a browser to the page at http://HOST:PORT/. Without a
-    key only callers on this machine get in.
+    key only callers on this machine get in. What no option says is in turnlog.toml or the environment: `turnlog config` shows it.
     """
-    loaded = load_app(app)
-
-    if warning := unheard_outside(host, keys):
+    loaded = load_config(config, given=_by_path(given))
+    serving, engine = loaded.section(ServeOptions), loaded.section(EngineOptions)
+    _log(loaded)
+    loaded.export(os.environ)
+    if not serving.app:
+        raise DefinitionError("TL206", "no app is named", "`turnlog serve MODULE:APP`, or `app` under [serve] in turnlog.toml")
+    app = load_app(serving.app)
+    settings = loaded.section(ServerSettings)
+    if warning := unheard_outside(serving.host, settings.keys):
         click.echo(warning, err=True)
 
     def listening(url: str) -> None:
-        targets = ", ".join(one.target for one in loaded.sessions.values()) or "none"
-        click.echo(f"{url}/v1/realtime  sessions: {targets}  log: {db}")
+        targets = ", ".join(one.target for one in app.sessions.values()) or "none"
+        click.echo(f"{url}/v1/realtime  sessions: {targets}  log: {engine.store}")
         click.echo(f"{url}/  a page to talk in a browser")
 
-    asyncio.run(serve_app(loaded, host, port, db, settings=ServerSettings(keys=keys), on_listening=listening))
+    asyncio.run(
+        serve_app(
+            app, serving.host, serving.port, engine.store, settings=settings, on_listening=listening, **engine.arguments()
+        )
+    )
+
+
+def _log(config: Config) -> None:
+    options = config.section(LogOptions)
+    log_to(form=options.format, level=options.level, redactor=Redactor(config.secrets()))
+
+
+_SECTIONS = {"app": "serve", "host": "serve", "port": "serve", "store": "engine", "format": "log"}  # else server
+
+
+def _by_path(given: dict[str, Any]) -> dict[tuple[str, ...], Any]:
+    """What the command line says, by the options' paths."""
+    return {(_SECTIONS.get(name, "server"), name): value for name, value in given.items() if value not in (None, ())}

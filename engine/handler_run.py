@@ -13,6 +13,7 @@ from ..core import events as e
 from ..core.errors import HandlerStuck, SessionEnded
 from .app import Handler
 from .asking import Asking
+from .current import SESSION
 from .escapes import run_callbacks
 from .frames import raised_in
 from .handler_loop import HandlerLoop
@@ -118,6 +119,7 @@ class HandlerRun:
             self._watch.close()
 
     async def _main(self) -> None:
+        SESSION.set(self._session.session_id)  # in the context of this task, which is the handler's own
         # Strategy: the handler's end is a command like the others, so that replay compares it the same way.
         try:
             await self._handler(self._session)

@@ -19,6 +19,7 @@ from ..transports.realtime.rtp_provider_leg import RtpProviderLeg
 from ..transports.realtime.voice_leg import VoiceLeg
 from .callback import in_callback
 from .closing import close_of, left
+from .current import SESSION, working_for
 from .direct import Held, calls_of, configuration, enter
 from .host_run import HostRun
 from .inbox import Ending, Failed, OfCall
@@ -183,11 +184,14 @@ class LiveSession:
         self._run.handler.journal.asking.host.plays = True
         if isinstance(self._run.handler, HostRun):
             self._run.handler.connect(self._run.ask)
-        await self._run.round([])
+        with working_for(self.id):
+            await self._run.round([])
 
     async def drive(self) -> None:
         """Run to the end. Never raises: what went wrong is what ended() raises."""
         failure: BaseException | None = None
+        SESSION.set(self.id)  # of this task
+        log.info("session %s of %s runs", self.id, self.target)
         try:
             if self.definition.say_mode == "tts":
                 self._open_voice()
@@ -237,6 +241,7 @@ class LiveSession:
             self._ended.set_exception(failure)
             self._ended.exception()  # logged above; ended() raises it for whoever asks
         elif ending:
+            log.info("session %s has ended: %s", self.id, ending.reason)
             self._ended.set_result(e.SessionEnded(reason=ending.reason, code=ending.code, detail=ending.detail))
 
     def _dial(self) -> None:
@@ -276,7 +281,8 @@ class LiveSession:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """A task of this session: ended with it, its failures the session's."""
-        task = asyncio.create_task(work)
+        with working_for(self.id):
+            task = asyncio.create_task(work)
         self._children.add(task)
         task.add_done_callback(self._child_done)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
+from typing import Any
 
 from ..engine.app import App
 from ..engine.draining import drained
@@ -35,15 +36,18 @@ async def serve(
     *,
     settings: ServerSettings = DEFAULTS,
     on_listening: Callable[[str], None] | None = None,
+    **engine_arguments: Any,
 ) -> None:
     """Serve an App until SIGINT, or SIGTERM and the drain that follows, then end its sessions in order. Port 0 takes a free one.
 
-    on_listening is given the base URL once callers can connect. Raises TurnlogError TL503 if the address cannot be had,
+    on_listening is given the base URL once callers can connect. engine_arguments: further ones of Engine; without `ice` that is
+    as TURNLOG_ICE_SERVERS and TURNLOG_ICE_HOSTS say. Raises TurnlogError TL503 if the address cannot be had,
     and what entering an Engine raises.
     """
     stop, drain = asyncio.Event(), asyncio.Event()
     with listen(host, port) as listener, stopped_by_signals(stop, drain):
-        async with Engine(app, store=store, ice=IceSettings.from_environment()) as engine:
+        arguments = {"ice": IceSettings.from_environment(), **engine_arguments}
+        async with Engine(app, store=store, **arguments) as engine:
             await serve_on(listener, engine, stop, drain=drain, settings=settings, on_listening=on_listening)
 
 

@@ -1,8 +1,12 @@
-"""What a server is told at its start. Values only: who reads them checks nothing again."""
+"""What a server is told at its start. Values only: who reads them checks nothing again.
 
-from typing import Any, Final, Literal
+A field that is added here is an option of turnlog.toml ([server]) and of the environment (TURNLOG_<NAME>), see config_fields.py.
+"""
+
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 
@@ -12,14 +16,13 @@ __all__ = ["DEFAULTS", "ServerSettings"]
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a server answers. Without keys only peers on loopback are let in.
 
-    drain_s: how long sessions may run on once the server is told to stop by SIGTERM; on_drain: whether those that run then
-    still end, or are kept: left without an end, for an engine that takes them up.
+    on_drain: "keep" leaves what runs then without an end, for an engine that takes it up.
     """
 
-    keys: tuple[str, ...] = ()
-    max_message_bytes: int = MAX_MESSAGE_BYTES
-    drain_s: float = 20.0
-    on_drain: Literal["end", "keep"] = "end"
+    keys: Annotated[tuple[str, ...], Meta(description="keys, one of which callers must show")] = ()
+    max_message_bytes: Annotated[int, Meta(ge=1024, description="the largest message of a caller")] = MAX_MESSAGE_BYTES
+    drain_s: Annotated[float, Meta(ge=0, le=86400, description="how long sessions may run on after SIGTERM")] = 20.0
+    on_drain: Annotated[Literal["end", "keep"], Meta(description="what becomes of those that run then still")] = "end"
 
     def __repr__(self) -> str:
         return f"ServerSettings({len(self.keys)} keys, max_message_bytes={self.max_message_bytes})"  # never a key
