@@ -29,6 +29,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "export": ("archive:export_command", "Write a session to one file that checks itself.", ""),
     "fork": ("fork", "A new session with another one's past and a scripted rest.", ""),
     "import": ("archive:import_command", "Enter an archived session in a store.", ""),
+    "keys": ("keys", "The API keys of a store: make, list, revoke.", ""),
     "projections": ("projections", "How far the tables made of the log are; build one anew.", ""),
     "provider": ("provider", "Serve offline speech as a Realtime service, by WebSocket and WebRTC.", "local"),
     "rederive": ("rederive", "Decide a session's turns anew from its messages, and compare.", ""),

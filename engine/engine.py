@@ -161,14 +161,16 @@ class Engine:
         session: str | None = None,
         overrides: Mapping[str, str] | None = None,
         caller_within_s: int | None = None,
+        tenant: str = "",
     ) -> LiveSession:
         """Start a session of `target` ("app.session"); it is in the log when this returns.
 
         Its handler runs at once; what it says waits for a caller. `session` names it, else it gets an id. overrides: another
         `model` or `voice` than declared. caller_within_s: where no caller comes within this time it ends with `no_caller`; else
-        it waits for ever. Raises DefinitionError TL204, TL201 (overrides), HandlerError TL105 for metadata that cannot be stored,
-        StoreError TL409 (the name is taken), MissingExtra for what its provider needs, TurnlogError TL410 outside of the
-        engine's context and TL508 when it drains.
+        it waits for ever. tenant: whose it is, in the catalogue; a server shows it to that tenant's keys only. Raises
+        DefinitionError TL204, TL201 (overrides), HandlerError TL105 for metadata that cannot be stored, StoreError TL409 (the
+        name is taken), MissingExtra for what its provider needs, TurnlogError TL410 outside of the engine's context and TL508
+        when it drains.
         """
         self._must_run()
         declared = self.directory.resolve(target).override(overrides or {})
@@ -177,7 +179,7 @@ class Engine:
         tools = [tool.rules for tool in self._tools.values() if tool.rules.filler or tool.rules.cancel_on_interruption]
         started = _started(declared, session or self._session_id(), metadata or {}, tools, strict=strict)
         clock = self._sources.clock()
-        head = await self.store.create(_row(started, clock.now_ns()))
+        head = await self.store.create(_row(started, clock.now_ns(), tenant))
         core = SessionCore()
         now_ns = clock.now_ns()
         handler = (
@@ -286,10 +288,10 @@ def _started(
     return msgspec.msgpack.decode(msgspec.msgpack.encode(started), type=e.SessionStarted)
 
 
-def _row(started: e.SessionStarted, now_ns: int) -> SessionRow:
+def _row(started: e.SessionStarted, now_ns: int, tenant: str) -> SessionRow:
     return SessionRow(
         session=started.session,
-        tenant="",
+        tenant=tenant,
         target=started.target,
         provider=started.definition.provider,
         transport=started.definition.transport,

@@ -1,15 +1,23 @@
-"""Who may do what: a request's credential becomes a principal, with scopes and a tenant.
+"""Who may do what: a request's credential becomes a principal, with scopes, a tenant and limits.
 
-Every route asks here, with the scope that it needs. What a caller's token opens is in callers.py.
+Every route asks here, with the scope that it needs. What a caller's token opens is in callers.py. The store is asked for a key
+each time: one that was made or revoked a moment ago, by another process too, is known at once.
 """
 
+import time
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
 from starlette.requests import HTTPConnection
 
+from ..core.errors import TurnlogError
+from ..core.limits import Limits
+from ..core.ports import SessionRow
+from ..core.secrets import digest
 from ..engine.engine import Engine
-from .auth import Keys
+from ..store.access import ApiKey, no_session
+from .auth import SEND_KEY, Keys, check_local, shown_key
 from .settings import ServerSettings
 
 __all__ = ["ALL_SCOPES", "Access", "Principal", "Scope"]
@@ -24,6 +32,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     scopes: frozenset[Scope] = ALL_SCOPES
     tenant: str = ""
+    limits: Limits = Limits()
+
+    def sees(self, tenant: str) -> bool:
+        """Whether a session of this tenant is there for it."""
+        return self.tenant in ("", tenant)
 
 
 _WHOLE: Final = Principal()
@@ -32,20 +45,59 @@ _WHOLE: Final = Principal()
 class Access:
     """The credentials that open this server."""
 
-    def __init__(self, engine: Engine, settings: ServerSettings) -> None:
+    def __init__(self, engine: Engine, settings: ServerSettings, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._engine = engine
         self._keys = Keys(settings.keys)
+        self._now_ns = now_ns
 
-    @property
-    def needs_key(self) -> bool:
-        """Whether nobody is let in without a key; else this machine is."""
-        return bool(self._keys)
+    async def needs_key(self) -> bool:
+        """Whether nobody is let in without a key; else this machine is. A revoked key is one, too: it opens no other door."""
+        return bool(self._keys) or bool(await self._engine.store.access.keys())
 
     async def check(self, connection: HTTPConnection, scope: Scope) -> Principal:
-        """Who asks, if it may. Raises TurnlogError TL501."""
-        self._keys.check(connection)
-        return _WHOLE
+        """Who asks, if it may. Raises TurnlogError TL501, TL507."""
+        shown = shown_key(connection)
+        if shown is not None and self._keys.has(shown):
+            return _WHOLE
+        key = None if shown is None else await self._engine.store.access.find_key(digest(shown))
+        if key is not None:
+            if not key.stands(self._now_ns()):
+                over = "was revoked" if key.revoked_ns is not None else "has expired"
+                raise TurnlogError("TL501", f"the API key {over}", "ask for another one")
+            return _permitted(key, scope)
+        if not await self.needs_key():
+            check_local(connection)
+            return _WHOLE
+        if shown is None:
+            raise TurnlogError("TL501", "this server needs an API key", SEND_KEY)
+        raise TurnlogError("TL501", "the API key is not one of this server's", "check the key, and the server you call")
 
     async def holds(self, connection: HTTPConnection, scope: Scope) -> Principal | None:
-        """Who asks, if it shows a key that has the scope; None for who shows none, on loopback too."""
-        return _WHOLE if self._keys.hold(connection) else None
+        """Who asks, if it shows a key; None for who shows none that stands, on loopback too. Raises TurnlogError TL507."""
+        shown = shown_key(connection)
+        if shown is None:
+            return None
+        if self._keys.has(shown):
+            return _WHOLE
+        key = await self._engine.store.access.find_key(digest(shown))
+        return _permitted(key, scope) if key is not None and key.stands(self._now_ns()) else None
+
+    async def check_session(self, connection: HTTPConnection, scope: Scope, session: str) -> tuple[Principal, SessionRow]:
+        """Who asks, if it may, and the session's row. Raises as `check`, and StoreError TL408 for another tenant's."""
+        principal = await self.check(connection, scope)
+        return principal, await self.row_for(principal, session)
+
+    async def row_for(self, principal: Principal, session: str) -> SessionRow:
+        """A session's row; another tenant's is not there. Raises StoreError TL408, in the same words for both."""
+        row = await self._engine.store.session(session)
+        if not principal.sees(row.tenant):
+            raise no_session(session)
+        return row
+
+
+def _permitted(key: ApiKey, scope: Scope) -> Principal:
+    held = ALL_SCOPES if "admin" in key.scopes else frozenset(one for one in ALL_SCOPES if one in key.scopes)
+    if scope not in held:
+        hint = f"it has {', '.join(key.scopes) or 'none'}; ask for a key with the scope {scope}"
+        raise TurnlogError("TL507", f"the API key lacks the scope {scope!r}", hint)
+    return Principal(key=key.id, scopes=held, tenant=key.tenant, limits=key.limits)

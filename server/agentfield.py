@@ -76,13 +76,17 @@ class AgentFieldRoutes:
 
     async def start(self, request: Request) -> Response:
         """201 and where the session takes offers and tool calls."""
-        await self._access.check(request, "start")
+        principal = await self._access.check(request, "start")
         declared = self._declared(request.path_params["target"])
         asked = _body(await read_body(request))
         _check_transport(declared, asked.provider or "", asked.transport or "")
         overrides = _overrides(declared.definition, asked)
         live = await self._engine.start(
-            declared.target, metadata=asked.metadata, overrides=overrides, caller_within_s=START_GRACE_S
+            declared.target,
+            metadata=asked.metadata,
+            overrides=overrides,
+            caller_within_s=START_GRACE_S,
+            tenant=principal.tenant,
         )
         try:
             admitted = await self._tokens.admit(live)

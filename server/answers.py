@@ -19,7 +19,10 @@ STATUS: Final = {
     "TL502": 404,
     "TL504": 400,
     "TL505": 409,
+    "TL506": 429,
+    "TL507": 403,
     "TL508": 503,
+    "TL510": 403,
     "TL601": 500,
 }
 """By code; what is not here is a failure of the server's own (503): the log, a link, the machine."""

@@ -1,10 +1,7 @@
 """The control plane as an ASGI application. Its host enters the Engine: a mounted application's lifespan does not run."""
 
-from typing import Any
-
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
@@ -15,10 +12,10 @@ from ..engine.engine import Engine
 from .access import Access
 from .agentfield import AgentFieldRoutes
 from .answers import error_answer
-from .auth import LOOPBACK_ORIGIN
 from .callers import CallerTokens
-from .calls import EXPOSED, METHODS, CallsEndpoint
+from .calls import METHODS, CallsEndpoint
 from .health import Health
+from .origins import Origins
 from .page import Page
 from .realtime import RealtimeEndpoint
 from .settings import DEFAULTS, ServerSettings
@@ -42,14 +39,8 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             Route("/{path:path}", _not_found, methods=METHODS),
             WebSocketRoute("/{path:path}", _no_such_socket),
         ],
-        middleware=[_pages(access)],
+        middleware=[Middleware(Origins, access=access, allowed=settings.allow_origins)],
     )
-
-
-def _pages(access: Access) -> Middleware:
-    """Which pages of other origins may ask: with keys all of them, since no cookie is taken for one; else this machine's."""
-    origins: dict[str, Any] = {"allow_origins": ["*"]} if access.needs_key else {"allow_origin_regex": LOOPBACK_ORIGIN}
-    return Middleware(CORSMiddleware, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED, **origins)
 
 
 async def _upgrade_required(request: Request) -> Response:

@@ -5,7 +5,6 @@ browser on this machine shows. A page whose name was made to lead here (DNS rebi
 carry none: the host that it asks for tells.
 """
 
-import hashlib
 import hmac
 import ipaddress
 import secrets
@@ -14,16 +13,19 @@ from collections.abc import Iterable
 from starlette.requests import HTTPConnection
 
 from ..core.errors import TurnlogError
+from ..core.secrets import digest
 from ..transports.web.hosts import host_of
 
-__all__ = ["KEY_SUBPROTOCOL", "LOOPBACK_ORIGIN", "Keys", "digest", "new_token", "shown_token"]
+__all__ = [
+    "KEY_SUBPROTOCOL", "LOOPBACK_ORIGIN", "SEND_KEY", "Keys", "check_local", "new_token", "shown_key", "shown_token",
+]  # fmt: skip
 
 LOOPBACK_ORIGIN = r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?"
 """A page of this machine: one that is let in where there are no keys."""
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 """Browsers cannot set headers on a WebSocket; their clients offer the key as a subprotocol with this prefix."""
 
-_SEND_KEY = "send it as `Authorization: Bearer KEY`, `X-API-Key: KEY` or the subprotocol `openai-insecure-api-key.KEY`"
+SEND_KEY = "send it as `Authorization: Bearer KEY`, `X-API-Key: KEY` or the subprotocol `openai-insecure-api-key.KEY`"
 
 
 def new_token() -> str:
@@ -31,38 +33,18 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def digest(secret: str) -> bytes:
-    """What is kept of a key or token."""
-    return hashlib.blake2b(secret.encode(), digest_size=32).digest()
-
-
 class Keys:
-    """The keys that open this server."""
+    """The keys of the settings. Those of the store are asked for where they are shown."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._digests = [digest(key) for key in keys if key]
 
     def __bool__(self) -> bool:
-        """Whether there are any: without keys only this machine is let in."""
+        """Whether there are any."""
         return bool(self._digests)
 
-    def check(self, connection: HTTPConnection) -> None:
-        """Raises TurnlogError TL501 unless this request may come in."""
-        if not self._digests:
-            _check_local(connection)
-            return
-        key = _shown_key(connection)
-        if key is None:
-            raise TurnlogError("TL501", "this server needs an API key", _SEND_KEY)
-        if not self._has(key):
-            raise TurnlogError("TL501", "the API key is not one of this server's", "check the key, and the server you call")
-
-    def hold(self, connection: HTTPConnection) -> bool:
-        """Whether this request shows one of the keys; without keys none does."""
-        key = _shown_key(connection)
-        return key is not None and self._has(key)
-
-    def _has(self, key: str) -> bool:
+    def has(self, key: str) -> bool:
+        """Whether it is one of them."""
         shown = digest(key)
         matches = [hmac.compare_digest(shown, known) for known in self._digests]  # all of them: time tells nothing
         return any(matches)
@@ -73,7 +55,8 @@ def shown_token(connection: HTTPConnection) -> str | None:
     return _bearer(connection) or _offered(connection)
 
 
-def _shown_key(connection: HTTPConnection) -> str | None:
+def shown_key(connection: HTTPConnection) -> str | None:
+    """What a request shows that may be a key."""
     return _bearer(connection) or connection.headers.get("x-api-key") or _offered(connection)
 
 
@@ -91,13 +74,14 @@ def _subprotocols(connection: HTTPConnection) -> list[str]:
     return list(connection.scope.get("subprotocols", []))
 
 
-def _check_local(connection: HTTPConnection) -> None:
+def check_local(connection: HTTPConnection) -> None:
+    """Raises TurnlogError TL501 unless this machine asks, and no page of elsewhere."""
     peer = connection.client.host if connection.client else ""
     if not _is_loopback(peer):
         raise TurnlogError(
             "TL501",
             "this server has no keys and is open to its own machine only",
-            "configure a key (`turnlog serve --key`, or TURNLOG_KEYS) and send it",
+            "make a key (`turnlog keys create`, `turnlog serve --key` or TURNLOG_KEYS) and send it",
         )
     for name in ("origin", "host"):
         given = connection.headers.get(name)

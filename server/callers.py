@@ -11,11 +11,12 @@ from typing import Any, Final, NamedTuple
 
 from starlette.requests import HTTPConnection
 
-from ..core.errors import TurnlogError
+from ..core.errors import StoreError, TurnlogError
+from ..core.secrets import digest
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
-from .access import Access
-from .auth import digest, new_token, shown_token
+from .access import Access, Principal
+from .auth import new_token, shown_token
 
 __all__ = ["TOKEN_S", "Admission", "CallerTokens"]
 
@@ -65,23 +66,24 @@ class CallerTokens:
         shown = shown_token(connection)
         if shown is not None and await self._opens(shown, session):
             return Admission(self._running(session), shown, digest(shown).hex())
-        if await self._access.holds(connection, "start") is None:
+        principal = await self._access.holds(connection, "start")
+        if principal is None:
             raise TurnlogError("TL501", "no token of this session was shown", _SHOW_TOKEN)
-        return await self.admit(self._running(session))
+        return await self.admit(await self._running_for(principal, session))
 
     async def join(self, connection: HTTPConnection, session: str) -> Admission:
         """As `readmit`, and also for whoever may call this server: where none has a key, for who is local."""
         shown = shown_token(connection)
         if shown is not None and await self._opens(shown, session):
             return Admission(self._running(session), shown, digest(shown).hex())
-        await self._access.check(connection, "start")
-        return await self.admit(self._running(session))
+        principal = await self._access.check(connection, "start")
+        return await self.admit(await self._running_for(principal, session))
 
     async def check(self, connection: HTTPConnection, session: Callable[[], str]) -> None:
         """Let in who may do this with a session: by its token, or whoever may call this server.
 
-        session: finds it; asked only where a token is shown, which learns of no other. Raises TurnlogError TL501, and what
-        `session` raises to who may know.
+        session: finds it, and raises where there is none, which only those learn who may know. Raises TurnlogError TL501, TL507,
+        TL408 for another tenant's session, and what `session` raises.
         """
         shown = shown_token(connection)
         if shown is not None and await self._access.holds(connection, "start") is None:
@@ -91,14 +93,28 @@ class CallerTokens:
                 opens = False
             if opens:
                 return
-        await self._access.check(connection, "start")
+        principal = await self._access.check(connection, "start")
+        if principal.tenant:
+            await self._access.row_for(principal, session())
 
     async def _opens(self, token: str, session: str) -> bool:
         caller = await self._engine.store.find_caller(digest(token), now_ns=self._now_ns())
         return caller is not None and hmac.compare_digest(caller.session.encode(), session.encode())
 
+    async def _running_for(self, principal: Principal, session: str) -> LiveSession:
+        live = self._running(session)
+        try:
+            await self._access.row_for(principal, session)
+        except StoreError as error:
+            raise (_not_running(session) if error.code == "TL408" else error) from None
+        return live
+
     def _running(self, session: str) -> LiveSession:
         live = self._engine.sessions.get(session)
         if live is None or not live.takes_callers:
-            raise TurnlogError("TL408", f"session {session[:200]!r} is not running here", "it has ended: start another one")
+            raise _not_running(session)
         return live
+
+
+def _not_running(session: str) -> TurnlogError:
+    return TurnlogError("TL408", f"session {session[:200]!r} is not running here", "it has ended: start another one")

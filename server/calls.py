@@ -18,7 +18,7 @@ from ..transports.realtime.checks import Refusal
 from ..transports.realtime.session_config import default_session, merge_session
 from ..transports.web.call_request import CallRequest, read_call
 from ..transports.webrtc.sdp import check_offer
-from .access import Access
+from .access import Access, Principal
 from .answers import STATUS, error_answer
 from .asked import Refused, metadata_of, peer_of, target_of
 from .callers import Admission, CallerTokens
@@ -50,17 +50,17 @@ class CallsEndpoint:
     async def open(self, request: Request) -> Response:
         """201, the call's id in Location, and the SDP answer."""
         session = request.query_params.get("session_id")
-        admitted = None
+        admitted, principal = None, Principal()
         if session is not None:
             admitted = await self._tokens.readmit(request, session)
         else:
-            await self._access.check(request, "start")
+            principal = await self._access.check(request, "start")
         asked = await _read(request)
         offer = check_offer(asked.sdp)
         self._engine.calls.check_installed()
         settings = _settings(asked.session)
         if admitted is None:
-            admitted, answered = await self._begin(request, offer, asked.session, settings)
+            admitted, answered = await self._begin(request, principal.tenant, offer, asked.session, settings)
         else:
             answered = await self._engine.answer(
                 admitted.live.id, offer, peer=peer_of(request), seat=admitted.seat, settings=settings
@@ -74,13 +74,13 @@ class CallsEndpoint:
         return Response(answered.sdp, 201, headers, media_type="application/sdp")
 
     async def _begin(
-        self, request: Request, offer: str, session: dict[str, Any], settings: dict[str, Any]
+        self, request: Request, tenant: str, offer: str, session: dict[str, Any], settings: dict[str, Any]
     ) -> tuple[Admission, Answered]:
         """Start a session for this call: nothing may leave here without the call in it or the session asked to end."""
         named = session.get("model")
         model = named if isinstance(named, str) and named else request.query_params.get("model", "")
         target = target_of(self._engine.directory, model, "request")
-        live = await self._engine.start(target, metadata=metadata_of(request))
+        live = await self._engine.start(target, metadata=metadata_of(request), tenant=tenant)
         try:
             admitted = await self._tokens.admit(live)
             answered = await self._engine.answer(

@@ -20,7 +20,8 @@ from .callers import Admission, CallerTokens
 __all__ = ["RealtimeEndpoint"]
 
 _SUBPROTOCOL = "realtime"
-_REFUSALS = frozenset({"TL408", "TL501", "TL502"})  # the caller's own affair; what else fails is the server's
+# the caller's own affair; what else fails is the server's
+_REFUSALS = frozenset({"TL408", "TL501", "TL502", "TL506", "TL507"})
 
 log = logging.getLogger("turnlog.server")
 
@@ -41,9 +42,9 @@ class RealtimeEndpoint:
             if session is not None:
                 admitted = await self._tokens.readmit(socket, session)
             else:
-                await self._access.check(socket, "start")
+                principal = await self._access.check(socket, "start")
                 target = target_of(self._engine.directory, socket.query_params.get("model", ""))
-                live = await self._engine.start(target, metadata=metadata_of(socket))
+                live = await self._engine.start(target, metadata=metadata_of(socket), tenant=principal.tenant)
         except Refused as refused:
             await socket.send_denial_response(refused.answer())
         except TurnlogError as error:

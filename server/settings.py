@@ -23,6 +23,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_message_bytes: Annotated[int, Meta(ge=1024, description="the largest message of a caller")] = MAX_MESSAGE_BYTES
     drain_s: Annotated[float, Meta(ge=0, le=86400, description="how long sessions may run on after SIGTERM")] = 20.0
     on_drain: Annotated[Literal["end", "keep"], Meta(description="what becomes of those that run then still")] = "end"
+    allow_origins: Annotated[
+        tuple[str, ...], Meta(description='web pages that may ask (https://app.example, or "*"); none leaves it to the keys')
+    ] = ()
 
     def __repr__(self) -> str:
         return f"ServerSettings({len(self.keys)} keys, max_message_bytes={self.max_message_bytes})"  # never a key

@@ -1,5 +1,6 @@
 """The log: SQLite and memory behind one port."""
 
+from .access import AccessStore, ApiKey, ClientSecret
 from .archive import Archive, open_archive
 from .archive_survey import Counts
 from .archive_write import export_archive, import_archive
@@ -11,8 +12,11 @@ from .port import Caller, Problem, Store, VerifyReport
 __all__ = [
     "MAX_SEGMENT_BYTES",
     "MAX_SEGMENT_MS",
+    "AccessStore",
+    "ApiKey",
     "Archive",
     "Caller",
+    "ClientSecret",
     "Counts",
     "FeedEntry",
     "Message",

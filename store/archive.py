@@ -14,6 +14,7 @@ from ..core.errors import StoreError
 from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
 from . import archive_format as form
 from .archive_survey import Place, Survey, decode_event, decode_segment, decoded, salvaged, survey
+from .memory_access import MemoryAccess
 from .port import EVER, Began, Caller, FeedReader, Problem, VerifyReport
 from .schema import NOT_SEMANTIC
 from .tail import Tail
@@ -47,6 +48,7 @@ class Archive:
     def __init__(self, path: Path, found: Survey) -> None:
         self.path = path
         self.tail = Tail()
+        self.access = MemoryAccess({}, self._refuse, self._must_hold)  # holds none
         self.damage = found.damage.error if found.damage else None
         self._header, self._places, _ = found
         self._salvaged = list(salvaged(self._header.session, self._last(), found.damage)) if found.damage else []
@@ -202,6 +204,9 @@ class Archive:
 
     async def add_caller(self, token_hash: bytes, session: str, *, expires_ns: int, scope: str = "attach") -> None:
         """Refused."""
+        raise self._refusal()
+
+    def _refuse(self) -> None:
         raise self._refusal()
 
     def _refusal(self) -> StoreError:

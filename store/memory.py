@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from ..core.chain import GENESIS
 from ..core.errors import Fenced, StoreError, WrongExpectedSeq
 from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
+from .access import no_session
+from .memory_access import MemoryAccess
 from .memory_feed import MemoryFeedReader
 from .port import EVER, Began, Caller, VerifyReport
 from .restore import enter
@@ -41,6 +43,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._streams: dict[str, _Stream] = {}
         self._callers: dict[bytes, Caller] = {}
+        self.access = MemoryAccess(self._callers, self._must_be_open, self._stream)
         self._closed = False
         self._committed: list[tuple[str, Recorded]] = []  # of all sessions; a position is an index + 1
         self._feed_epoch = secrets.token_hex(8)
@@ -187,7 +190,7 @@ class MemoryStore:
 
     def _stream(self, session: str) -> _Stream:
         if session not in self._streams:
-            raise StoreError("TL408", f"no session {session!r} in this store", "list the sessions to see what there is")
+            raise no_session(session)
         return self._streams[session]
 
     def _must_be_open(self) -> None:

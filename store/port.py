@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 from ..core.ports import Head, Log, Recorded, Segment, SessionRow
+from .access import AccessStore
 from .tail import Tail
 
 __all__ = [
@@ -162,6 +163,10 @@ class Feed(Protocol):
 
 class Store(Log, Catalogue, Callers, MediaReads, Restores, Feed, Protocol):
     """Everything turnlog keeps."""
+
+    @property
+    def access(self) -> AccessStore:
+        """Keys, client secrets, and the end of tokens."""
 
     def scan(self, session: str, *, after: int = 0, until: int | None = None, semantic: bool = False) -> Iterator[Recorded]:
         """As Log.scan; `semantic` leaves out the events that carry the wire (schema.NOT_SEMANTIC)."""

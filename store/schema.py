@@ -15,6 +15,7 @@ __all__ = [
     "api_keys",
     "callers",
     "checkpoints",
+    "client_secrets",
     "dead_letters",
     "events",
     "feed",
@@ -24,7 +25,7 @@ __all__ = [
     "sessions",
 ]
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration. A file stamped with anything else is older (upgraded on open) or newer (refused)."""
 
 NOT_SEMANTIC = ("TransportReceived", "TransportSent", "MediaRecorded")
@@ -157,10 +158,25 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("key_hash", LargeBinary, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
-    Column("scope", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+    Column("limits", Text, nullable=False),
+)
+
+client_secrets = Table(
+    "client_secrets",
+    metadata,
+    Column("secret_hash", LargeBinary, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("session", LargeBinary, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("key", Text, nullable=False),
 )
 
 # The order in which the writer's tuples and core.ports' Recorded and Segment hold their columns.

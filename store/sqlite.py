@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from ..core.chain import GENESIS
 from ..core.errors import StoreError
 from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
+from .access import no_session
 from .commit import ADD_EVENT, ADD_MEDIA, Append, Outcome, commit
 from .connect import driver, open_reader, open_writer, store_error
 from .lock import FileLock
@@ -21,7 +22,8 @@ from .migrate import check, prepare
 from .restore import enter
 from .rows import chained, placed
 from .schema import callers, sessions
-from .sqlite_reads import SqliteReads, no_session
+from .sqlite_access import SqliteAccess
+from .sqlite_reads import SqliteReads
 from .tail import Tail
 from .writer import Writer
 
@@ -40,6 +42,7 @@ class SqliteStore(SqliteReads):
     def __init__(self, path: Path, *, durability: str = "normal") -> None:
         super().__init__(path)
         self.tail = Tail()
+        self.access = SqliteAccess(path, self._job)
         lock = FileLock(path.resolve())
 
         def connect() -> sa.Connection:
@@ -129,7 +132,7 @@ class SqliteStore(SqliteReads):
         await self._writer.close()
         self.tail.close()
 
-    async def _job(self, job: Callable[[sa.Connection], T]) -> T:
+    async def _job(self, job: Callable[[sa.Connection], T], /) -> T:
         try:
             return await self._writer.run(job)
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OverflowError, ValueError) as error:
@@ -142,6 +145,7 @@ class SqliteReadOnly(SqliteReads):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.tail = Tail(poll_s=0.2)  # who writes is another process
+        self.access = SqliteAccess(path, self._refuse)
         if not path.is_file():
             hint = "check the path (--db, TURNLOG_DB); a file is made when it is opened for writing"
             raise StoreError("TL404", f"{path} is not there", hint)
@@ -176,6 +180,9 @@ class SqliteReadOnly(SqliteReads):
     async def close(self) -> None:
         """Nothing to let go of but those who follow the feed: every read closes its own connection."""
         self.tail.close()
+
+    async def _refuse(self, job: Callable[[sa.Connection], T], /) -> T:
+        raise self._refusal()
 
     def _refusal(self) -> StoreError:
         return StoreError("TL410", f"{self.path} is open only for reading", "open the store without read_only to write to it")

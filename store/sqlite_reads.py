@@ -13,15 +13,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..core.errors import StoreError
 from ..core.ports import Head, Recorded, Segment, SessionRow
 from . import schema
+from .access import no_session
 from .connect import compiled, fetch, open_reader, store_error
 from .port import EVER, Began, Caller, VerifyReport
 from .sqlite_feed import SqliteFeedReader
 from .verify import verify_log
 
-__all__ = ["ROW_COLUMNS", "SqliteReads", "no_session"]
+__all__ = ["ROW_COLUMNS", "SqliteReads"]
 
 PAGE = 256  # events a page: about 100 KB, and what a page costs is below a hundredth of reading it
 MEDIA_PAGE = 32  # segments a page
@@ -199,11 +199,6 @@ class _Reading:
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()
-
-
-def no_session(session: str) -> StoreError:
-    """The answer to a name that is not in the store."""
-    return StoreError("TL408", f"no session {session!r} in this store", "list the sessions to see what there is")
 
 
 def _must_exist(rows: list[Any], session: str) -> Any:

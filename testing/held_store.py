@@ -15,6 +15,7 @@ class HeldStore:
     def __init__(self, inner: Store) -> None:
         self.inner = inner
         self.tail = inner.tail
+        self.access = inner.access  # only servers ask for it, and they run in real time
 
     # --- writing ---
 

@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 import turnlog
 from tests.server.hosting import Hosted, client_of, hosted
-from turnlog.server.auth import digest
+from turnlog.core.secrets import digest
 from turnlog.server.serve import ServerSettings, listen, serve_on, url_of
 from turnlog.store.open import open_store
 

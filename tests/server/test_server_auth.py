@@ -1,12 +1,32 @@
 """Who is let in, by what a request shows and where it comes from."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
 
 from turnlog.core.errors import TurnlogError
-from turnlog.server.auth import Keys, digest, new_token
+from turnlog.core.secrets import digest
+from turnlog.engine.app import App
+from turnlog.engine.engine import Engine
+from turnlog.server.access import Access
+from turnlog.server.auth import new_token
+from turnlog.server.settings import ServerSettings
+
+__all__: list[str] = []
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """On a store in memory, which holds no keys."""
+    async with Engine(App("hotel"), store="memory://") as running:
+        yield running
+
+
+async def check(engine: Engine, shown: HTTPConnection, *keys: str) -> None:
+    """What a server with these keys says of a request that wants to start a session."""
+    await Access(engine, ServerSettings(keys=keys)).check(shown, "start")
 
 
 def request(client: str | None = "127.0.0.1", subprotocols: list[str] | None = None, **headers: str) -> HTTPConnection:
@@ -26,75 +46,75 @@ SHOWN = [
 
 
 @pytest.mark.parametrize("shown", SHOWN)
-def test_each_of_the_keys_opens_in_each_of_the_three_places(shown: HTTPConnection) -> None:
+async def test_each_of_the_keys_opens_in_each_of_the_three_places(engine: Engine, shown: HTTPConnection) -> None:
     """A key is taken from Authorization, X-API-Key or the subprotocol, wherever the peer is."""
-    Keys(["k1", "k2"]).check(shown)
+    await check(engine, shown, "k1", "k2")
 
 
 NOT_SHOWN = [request(), request(authorization="Basic k1"), request(authorization="Bearer "), request(subprotocols=["realtime"])]
 
 
 @pytest.mark.parametrize("shown", NOT_SHOWN)
-def test_with_keys_configured_loopback_needs_one_too(shown: HTTPConnection) -> None:
+async def test_with_keys_configured_loopback_needs_one_too(engine: Engine, shown: HTTPConnection) -> None:
     """No key is TL501, and the hint says where to put one."""
     with pytest.raises(TurnlogError, match="TL501 this server needs an API key") as caught:
-        Keys(["k1"]).check(shown)
+        await check(engine, shown, "k1")
     assert "Authorization: Bearer" in caught.value.hint
 
 
 @pytest.mark.parametrize("wrong", ["sk-", "sk-11", "SK-1", "sk-ж"])
-def test_a_wrong_key_is_refused_and_not_repeated(wrong: str) -> None:
+async def test_a_wrong_key_is_refused_and_not_repeated(engine: Engine, wrong: str) -> None:
     """TL501 without the key that was tried."""
     with pytest.raises(TurnlogError, match="TL501") as caught:
-        Keys(["sk-1"]).check(request(x_api_key=wrong))
+        await check(engine, request(x_api_key=wrong), "sk-1")
     assert wrong not in str(caught.value)
 
 
-def test_an_empty_key_is_no_key() -> None:
+async def test_an_empty_key_is_no_key(engine: Engine) -> None:
     """A key of no characters (an empty environment variable) neither opens nor closes anything."""
-    Keys([""]).check(request())
+    await check(engine, request(), "")
     with pytest.raises(TurnlogError, match="TL501"):
-        Keys(["", "k1"]).check(request(x_api_key=""))
+        await check(engine, request(x_api_key=""), "", "k1")
 
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
-def test_without_keys_loopback_is_let_in(client: str) -> None:
+async def test_without_keys_loopback_is_let_in(engine: Engine, client: str) -> None:
     """Every spelling of loopback."""
-    Keys().check(request(client=client))
+    await check(engine, request(client=client))
 
 
 @pytest.mark.parametrize("client", ["192.0.2.7", "0.0.0.0", "::ffff:192.0.2.7", "2001:db8::1", "testclient", None])
-def test_without_keys_nobody_else_is_let_in(client: str | None) -> None:
+async def test_without_keys_nobody_else_is_let_in(engine: Engine, client: str | None) -> None:
     """Another machine, and a peer without an address, get TL501."""
     with pytest.raises(TurnlogError, match="TL501 this server has no keys and is open to its own machine only"):
-        Keys().check(request(client=client))
+        await check(engine, request(client=client))
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:8080"])
-def test_without_keys_pages_of_this_machine_are_let_in(origin: str) -> None:
+async def test_without_keys_pages_of_this_machine_are_let_in(engine: Engine, origin: str) -> None:
     """A page that this machine serves may call."""
-    Keys().check(request(origin=origin))
+    await check(engine, request(origin=origin))
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1.evil.example", "null", "file://", "http://[evil"])
-def test_without_keys_foreign_pages_in_a_local_browser_are_refused(origin: str) -> None:
+async def test_without_keys_foreign_pages_in_a_local_browser_are_refused(engine: Engine, origin: str) -> None:
     """A browser lets any page open a WebSocket to loopback: its Origin tells."""
     with pytest.raises(TurnlogError, match="TL501"):
-        Keys().check(request(origin=origin))
+        await check(engine, request(origin=origin))
 
 
 @pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1", "[::1]:8080"])
-def test_without_keys_this_machine_is_asked_for_by_its_own_name(host: str) -> None:
+async def test_without_keys_this_machine_is_asked_for_by_its_own_name(engine: Engine, host: str) -> None:
     """Every name of loopback, with a port or without."""
-    Keys().check(request(host=host))
+    await check(engine, request(host=host))
 
 
 @pytest.mark.parametrize("host", ["evil.example:8080", "127.0.0.1.evil.example", "[::1", ""])
-def test_without_keys_a_page_whose_name_leads_here_is_refused(host: str) -> None:
+async def test_without_keys_a_page_whose_name_leads_here_is_refused(engine: Engine, host: str) -> None:
     """A page may have its own name lead to loopback; then its reads come from there and show no Origin."""
     with pytest.raises(TurnlogError, match="TL501 this server has no keys and is not open to pages of"):
-        Keys().check(request(host=host))
-    Keys(["k1"]).check(request(host=host, x_api_key="k1"))
+        await check(engine, request(host=host))
+    await check(engine, request(host=host, x_api_key="k1"), "k1")
 
 
 def test_tokens_are_random_and_kept_as_digests() -> None:

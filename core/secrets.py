@@ -1,0 +1,10 @@
+"""What is kept of a key or token: its digest. Random bytes are made elsewhere."""
+
+import hashlib
+
+__all__ = ["digest"]
+
+
+def digest(secret: str) -> bytes:
+    """32 bytes. Secrets are random and long, so no salt and no slow hash is needed."""
+    return hashlib.blake2b(secret.encode(errors="surrogatepass"), digest_size=32).digest()
