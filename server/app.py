@@ -15,6 +15,7 @@ from .answers import error_answer
 from .callers import CallerTokens
 from .calls import METHODS, CallsEndpoint
 from .health import Health
+from .metrics import Metrics
 from .origins import Origins
 from .page import Page
 from .realtime import RealtimeEndpoint
@@ -35,6 +36,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             WebSocketRoute("/v1/realtime", realtime.answer),
             *CallsEndpoint(engine, access, tokens).routes,
             *AgentFieldRoutes(engine, access, tokens).routes,
+            *Metrics(engine, access).routes,
             *Page(engine, access).routes,
             Route("/{path:path}", _not_found, methods=METHODS),
             WebSocketRoute("/{path:path}", _no_such_socket),

@@ -10,7 +10,7 @@ from typing import Any
 from ...core import events as e
 from .declare import ProjectionContext, projection
 
-__all__ = ["usage"]
+__all__ = ["token_counts", "usage"]
 
 _COUNTS = (
     "responses", "input_tokens", "output_tokens", "cached_tokens", "input_audio_tokens", "input_text_tokens",
@@ -37,7 +37,7 @@ def usage(event: object, ctx: ProjectionContext) -> None:
             definition = event.definition
             ctx.execute(_ENTER, (ctx.session, event.target, definition.provider, definition.model or ""))
         case e.ResponseEnded():
-            _count(ctx, {"responses": 1, **_tokens(event.usage or {})})
+            _count(ctx, {"responses": 1, **token_counts(event.usage or {})})
         case e.MediaRecorded():
             side, _, direction = event.track.partition(".")
             match side[:1], direction:
@@ -56,7 +56,7 @@ def _count(ctx: ProjectionContext, counts: dict[str, int]) -> None:
     ctx.execute(f"UPDATE usage SET {sums} WHERE session = ? AND day = ?", (*counts.values(), ctx.session, day))
 
 
-def _tokens(found: dict[str, Any]) -> dict[str, int]:
+def token_counts(found: dict[str, Any]) -> dict[str, int]:
     """The counts of a response.done's usage; what is missing or no number counts nothing."""
     into, out = _part(found, "input_token_details"), _part(found, "output_token_details")
     return {
