@@ -13,8 +13,10 @@ from turnlog.core import events as e
 from turnlog.core.core import Staged
 from turnlog.core.definition import SessionDefinition
 from turnlog.core.errors import StoreError, TurnlogError
+from turnlog.core.secrets import digest
 from turnlog.server.figures import Buckets, Figures
 from turnlog.server.settings import ServerSettings
+from turnlog.store.access import ApiKey
 
 S = 1_000_000_000
 app = turnlog.App("hotel")
@@ -46,10 +48,14 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
 
 
 async def test_the_page_counts_what_the_log_holds(tmp_path: Path) -> None:
-    """Sessions, events by type, turns, says, calls, appends and latency; sessions that run are a gauge; for keys only."""
+    """Sessions, events by type, turns, says, calls, appends and latency; a gauge of sessions; for keys of all tenants."""
     async with hosted(app, tmp_path, settings=ServerSettings(keys=("k",))) as server:
         async with httpx.AsyncClient(base_url=server.url, headers={"X-API-Key": "k"}) as http:
             assert (await http.get("/metrics", headers={"X-API-Key": "guess"})).status_code == 401
+            for id_, scope, tenant in (("start", "start", ""), ("of_one", "observe", "inn")):
+                of_one = ApiKey(id=id_, name="", scopes=(scope,), tenant=tenant, created_ns=1)
+                await server.store.access.add_key(digest(id_), of_one)
+                assert (await http.get("/metrics", headers={"X-API-Key": id_})).status_code == 403
             headers = {"X-API-Key": "k"}
             async with connect(server.socket_url(), additional_headers=headers) as caller:
                 await caller.send(encode({"type": "conversation.item.create", "item": user_item("hello")}))
