@@ -8,7 +8,8 @@ import click
 
 from ..core.explain import Entry, Trail
 from ..core.explain.trail import AnyEvent
-from .essence import cause_name, essence
+from ..core.facts import cause_name
+from .essence import essence
 from .options import db_option, json_option, partial_option, print_json, session_argument
 from .timeline import clip, load_trail, type_name
 

@@ -1,45 +1,14 @@
-"""What of an event matters to a reader, in a line; and all of it, ready for JSON. Pure."""
+"""What of an event matters to a reader, in a line. Pure."""
 
 from typing import Any
 
 from ..core import commands as c
 from ..core import events as e
-from ..core.codec import decode, decode_value, to_json
-from ..core.ports import Recorded
+from ..core.codec import decode_value
 from ..engine.divergence import brief
 from .essence_spoken import essence_spoken
 
-__all__ = ["call_text", "cause_name", "essence", "event_facts"]
-
-
-def cause_name(cause: int) -> str:
-    """The seq of the causing event as "#12", or the name of a root, e.g. "wire"."""
-    return f"#{cause}" if cause > 0 else e.Root(cause).name.lower() if cause in set(e.Root) else str(cause)
-
-
-def event_facts(recorded: Recorded, started_ns: int) -> dict[str, Any]:
-    """Everything about a log entry. `ms` since the session's start."""
-    event = decode(recorded)
-    fields = to_json(event)
-    if isinstance(fields, dict):
-        if isinstance(event, e.CallCompleted):
-            fields["result"] = _value(event.result)
-        elif isinstance(event, e.StreamItem):
-            fields["item"] = _value(event.item)
-        elif isinstance(event, e.SignalReceived):
-            fields["data"] = _value(event.data)
-    return {
-        "seq": recorded.seq,
-        "ms": round((recorded.at_ns - started_ns) / 1e6, 3),
-        "at_ns": recorded.at_ns,
-        "cause": recorded.cause if recorded.cause > 0 else cause_name(recorded.cause),
-        "type": recorded.type,
-        "version": recorded.version,
-        "epoch": recorded.epoch,
-        "digest": recorded.digest.hex(),
-        "hash": recorded.hash.hex(),
-        "event": fields,
-    }
+__all__ = ["call_text", "essence"]
 
 
 def essence(event: e.Event | e.Unknown | e.Erased) -> str:

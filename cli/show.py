@@ -5,9 +5,9 @@ import asyncio
 import click
 
 from ..core.codec import decode
+from ..core.facts import event_facts
 from ..core.ports import SessionRow
 from ..store.port import Store
-from .essence import event_facts
 from .options import db_option, find_session, json_option, open_for_reading, partial_option, print_json, session_argument
 from .sessions import local_time
 from .timeline import COLUMNS, Filter, Side, event_line, event_type

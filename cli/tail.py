@@ -4,10 +4,10 @@ import asyncio
 
 import click
 
-from ..core import events as e
 from ..core.codec import decode
+from ..core.facts import event_facts
+from ..store.follow import follow
 from ..store.port import Store
-from .essence import event_facts
 from .options import db_option, find_session, json_option, open_for_reading, print_json, session_argument
 from .show import heading
 from .timeline import Filter, Side, event_line, event_type
@@ -45,19 +45,15 @@ async def _tail(session: str, db: str, as_json: bool, chosen: Filter) -> None:
 
 async def _follow(store: Store, session: str, as_json: bool, chosen: Filter, *, live: bool) -> None:
     """Print what is there, then what comes. An archive (not `live`) grows no more: its end is the end."""
-    seq, started_ns, ended = 0, 0, False
-    while not ended:
-        async for recorded in store.read(session, after=seq):
-            seq, started_ns = recorded.seq, started_ns or recorded.at_ns
-            event = decode(recorded)
-            ended = ended or isinstance(event, e.SessionEnded)
-            if not chosen.passes(event):
-                continue
-            if as_json:
-                print_json(event_facts(recorded, started_ns))
-            else:
-                click.echo(event_line(seq, (recorded.at_ns - started_ns) // 1_000_000, recorded.cause, event))
-        if not live:
-            return
-        if not ended:
-            await asyncio.sleep(_POLL_S)
+    started_ns = 0
+    reading = follow(store, session, poll_s=_POLL_S) if live else store.read(session)
+    async for recorded in reading:
+        assert recorded is not None  # nothing is asked for where nothing comes
+        started_ns = started_ns or recorded.at_ns
+        event = decode(recorded)
+        if not chosen.passes(event):
+            continue
+        if as_json:
+            print_json(event_facts(recorded, started_ns))
+        else:
+            click.echo(event_line(recorded.seq, (recorded.at_ns - started_ns) // 1_000_000, recorded.cause, event))

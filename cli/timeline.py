@@ -10,8 +10,9 @@ from ..core import events as e
 from ..core.events import EVENT_TYPES, WIRE_TYPES
 from ..core.explain import Trail
 from ..core.explain.trail import AnyEvent
+from ..core.facts import cause_name
 from ..core.ports import SessionRow
-from .essence import cause_name, essence
+from .essence import essence
 from .options import WIDTH, find_session, open_for_reading
 
 __all__ = ["COLUMNS", "Filter", "Side", "clip", "event_line", "event_type", "load_trail", "side_of", "type_name"]

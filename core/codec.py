@@ -86,9 +86,9 @@ encode = _ours.encode
 decode = _ours.decode
 
 
-def to_json(event: Event | Unknown | Erased) -> object:
+def to_json(event: Event | Unknown | Erased) -> dict[str, Any]:
     """The event's fields as JSON-ready values; wire bytes as the text they were."""
-    return _readable(msgspec.structs.asdict(event))
+    return {key: _readable(value) for key, value in msgspec.structs.asdict(event).items()}
 
 
 def _readable(value: object) -> object:

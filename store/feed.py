@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..core.errors import StoreError
 from ..core.ports import Recorded
+from .awake import Awake
 from .port import Feed, FeedReader
 
 __all__ = ["NOW", "START", "FeedEntry", "cursor_at", "feed", "position", "type_names"]
@@ -38,36 +39,22 @@ async def feed(
     most 256 events. Raises StoreError TL416 for a cursor of another feed, TL404 if the store cannot be read.
     """
     wanted = type_names(types)
-    loop, awake = asyncio.get_running_loop(), asyncio.Event()
-    asleep = True  # so that a burst of commits wakes the loop once
-
-    def wake() -> None:
-        nonlocal asleep
-        if asleep:
-            asleep = False
-            try:
-                loop.call_soon_threadsafe(awake.set)
-            except RuntimeError:
-                pass  # that loop is closed: nobody follows any more
-
     reader = await asyncio.to_thread(store.feed_reader)
-    leave = store.tail.follow(wake)
     try:
         pos = await asyncio.to_thread(position, reader, after)
-        while True:
-            awake.clear()
-            asleep = True
-            last = store.tail.closed or not follow
-            page = await asyncio.to_thread(reader.page, pos, wanted)
-            for at, session, recorded in page.entries:
-                yield FeedEntry(cursor_at(reader.epoch, at, recorded.hash), session, recorded)
-            pos = page.pos
-            if pos >= page.newest:
-                if last:
-                    return
-                await _until(awake, store.tail.poll_s)
+        with Awake(store.tail) as awake:
+            while True:
+                awake.arm()
+                last = store.tail.closed or not follow
+                page = await asyncio.to_thread(reader.page, pos, wanted)
+                for at, session, recorded in page.entries:
+                    yield FeedEntry(cursor_at(reader.epoch, at, recorded.hash), session, recorded)
+                pos = page.pos
+                if pos >= page.newest:
+                    if last:
+                        return
+                    await awake.wait()
     finally:
-        leave()
         reader.close()
 
 
@@ -109,11 +96,3 @@ def type_names(types: Collection[str | type] | None) -> frozenset[str] | None:
     if isinstance(types, str):
         return frozenset({types})
     return frozenset(one if isinstance(one, str) else one.__name__ for one in types)
-
-
-async def _until(awake: asyncio.Event, limit_s: float) -> None:
-    try:
-        async with asyncio.timeout(limit_s):
-            await awake.wait()
-    except TimeoutError:
-        pass  # look all the same

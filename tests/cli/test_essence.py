@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from tests.cli.commands import Typed
-from turnlog.cli.essence import cause_name, essence, event_facts
+from turnlog.cli.essence import essence
 from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core.codec import decode
+from turnlog.core.facts import cause_name, event_facts
 from turnlog.store import open_store
 
 SITE = c.Site("desk.py", 7)
