@@ -5,6 +5,8 @@ TL1xx handlers and replay, TL2xx declarations, TL3xx links and providers, TL4xx 
 TL6xx media, speech and what is installed, TL7xx turnlog.testing. docs/reference/errors.md is generated from CODES.
 """
 
+import math
+
 from .divergence import DivergenceReport, headline, remedy
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "Fenced",
     "HandlerError",
     "HandlerStuck",
+    "LimitExceeded",
     "LinkClosed",
     "LinkError",
     "MediaError",
@@ -210,6 +213,14 @@ class Fenced(StoreError):
         self.session = session
         self.epoch = epoch
         self.actual = actual
+
+
+class LimitExceeded(TurnlogError):
+    """A key has asked for more than its limits allow (TL506); `retry_after_s`: when it may ask again."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__("TL506", message, f"ask again in {math.ceil(retry_after_s)} s, or have the key's limits raised")
+        self.retry_after_s = retry_after_s
 
 
 class MediaError(TurnlogError):

@@ -1,10 +1,16 @@
 """What one key may ask of a server, as values. Who counts, and what an excess is answered with, is the server's affair."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from .errors import DefinitionError
 
 __all__ = ["Limits"]
+
+_Count = Annotated[int, Meta(gt=0)] | None
+_Positive = Annotated[float, Meta(gt=0)] | None
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -14,11 +20,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Raises DefinitionError TL201 for what is no positive number.
     """
 
-    requests_s: float | None = None
-    sessions: int | None = None
-    body_bytes: int | None = None
-    message_bytes: int | None = None
-    messages_s: float | None = None
+    requests_s: Annotated[_Positive, Meta(description="requests a second of one key")] = None
+    sessions: Annotated[_Count, Meta(description="sessions of one key at a time")] = None
+    body_bytes: Annotated[_Count, Meta(description="the largest body of a request")] = None
+    message_bytes: Annotated[_Count, Meta(description="the largest message over a WebSocket")] = None
+    messages_s: Annotated[_Positive, Meta(description="messages a second over one WebSocket")] = None
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -5,8 +5,8 @@ each time: one that was made or revoked a moment ago, by another process too, is
 """
 
 import time
-from collections.abc import Callable
-from typing import Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 from starlette.requests import HTTPConnection
@@ -16,8 +16,11 @@ from ..core.limits import Limits
 from ..core.ports import SessionRow
 from ..core.secrets import digest
 from ..engine.engine import Engine
+from ..engine.live import LiveSession
 from ..store.access import ApiKey, no_session
+from ..transports.web.call_request import BODY_LIMIT
 from .auth import SEND_KEY, Keys, check_local, shown_key
+from .limits import Limiter
 from .settings import ServerSettings
 
 __all__ = ["ALL_SCOPES", "Access", "Principal", "Scope"]
@@ -49,13 +52,17 @@ class Access:
         self._engine = engine
         self._keys = Keys(settings.keys)
         self._now_ns = now_ns
+        self.limiter = Limiter(settings.limits, lambda session: session in engine.sessions)
 
     async def needs_key(self) -> bool:
         """Whether nobody is let in without a key; else this machine is. A revoked key is one, too: it opens no other door."""
         return bool(self._keys) or bool(await self._engine.store.access.keys())
 
     async def check(self, connection: HTTPConnection, scope: Scope) -> Principal:
-        """Who asks, if it may. Raises TurnlogError TL501, TL507."""
+        """Who asks, if it may; it has asked once more. Raises TurnlogError TL501, TL507, LimitExceeded TL506."""
+        return self._counted(connection, await self._who(connection, scope))
+
+    async def _who(self, connection: HTTPConnection, scope: Scope) -> Principal:
         shown = shown_key(connection)
         if shown is not None and self._keys.has(shown):
             return _WHOLE
@@ -73,14 +80,33 @@ class Access:
         raise TurnlogError("TL501", "the API key is not one of this server's", "check the key, and the server you call")
 
     async def holds(self, connection: HTTPConnection, scope: Scope) -> Principal | None:
-        """Who asks, if it shows a key; None for who shows none that stands, on loopback too. Raises TurnlogError TL507."""
+        """Who asks, if it shows a key; None for who shows none that stands, on loopback too. Raises as `check` else."""
         shown = shown_key(connection)
         if shown is None:
             return None
         if self._keys.has(shown):
-            return _WHOLE
+            return self._counted(connection, _WHOLE)
         key = await self._engine.store.access.find_key(digest(shown))
-        return _permitted(key, scope) if key is not None and key.stands(self._now_ns()) else None
+        if key is None or not key.stands(self._now_ns()):
+            return None
+        return self._counted(connection, _permitted(key, scope))
+
+    async def start(
+        self,
+        principal: Principal,
+        target: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+        overrides: Mapping[str, str] | None = None,
+        caller_within_s: int | None = None,
+    ) -> LiveSession:
+        """Engine.start for who asks: as its tenant, within its limits. Raises LimitExceeded TL506, and what that raises."""
+        async with self.limiter.starting(principal.key, principal.limits) as started:
+            live = await self._engine.start(
+                target, metadata=metadata, overrides=overrides, caller_within_s=caller_within_s, tenant=principal.tenant
+            )
+            started(live.id)
+        return live
 
     async def check_session(self, connection: HTTPConnection, scope: Scope, session: str) -> tuple[Principal, SessionRow]:
         """Who asks, if it may, and the session's row. Raises as `check`, and StoreError TL408 for another tenant's."""
@@ -93,6 +119,13 @@ class Access:
         if not principal.sees(row.tenant):
             raise no_session(session)
         return row
+
+    def _counted(self, connection: HTTPConnection, principal: Principal) -> Principal:
+        self.limiter.ask(principal.key, principal.limits)
+        most = self.limiter.of(principal.limits).body_bytes
+        if most is not None:
+            connection.scope[BODY_LIMIT] = most
+        return principal
 
 
 def _permitted(key: ApiKey, scope: Scope) -> Principal:

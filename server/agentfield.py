@@ -5,7 +5,7 @@ for a session that runs here. What the query of an offer leaves out is the sessi
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -23,7 +23,7 @@ from ..engine.live import LiveSession
 from ..transports.web.call_request import read_body
 from ..transports.webrtc.sdp import check_offer
 from .access import Access
-from .answers import STATUS
+from .answers import STATUS, error_headers
 from .asked import peer_of
 from .callers import Admission, CallerTokens
 from .calls import METHODS
@@ -81,12 +81,12 @@ class AgentFieldRoutes:
         asked = _body(await read_body(request))
         _check_transport(declared, asked.provider or "", asked.transport or "")
         overrides = _overrides(declared.definition, asked)
-        live = await self._engine.start(
+        live = await self._access.start(
+            principal,
             declared.target,
             metadata=asked.metadata,
             overrides=overrides,
             caller_within_s=START_GRACE_S,
-            tenant=principal.tenant,
         )
         try:
             admitted = await self._tokens.admit(live)
@@ -136,18 +136,17 @@ class AgentFieldRoutes:
                     raise _Refused(405, "this address takes POST only")
                 return await endpoint(request)
             except _Refused as refused:
-                return _error(refused.status, refused.body)
+                return _error(refused.status, refused.body, {"Allow": "POST"} if refused.status == 405 else {})
             except TurnlogError as error:
                 status = 400 if isinstance(error, DefinitionError | HandlerError) else STATUS.get(error.code, 503)
                 if status >= 500:
                     log.error("a session could not be served: %s", error)
-                return _error(status, {"error": error.message})
+                return _error(status, {"error": error.message}, error_headers(error, status))
 
         return answered
 
 
-def _error(status: int, body: dict[str, str]) -> Response:
-    headers = {405: {"Allow": "POST"}, 401: {"WWW-Authenticate": "Bearer"}}.get(status)
+def _error(status: int, body: dict[str, str], headers: Mapping[str, str]) -> Response:
     return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 

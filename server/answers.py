@@ -1,13 +1,14 @@
 """What HTTP hears of an error: a status and a JSON body in the shape that OpenAI's clients read."""
 
+import math
 from typing import Final
 
 import msgspec
 from starlette.responses import Response
 
-from ..core.errors import TurnlogError
+from ..core.errors import LimitExceeded, TurnlogError
 
-__all__ = ["STATUS", "error_answer"]
+__all__ = ["STATUS", "error_answer", "error_headers"]
 
 STATUS: Final = {
     "TL102": 404,
@@ -33,6 +34,14 @@ _HEADERS: Final = {
 }
 
 
+def error_headers(error: TurnlogError, status: int) -> dict[str, str]:
+    """What an answer to this error says beside its body: how to authenticate, when to ask again."""
+    headers = dict(_HEADERS.get(status, {}))
+    if isinstance(error, LimitExceeded):
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    return headers
+
+
 def error_answer(error: TurnlogError, status: int | None = None, *, param: str | None = None) -> Response:
     """{"error": {"type", "code", "message", "param", "hint"}} under the error's status, or the one given."""
     status = STATUS.get(error.code, 503) if status is None else status
@@ -43,4 +52,5 @@ def error_answer(error: TurnlogError, status: int | None = None, *, param: str |
         "param": param,
         "hint": error.hint,
     }
-    return Response(msgspec.json.encode({"error": body}), status, headers=_HEADERS.get(status), media_type="application/json")
+    headers = error_headers(error, status)
+    return Response(msgspec.json.encode({"error": body}), status, headers=headers, media_type="application/json")

@@ -27,7 +27,7 @@ __all__ = ["create_app"]
 def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette:
     """The routes of docs/reference/server.md over an engine that is entered."""
     access = Access(engine, settings)
-    tokens = CallerTokens(engine, access)
+    tokens = CallerTokens(engine, access, token_s=settings.caller_token_s)
     realtime = RealtimeEndpoint(engine, access, tokens, settings.max_message_bytes)
     return Starlette(
         routes=[
@@ -38,6 +38,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             *AgentFieldRoutes(engine, access, tokens).routes,
             *Metrics(engine, access).routes,
             *Page(engine, access).routes,
+            *tokens.routes,
             Route("/{path:path}", _not_found, methods=METHODS),
             WebSocketRoute("/{path:path}", _no_such_socket),
         ],

@@ -9,19 +9,25 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from ..core.errors import StoreError, TurnlogError
 from ..core.secrets import digest
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
 from .access import Access, Principal
+from .answers import error_answer
 from .auth import new_token, shown_token
+from .settings import DEFAULTS
 
 __all__ = ["TOKEN_S", "Admission", "CallerTokens"]
 
-TOKEN_S: Final = 24 * 3600
-"""How long a caller's token opens its session."""
+TOKEN_S: Final = DEFAULTS.caller_token_s
+"""How long a caller's token opens its session, unless the settings say otherwise; each return with it begins that anew."""
+_PURGE_S: Final = 600
+"""Forgetting what has expired is asked for no more often."""
 _SHOW_TOKEN = "send its Turnlog-Token as `Authorization: Bearer TOKEN` or as the subprotocol `openai-insecure-api-key.TOKEN`"
 
 
@@ -45,16 +51,25 @@ class Admission(NamedTuple):
 class CallerTokens:
     """The tokens of one engine's sessions."""
 
-    def __init__(self, engine: Engine, access: Access, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, engine: Engine, access: Access, *, token_s: int = TOKEN_S, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
         self._engine = engine
         self._access = access
+        self._token_s = token_s
         self._now_ns = now_ns
+        self._purged_ns = 0
+        self.routes = [Route("/v1/turnlog/sessions/{session}/tokens", self._revoke, methods=["DELETE"])]
 
     async def admit(self, live: LiveSession) -> Admission:
         """A new token for a caller of this session. Raises StoreError."""
+        now_ns = self._now_ns()
+        if now_ns - self._purged_ns > _PURGE_S * 1_000_000_000:
+            self._purged_ns = now_ns
+            await self._engine.store.access.purge(now_ns=now_ns)
         token = new_token()
         hashed = digest(token)
-        await self._engine.store.add_caller(hashed, live.id, expires_ns=self._now_ns() + TOKEN_S * 1_000_000_000)
+        await self._engine.store.add_caller(hashed, live.id, expires_ns=self._expires_ns())
         return Admission(live, token, hashed.hex())
 
     async def readmit(self, connection: HTTPConnection, session: str) -> Admission:
@@ -65,17 +80,17 @@ class CallerTokens:
         """
         shown = shown_token(connection)
         if shown is not None and await self._opens(shown, session):
-            return Admission(self._running(session), shown, digest(shown).hex())
+            return await self._back(shown, session)
         principal = await self._access.holds(connection, "start")
         if principal is None:
-            raise TurnlogError("TL501", "no token of this session was shown", _SHOW_TOKEN)
+            raise _not_shown()
         return await self.admit(await self._running_for(principal, session))
 
     async def join(self, connection: HTTPConnection, session: str) -> Admission:
         """As `readmit`, and also for whoever may call this server: where none has a key, for who is local."""
         shown = shown_token(connection)
         if shown is not None and await self._opens(shown, session):
-            return Admission(self._running(session), shown, digest(shown).hex())
+            return await self._back(shown, session)
         principal = await self._access.check(connection, "start")
         return await self.admit(await self._running_for(principal, session))
 
@@ -96,6 +111,25 @@ class CallerTokens:
         principal = await self._access.check(connection, "start")
         if principal.tenant:
             await self._access.row_for(principal, session())
+
+    async def _revoke(self, request: Request) -> Response:
+        """200 and how many tokens of the session there were. Callers that are attached stay; none comes back with one."""
+        session: str = request.path_params["session"]
+        try:
+            await self._access.check_session(request, "start", session)
+            revoked = await self._engine.store.access.revoke_callers(session)
+        except TurnlogError as error:
+            return error_answer(error)
+        return JSONResponse({"session": session, "revoked": revoked})
+
+    async def _back(self, token: str, session: str) -> Admission:
+        live, hashed = self._running(session), digest(token)
+        if not await self._engine.store.access.extend_caller(hashed, expires_ns=self._expires_ns()):
+            raise _not_shown()  # revoked since it was looked at
+        return Admission(live, token, hashed.hex())
+
+    def _expires_ns(self) -> int:
+        return self._now_ns() + self._token_s * 1_000_000_000
 
     async def _opens(self, token: str, session: str) -> bool:
         caller = await self._engine.store.find_caller(digest(token), now_ns=self._now_ns())
@@ -118,3 +152,7 @@ class CallerTokens:
 
 def _not_running(session: str) -> TurnlogError:
     return TurnlogError("TL408", f"session {session[:200]!r} is not running here", "it has ended: start another one")
+
+
+def _not_shown() -> TurnlogError:
+    return TurnlogError("TL501", "no token of this session was shown", _SHOW_TOKEN)

@@ -60,7 +60,7 @@ class CallsEndpoint:
         self._engine.calls.check_installed()
         settings = _settings(asked.session)
         if admitted is None:
-            admitted, answered = await self._begin(request, principal.tenant, offer, asked.session, settings)
+            admitted, answered = await self._begin(request, principal, offer, asked.session, settings)
         else:
             answered = await self._engine.answer(
                 admitted.live.id, offer, peer=peer_of(request), seat=admitted.seat, settings=settings
@@ -74,13 +74,13 @@ class CallsEndpoint:
         return Response(answered.sdp, 201, headers, media_type="application/sdp")
 
     async def _begin(
-        self, request: Request, tenant: str, offer: str, session: dict[str, Any], settings: dict[str, Any]
+        self, request: Request, principal: Principal, offer: str, session: dict[str, Any], settings: dict[str, Any]
     ) -> tuple[Admission, Answered]:
         """Start a session for this call: nothing may leave here without the call in it or the session asked to end."""
         named = session.get("model")
         model = named if isinstance(named, str) and named else request.query_params.get("model", "")
         target = target_of(self._engine.directory, model, "request")
-        live = await self._engine.start(target, metadata=metadata_of(request), tenant=tenant)
+        live = await self._access.start(principal, target, metadata=metadata_of(request))
         try:
             admitted = await self._tokens.admit(live)
             answered = await self._engine.answer(

@@ -44,7 +44,7 @@ class RealtimeEndpoint:
             else:
                 principal = await self._access.check(socket, "start")
                 target = target_of(self._engine.directory, socket.query_params.get("model", ""))
-                live = await self._engine.start(target, metadata=metadata_of(socket), tenant=principal.tenant)
+                live = await self._access.start(principal, target, metadata=metadata_of(socket))
         except Refused as refused:
             await socket.send_denial_response(refused.answer())
         except TurnlogError as error:
@@ -76,6 +76,8 @@ class RealtimeEndpoint:
         offered = socket.scope.get("subprotocols", [])
         headers = [(b"turnlog-session", admitted.live.id.encode()), (b"turnlog-token", admitted.token.encode())]
         await socket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None, headers)
-        link = CallerSocket(socket, max_bytes=self._max_message_bytes)
+        limits = self._access.limiter.of_session(admitted.live.id)
+        most = min(self._max_message_bytes, limits.message_bytes or self._max_message_bytes)
+        link = CallerSocket(socket, max_bytes=most, messages_s=limits.messages_s)
         await self._engine.attach(admitted.live.id, link, transport="websocket", peer=peer_of(socket), seat=admitted.seat)
         return link

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from ..core.limits import Limits
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 
 __all__ = ["DEFAULTS", "ServerSettings"]
@@ -16,13 +17,16 @@ __all__ = ["DEFAULTS", "ServerSettings"]
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a server answers. Without keys only peers on loopback are let in.
 
-    on_drain: "keep" leaves what runs then without an end, for an engine that takes it up.
+    on_drain: "keep" leaves what runs then without an end, for an engine that takes it up. limits: of each key
+    that has none of its own.
     """
 
     keys: Annotated[tuple[str, ...], Meta(description="keys, one of which callers must show")] = ()
     max_message_bytes: Annotated[int, Meta(ge=1024, description="the largest message of a caller")] = MAX_MESSAGE_BYTES
     drain_s: Annotated[float, Meta(ge=0, le=86400, description="how long sessions may run on after SIGTERM")] = 20.0
     on_drain: Annotated[Literal["end", "keep"], Meta(description="what becomes of those that run then still")] = "end"
+    limits: Limits = Limits()
+    caller_token_s: Annotated[int, Meta(ge=1, description="how long a caller's token opens its session")] = 7200
     allow_origins: Annotated[
         tuple[str, ...], Meta(description='web pages that may ask (https://app.example, or "*"); none leaves it to the keys')
     ] = ()

@@ -66,7 +66,10 @@ class ClientSecrets(Protocol):
 
 
 class Purges(Protocol):
-    """The end of what was given out."""
+    """The end of what was given out: brought later, or now."""
+
+    async def extend_caller(self, token_hash: bytes, *, expires_ns: int) -> bool:
+        """Move the end of a caller's token; False if there is none any more, which this does not bring back."""
 
     async def revoke_callers(self, session: str) -> int:
         """Forget all caller tokens of a session; how many there were. Raises StoreError TL408."""

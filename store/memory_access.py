@@ -58,6 +58,14 @@ class MemoryAccess:
         secret = self._secrets.get(secret_hash)
         return secret if secret is not None and secret.expires_ns > now_ns else None
 
+    async def extend_caller(self, token_hash: bytes, *, expires_ns: int) -> bool:
+        """Move the end of a caller's token; False if there is none."""
+        self._writes()
+        if token_hash not in self._callers:
+            return False
+        self._callers[token_hash] = self._callers[token_hash]._replace(expires_ns=expires_ns)
+        return True
+
     async def revoke_callers(self, session: str) -> int:
         """Forget all caller tokens of a session. Raises StoreError TL408."""
         self._writes()

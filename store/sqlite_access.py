@@ -105,6 +105,16 @@ class SqliteAccess:
         rows = await fetch(self._path, *compiled(query))
         return ClientSecret(*rows[0]) if rows else None
 
+    async def extend_caller(self, token_hash: bytes, *, expires_ns: int) -> bool:
+        """Move the end of a caller's token; False if there is none."""
+
+        def extend(connection: sa.Connection) -> int:
+            callers = schema.callers
+            moved = sa.update(callers).where(callers.c.token_hash == token_hash).values(expires=expires_ns)
+            return connection.execute(moved).rowcount
+
+        return await self._run(extend) == 1
+
     async def revoke_callers(self, session: str) -> int:
         """Forget all caller tokens of a session. Raises StoreError TL408."""
 

@@ -283,7 +283,7 @@ async def test_pages_of_other_origins_may_ask_where_they_may_call(server: Hosted
         assert exposed == "Location, X-Request-Id, Turnlog-Session, Turnlog-Token"
     async with httpx.AsyncClient(base_url=locked.url) as http:
         allowed = await preflight(http, "https://app.example")
-        assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "*")
+        assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://app.example")
         assert "access-control-allow-credentials" not in allowed.headers
 
 

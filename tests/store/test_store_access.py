@@ -81,6 +81,17 @@ async def test_a_sessions_tokens_are_revoked_together(store: Store, row: Rows) -
         await store.access.revoke_callers("s3")
 
 
+async def test_a_tokens_end_is_moved_and_one_that_is_gone_does_not_come_back(store: Store, row: Rows) -> None:
+    """extend_caller is False for what was revoked, and enters nothing."""
+    await store.create(row())
+    await store.add_caller(b"a", "s1", expires_ns=1_000)
+    assert await store.access.extend_caller(b"a", expires_ns=2_000)
+    assert await store.find_caller(b"a", now_ns=1_999) is not None
+    await store.access.revoke_callers("s1")
+    assert not await store.access.extend_caller(b"a", expires_ns=3_000)
+    assert await store.find_caller(b"a", now_ns=0) is None
+
+
 async def test_a_purge_forgets_what_has_expired_and_nothing_else(store: Store, row: Rows) -> None:
     """Tokens and secrets alike, at the nanosecond."""
     await store.create(row())

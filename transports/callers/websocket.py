@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ...core.bucket import Bucket
 from ...core.errors import LinkClosed, ProtocolError
 
 __all__ = ["CLOSE_S", "LIMIT_BYTES", "MAX_MESSAGE_BYTES", "CallerSocket"]
@@ -22,6 +23,7 @@ CLOSE_S: Final = 5.0
 """What is queued and the close frame have so long to leave."""
 _BINARY: Final = 1003
 _TOO_SLOW: Final = 1008
+_TOO_MANY: Final = 1008
 _TOO_BIG: Final = 1009
 
 
@@ -35,8 +37,10 @@ class CallerSocket:
         max_bytes: int = MAX_MESSAGE_BYTES,
         limit_bytes: int = LIMIT_BYTES,
         close_s: float = CLOSE_S,
+        messages_s: float | None = None,
     ) -> None:
         self._socket = socket
+        self._bucket = None if messages_s is None else Bucket(messages_s, asyncio.get_running_loop().time())
         self._max_bytes = max_bytes
         self._limit_bytes = limit_bytes
         self._writer = _Writer(socket, close_s)
@@ -49,7 +53,8 @@ class CallerSocket:
         """The next text message as UTF-8 bytes.
 
         Raises LinkClosed with the caller's close code and reason, or with ours: 1009 for a message over the maximum (caused
-        by ProtocolError TL306), 1003 for a binary one (TL304), 1008 for a caller that does not read, 1006 for a lost one.
+        by ProtocolError TL306), 1003 for a binary one (TL304), 1008 for a caller that does not read, or sends too often
+        (TL506), 1006 for a lost one.
         """
         if self._ended is not None:
             raise self._ended
@@ -70,6 +75,8 @@ class CallerSocket:
         if len(raw) > self._max_bytes:
             problem = _too_big(f"a message of {len(raw)} bytes exceeds the maximum of {self._max_bytes}")
             raise self._end(_TOO_BIG, f"TL306 {problem.message}") from problem
+        if self._bucket is not None and self._bucket.take(asyncio.get_running_loop().time()):
+            raise self._end(_TOO_MANY, "TL506 more messages a second than this key's limits allow")
         return raw
 
     def send(self, message: bytes) -> None:

@@ -14,9 +14,11 @@ from starlette.requests import ClientDisconnect, Request
 
 from ...core.errors import ProtocolError
 
-__all__ = ["BODY_S", "MAX_BODY_BYTES", "CallRequest", "read_body", "read_call", "read_object"]
+__all__ = ["BODY_LIMIT", "BODY_S", "MAX_BODY_BYTES", "CallRequest", "read_body", "read_call", "read_object"]
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+BODY_LIMIT: Final = "turnlog.body_limit"
+"""In a request's scope: a lower maximum of its own, in bytes, where whoever let it in has put one."""
 BODY_S: Final = 10.0
 """How long a client may take to send a body: an offer has a few KB."""
 _HINT: Final = "send the offer as application/sdp, or multipart/form-data with the parts `sdp` and `session`"
@@ -44,14 +46,18 @@ async def read_call(request: Request) -> CallRequest:
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Raises ProtocolError TL306 over MAX_BODY_BYTES, TL504 for one that does not come."""
+    """The whole body. Raises ProtocolError TL306 over the maximum, TL504 for one that does not come."""
+    most = min(MAX_BODY_BYTES, request.scope.get(BODY_LIMIT, MAX_BODY_BYTES))
     body = bytearray()
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said[:20]) > most:  # it need not be sent to be refused
+        raise ProtocolError("TL306", f"the body is larger than {most} bytes")
     try:
         async with asyncio.timeout(BODY_S):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise ProtocolError("TL306", f"the body is larger than {MAX_BODY_BYTES} bytes")
+                if len(body) > most:
+                    raise ProtocolError("TL306", f"the body is larger than {most} bytes")
     except TimeoutError:
         raise ProtocolError("TL504", f"the body did not come within {BODY_S:g} s", "send it whole") from None
     except ClientDisconnect:
