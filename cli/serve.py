@@ -2,18 +2,22 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import click
 
 from ..core.errors import DefinitionError
 from ..engine.app import load_app
+from ..engine.observing import Observer
 from ..server.config import Config, load_config
 from ..server.logs import log_to
 from ..server.options import EngineOptions, LogOptions, ServeOptions
 from ..server.redact import Redactor
 from ..server.serve import serve as serve_app
 from ..server.settings import ServerSettings
+from ..transports.extras import load
 from ..transports.providers.dial import is_loopback
 from .options import config_option
 
@@ -58,11 +62,24 @@ def command(config: str | None, **given: Any) -> None:
         click.echo(f"{url}/v1/realtime  sessions: {targets}  log: {engine.store}")
         click.echo(f"{url}/  a page to talk in a browser")
 
-    asyncio.run(
-        serve_app(
-            app, serving.host, serving.port, engine.store, settings=settings, on_listening=listening, **engine.arguments()
-        )
-    )
+    async def run() -> None:
+        async with _observers(loaded) as observers:
+            arguments = engine.arguments() | {"observers": observers}
+            where = (serving.host, serving.port, engine.store)
+            await serve_app(app, *where, settings=settings, on_listening=listening, **arguments)
+
+    asyncio.run(run())
+
+
+@asynccontextmanager
+async def _observers(config: Config) -> AsyncIterator[list[Observer]]:
+    """Who is told of each append, as [log] wants it. Raises MissingExtra."""
+    if not config.section(LogOptions).traces:
+        yield []
+        return
+    module = load("traces", "otel", "traces", package="turnlog.server")
+    async with module.tracing() as observer:
+        yield [observer]
 
 
 def _log(config: Config) -> None:

@@ -66,6 +66,7 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     format: Annotated[Literal["text", "json"], _FORMAT] = "text"
     level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _LEVEL] = "WARNING"
+    traces: Annotated[bool, _option("send OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT; needs turnlog[otel]")] = False
 
 
 class ProviderOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,10 +12,10 @@ from ..core.errors import MissingExtra
 __all__ = ["load"]
 
 
-def load(module: str, extra: str, needed_for: str) -> ModuleType:
-    """A module by its name below transports, e.g. "callers.webrtc". Raises MissingExtra TL601."""
+def load(module: str, extra: str, needed_for: str, *, package: str = __package__) -> ModuleType:
+    """A module by its name below transports, e.g. "callers.webrtc", or another package. Raises MissingExtra TL601."""
     try:
-        return importlib.import_module(f"{__package__}.{module}")
+        return importlib.import_module(f"{package}.{module}")
     except ModuleNotFoundError as error:
         if (error.name or "turnlog").partition(".")[0] == "turnlog":
             raise  # the name is wrong, not the installation

@@ -69,3 +69,10 @@ def test_serve_runs_with_its_file(turnlog_in: Command) -> None:
     (own,) = [line for line in logged if line["logger"] == "desk"]
     assert own["session"] == session and own["message"] == f"key •••• of {session}"
     assert session in turnlog_in.run("sessions", "--db", "calls.db").stdout
+
+
+def test_traces_need_their_extra(turnlog_in: Command) -> None:
+    """TL601 with what to install, where traces are asked for and OpenTelemetry is not there."""
+    (turnlog_in.folder / "desk.py").write_text(APP)
+    done = turnlog_in.without("opentelemetry").run("serve", "desk:app", "--port", "0", TURNLOG_TRACES="true")
+    assert done.returncode == 1 and done.stderr.startswith("error TL601: ") and "turnlog[otel]" in done.stderr, done.stderr
