@@ -30,4 +30,5 @@ def command(config: str | None, as_json: bool) -> None:
         if (table := ".".join(path[:-1])) != section:
             section = table
             click.echo(f"\n[{section}]")
-        click.echo(f"{f'{path[-1]} = {loaded.shown(option)}':<48}  # {loaded.origins[path]}")
+        line = f"# {path[-1]} is not set" if loaded.values[path] is None else f"{path[-1]} = {loaded.shown(option)}"
+        click.echo(f"{line:<48}  # {loaded.origins[path]}")

@@ -177,6 +177,4 @@ def _unknown(path: str, what: str, name: str, known: list[str]) -> TurnlogError:
 
 def _toml(value: Any) -> str:
     """Good enough for what options are: texts, numbers, lists of them."""
-    if value is None:
-        return '"null"'
     return msgspec.json.encode(list(value) if isinstance(value, (tuple, set, frozenset)) else value).decode()

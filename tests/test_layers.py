@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": {"core", "store", "transports", "engine"},
     "testing": {"core", "store", "transports", "engine"},
     "cli": {"core", "store", "transports", "engine", "server", "testing", "examples"},
-    "examples": {""},  # the public API alone, as a user's own module; the demo runs one
+    "examples": {"", "server"},  # the public API alone, as a user's own module; the demo runs one, others mount the server
 }
 
 # What reads a clock, makes ids, does I/O or runs things at the same time: the core gets all of it as arguments.
