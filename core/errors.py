@@ -64,6 +64,8 @@ CODES: dict[str, str] = {
     "TL311": "The address of a STUN or TURN server is not valid.",
     "TL312": "The call is not there any more: it has ended, or never was.",
     "TL313": "The client of a direct call has changed its configuration, and the session refuses that.",
+    "TL330": "A control plane that runs reasoners of other nodes cannot be reached, or refused.",
+    "TL331": "What was told of an execution is none.",
     "TL401": "Another process owns this store.",
     "TL402": "Another writer has appended to this session since it was read.",
     "TL403": "This writer has lost the session to a newer owner.",

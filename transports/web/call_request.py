@@ -71,7 +71,7 @@ def read_object(data: bytes, where: str) -> dict[str, Any]:
         return {}
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
-    except (ValueError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ProtocolError("TL504", f"{where} is no JSON object: {error}") from None
 
 

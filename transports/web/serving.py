@@ -14,7 +14,6 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ...core.errors import TurnlogError
-from .patience import HEAD_S, patient
 
 __all__ = ["listen", "serve_app", "url_of"]
 
@@ -29,15 +28,10 @@ async def serve_app(
     *,
     leave: Callable[[], Awaitable[None]],
     max_message_bytes: int,
-    head_s: float = HEAD_S,
 ) -> None:
-    """Serve on a listening socket until `stop` is set and `leave` has ended what was connected.
-
-    head_s: how long the head of a request may take to come.
-    """
+    """Serve on a listening socket until `stop` is set and `leave` has ended what was connected."""
     config = uvicorn.Config(
         app,
-        http=patient(head_s),
         ws="websockets-sansio",  # the implementation that sends denials and headers and is not deprecated
         ws_max_size=max_message_bytes * _READ_MAXIMA,
         ws_per_message_deflate=False,  # audio in base64 costs more time to deflate than it saves
