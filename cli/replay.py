@@ -7,8 +7,7 @@ import click
 
 from ..core.errors import Divergence, StoreError, TurnlogError
 from ..core.ports import SessionRow
-from ..engine.app import Handler
-from ..engine.loading import load_handler
+from ..engine.app import Handler, load_handler
 from ..engine.replay import Replayed, replay
 from ..engine.replay_all import handler_name, recorded_start
 from ..engine.what_if import Unanswered, what_if

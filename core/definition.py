@@ -34,9 +34,16 @@ TRANSPORTS: dict[str, frozenset[str]] = {
     "azure": frozenset({"websocket"}),
     "local": frozenset({"in_process", "websocket"}),
     "openai": frozenset({"webrtc", "websocket"}),
+    "openrouter": frozenset({"audio_turns"}),
     "scripted": frozenset({"in_process", "websocket"}),
 }
-DEFAULT_MODELS = {"openai": "gpt-realtime-2.1", "azure": "gpt-realtime-2.1", "local": "local", "scripted": "scripted"}
+DEFAULT_MODELS = {
+    "azure": "gpt-realtime-2.1",
+    "local": "local",
+    "openai": "gpt-realtime-2.1",
+    "openrouter": "openai/gpt-audio-mini",
+    "scripted": "scripted",
+}
 DEFAULT_TRANSCRIPTION = "gpt-realtime-whisper"
 
 _BOUNDS = {"lead_ms": (20, 5000), "min_speech_ms": (0, 5000), "min_words": (0, 20), "reattach_grace_s": (0, 600)}

@@ -5,6 +5,7 @@ from ..core.errors import DefinitionError
 from ..core.ports import Provider
 from ..transports.providers.local import LocalProvider
 from ..transports.providers.openai import AzureProvider, OpenAIProvider
+from ..transports.providers.openrouter import OpenRouterProvider
 
 __all__ = ["default_provider"]
 
@@ -18,6 +19,8 @@ def default_provider(definition: SessionDefinition) -> Provider:
             return AzureProvider()
         case "local":
             return LocalProvider()
+        case "openrouter":
+            return OpenRouterProvider()
     raise DefinitionError(
         "TL202",
         f"provider {definition.provider!r} has no built-in service",

@@ -32,7 +32,7 @@ __all__ = ["START_GRACE_S", "AgentFieldRoutes"]
 
 START_GRACE_S: Final = 60
 """How long a session that was started here waits for its first caller."""
-_CHOOSES: Final = ("openai", "azure")
+_CHOOSES: Final = ("openai", "azure", "openrouter")
 """The providers whose model and voice are named for each session."""
 
 log = logging.getLogger("turnlog.server")

@@ -78,6 +78,7 @@ class ProviderOptions(msgspec.Struct, frozen=True, kw_only=True):
     azure_openai_endpoint: Annotated[str, _option("of provider=azure", variable="AZURE_OPENAI_ENDPOINT")] = ""
     openrouter_api_key: Annotated[str, _option("of provider=openrouter", variable="OPENROUTER_API_KEY", secret=True)] = ""
     openrouter_base_url: Annotated[str, _option("in place of OpenRouter's", variable="OPENROUTER_BASE_URL")] = ""
+    openrouter_speech_model: Annotated[str, _option("who speaks says", variable="OPENROUTER_SPEECH_MODEL")] = ""
     local_url: Annotated[str, _option("of a `turnlog provider` for transport=websocket")] = ""
 
     def __repr__(self) -> str:

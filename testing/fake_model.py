@@ -26,6 +26,8 @@ __all__ = ["FakeModel", "FakeModelProvider"]
 class FakeModel:
     """transports.providers.model.Model: it hears fake speech, and speaks says and replies in it."""
 
+    takes_audio = False
+
     def __init__(self, pace: Pace, reply: Callable[[str], str]) -> None:
         self._pace = pace
         self._reply = reply

@@ -118,11 +118,12 @@ def test_every_declared_pair_is_valid(provider: str, transport: str) -> None:
 
 
 def test_the_matrix_holds_the_pairs_that_work() -> None:
-    """openai by WebRTC and WebSocket, azure by WebSocket; local and scripted in the process too."""
+    """openai by WebRTC and WebSocket, azure by WebSocket, openrouter in turns; local and scripted in the process too."""
     assert {provider: set(transports) for provider, transports in TRANSPORTS.items()} == {
         "azure": {"websocket"},
         "local": {"in_process", "websocket"},
         "openai": {"webrtc", "websocket"},
+        "openrouter": {"audio_turns"},
         "scripted": {"in_process", "websocket"},
     }
 
@@ -140,7 +141,7 @@ def test_names_are_normalised() -> None:
         (None, "websocket", "session provider is required; AgentField does not infer providers"),
         ("openai", "", "session transport is required; AgentField does not infer transports"),
         ("openai", None, "session transport is required; AgentField does not infer transports"),
-        ("acme", "webrtc", 'unknown session provider "acme". Known providers: azure, local, openai, scripted.'),
+        ("acme", "webrtc", 'unknown session provider "acme". Known providers: azure, local, openai, openrouter, scripted.'),
         (
             "OpenAI",
             "carrier-pigeon",

@@ -7,11 +7,17 @@ from turnlog.core.errors import DefinitionError
 from turnlog.engine.providers import default_provider
 from turnlog.transports.providers.local import LocalProvider
 from turnlog.transports.providers.openai import AzureProvider, OpenAIProvider
+from turnlog.transports.providers.openrouter import OpenRouterProvider
 
 
 @pytest.mark.parametrize(
     ("name", "transport", "kind"),
-    [("openai", "websocket", OpenAIProvider), ("azure", "websocket", AzureProvider), ("local", "in_process", LocalProvider)],
+    [
+        ("openai", "websocket", OpenAIProvider),
+        ("azure", "websocket", AzureProvider),
+        ("openrouter", "audio_turns", OpenRouterProvider),
+        ("local", "in_process", LocalProvider),
+    ],
 )
 def test_a_definition_finds_its_provider(name: str, transport: str, kind: type) -> None:
     """Each name that is built in gives its provider; none is connected to by that."""

@@ -25,6 +25,8 @@ CANCELLED = {"type": "cancelled", "reason": "client_cancelled"}
 class Talker:
     """A model that says one word a second of audio, and goes on when it is let; it keeps what it was asked."""
 
+    takes_audio = False
+
     def __init__(self) -> None:
         self.asks: list[Ask] = []
         self.said = 0

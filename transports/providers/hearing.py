@@ -34,6 +34,7 @@ class Hearing:
         self.item: str | None = None  # the item that the speech under way will make
         self._guess: asyncio.Task[Recognised] | None = None
         self._words: dict[str, asyncio.Task[Recognised]] = {}
+        self._latest = ("", b"")  # the last item that holds audio, and that audio; kept for a model that takes it
 
     def note(self, heard: Heard, new_item: Callable[[], str]) -> None:
         """Keep up with what the ears gave."""
@@ -57,6 +58,8 @@ class Hearing:
         self.item, guess, self._guess = None, self._guess, None
         words = self._spawn(self._recognise(pcm16)) if guess is None else guess
         self._words[item] = words
+        if self._model.takes_audio and pcm16:
+            self._latest = (item, pcm16)
         return words
 
     def commit_by_hand(self, item: str) -> tuple[asyncio.Task[Recognised], float]:
@@ -73,13 +76,16 @@ class Hearing:
             self.ears.clear()
 
     async def with_words(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The items, spoken ones with their words, which are waited for."""
+        """The items, spoken ones with their words, which are waited for; the last one with its audio, if the model takes it."""
         return [await self._with_words(item) for item in items]
 
     async def _with_words(self, item: dict[str, Any]) -> dict[str, Any]:
         task = self._words.get(item["id"])
         if task is None:
             return item
+        latest, pcm16 = self._latest
+        if item["id"] == latest:
+            return {**item, "content": [{"type": "input_audio", "transcript": None, "pcm16": pcm16}]}
         words = await asyncio.shield(task)
         transcript = words if isinstance(words, str) else None
         return {**item, "content": [{"type": "input_audio", "transcript": transcript}]}

@@ -69,6 +69,8 @@ class Workers:
 class LocalModel:
     """providers.model.Model by offline speech."""
 
+    takes_audio = False
+
     def __init__(self, speech: Speech, workers: Workers, *, echo: bool) -> None:
         self._speech = speech
         self._workers = workers

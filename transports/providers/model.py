@@ -5,18 +5,21 @@ One Model serves one session. It must not block the event loop.
 """
 
 from collections.abc import AsyncGenerator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from ..realtime.session_config import ResponseSettings
 from ..speech.vad import VoiceActivity
 
-__all__ = ["Ask", "Audio", "Delta", "Failure", "Model", "Text", "Words"]
+__all__ = ["Ask", "Audio", "Called", "Delta", "Failure", "Incomplete", "Model", "Text", "Used", "Words"]
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """A response that is wanted: its settings, and the items to answer, first to last, with the words heard so far."""
+    """A response that is wanted: its settings, and the items to answer, first to last, with the words heard so far.
+
+    For a model that takes audio the last item that was spoken has, in place of its words, `pcm16`: bytes at VAD_RATE.
+    """
 
     settings: ResponseSettings
     items: list[dict[str, Any]]
@@ -40,6 +43,27 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Called(msgspec.Struct, frozen=True, kw_only=True):
+    """The model calls a function; `arguments` is JSON text."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class Used(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens that the response took, as its service counts them."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
+    """The response was stopped by a limit; nothing follows."""
+
+    reason: Literal["max_output_tokens", "content_filter"]
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The response has failed; nothing follows."""
 
@@ -47,11 +71,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-Delta = Words | Audio | Text | Failure
+Delta = Words | Audio | Text | Called | Used | Incomplete | Failure
 
 
 class Model(Protocol):
     """A model in one session."""
+
+    takes_audio: bool
+    """Whether it answers the sound of the last turn, rather than its words: then it is not kept waiting for them."""
 
     def voice_activity(self) -> VoiceActivity | None:
         """What finds speech in the session's audio; None if this model cannot hear."""

@@ -31,7 +31,7 @@ from ..speech.endpointer import Resumed, SpeechStarted
 from ..speech.vad import VAD_RATE
 from .ears import Guess, Heard, Spoken
 from .hearing import Hearing, Recognised
-from .model import Ask, Audio, Delta, Failure, Model, Text, Words
+from .model import Ask, Audio, Called, Delta, Failure, Incomplete, Model, Text, Used, Words
 from .opening import Opening
 
 __all__ = ["ModelSession"]
@@ -192,6 +192,7 @@ class ModelSession:
         self._send()
 
     async def _pass_on(self, response: str, deltas: AsyncGenerator[Delta, None]) -> Outcome:
+        usage: dict[str, Any] | None = None
         async for delta in deltas:
             match delta:
                 case Audio(base64_text=audio):
@@ -200,9 +201,15 @@ class ModelSession:
                     self._protocol.output_transcript(response, text)
                 case Text(text=text):
                     self._protocol.output_text(response, text)
+                case Called(call_id=call, name=name, arguments=arguments):
+                    self._protocol.function_call(response, call, name, arguments)
+                case Used(input_tokens=read, output_tokens=written):
+                    usage = {"total_tokens": read + written, "input_tokens": read, "output_tokens": written}
+                case Incomplete(reason=reason):
+                    return Outcome(status="incomplete", reason=reason, usage=usage)
                 case Failure(code=code, message=message):
-                    return Outcome(status="failed", code=code, message=message)
+                    return Outcome(status="failed", code=code, message=message, usage=usage)
                 case _:
                     assert_never(delta)
             self._send()
-        return Outcome()
+        return Outcome(usage=usage)

@@ -19,7 +19,7 @@ from ..webrtc.ice import IceSettings
 from .dial import Credential, DialSettings, dial, is_loopback
 from .openai_calls import Calls
 
-__all__ = ["AzureProvider", "OpenAIProvider"]
+__all__ = ["AzureProvider", "OpenAIProvider", "split_base_url"]
 
 _OPENAI_URL: Final = "https://api.openai.com/v1"
 _FOR_CALLS: Final = "OPENAI_API_KEY is required for provider=openai transport=webrtc"  # AgentField's words
@@ -88,7 +88,7 @@ class OpenAIProvider:
 
     def _reach(self, missing: LinkError) -> tuple[SplitResult, Credential | None]:
         """Where the service is, and the key. Raises LinkError TL301, or `missing` where it wants a key and none is set."""
-        base = _split(self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL, "OPENAI_BASE_URL")
+        base = split_base_url(self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL, "OPENAI_BASE_URL")
         credential = self._given or _bearer(os.environ.get("OPENAI_API_KEY"))
         if credential is None and not is_loopback(base.hostname):
             raise missing
@@ -113,7 +113,7 @@ class AzureProvider:
         credential = self._given or _azure_key(os.environ.get("AZURE_OPENAI_API_KEY"))
         if credential is None:
             raise _missing("AZURE_OPENAI_API_KEY")
-        base = _split(endpoint, "AZURE_OPENAI_ENDPOINT")
+        base = split_base_url(endpoint, "AZURE_OPENAI_ENDPOINT")
         url = _realtime_url(base, "/openai/v1/realtime", ("model", definition.model or DEFAULT_MODELS["azure"]))
         return await dial(url, credential, self._settings)
 
@@ -138,14 +138,15 @@ def _missing(source: str, text: str = "") -> LinkError:
     return LinkError("TL303", text or f"{source} is not set", f"export {source}=… (it is read when a session starts)")
 
 
-def _split(url: str, source: str) -> SplitResult:
+def split_base_url(url: str, source: str, example: str = _OPENAI_URL) -> SplitResult:
+    """A service's base URL in parts. Raises LinkError TL301, naming `source`, for one that is none."""
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:  # a port or a bracket that is none
         usable = False
     if not usable:
-        raise LinkError("TL301", f"the address in {source} is not an http(s) or ws(s) URL", f"set {source} to e.g. {_OPENAI_URL}")
+        raise LinkError("TL301", f"the address in {source} is not an http(s) or ws(s) URL", f"set {source} to e.g. {example}")
     return parts
 
 

@@ -83,6 +83,8 @@ class Voice:
 class _VoiceModel:
     """providers.model.Model for one line."""
 
+    takes_audio = False
+
     def __init__(self, voice: Voice, find: Find) -> None:
         self._voice = voice
         self._find = find

@@ -17,7 +17,7 @@ from .recognise import MoonshineRecogniser, Recogniser, moonshine_model
 from .synthesise import EspeakSynthesiser, PiperSynthesiser, Synthesiser, find_espeak, piper_voice
 from .vad import SileroModel, silero_model
 
-__all__ = ["EngineStatus", "Machine", "Speech", "SpeechEngines", "detect", "load", "platform_gap"]
+__all__ = ["EngineStatus", "Machine", "Speech", "SpeechEngines", "detect", "load", "load_voice_activity", "platform_gap"]
 
 Kind = Literal["voice activity", "recognition", "synthesis"]
 Loaded = TypeVar("Loaded")
@@ -163,6 +163,7 @@ def _with_fallback(first: EngineStatus, second: EngineStatus) -> EngineStatus:
 
 _LOAD: Final = threading.Lock()  # two sessions that start together must not load the models twice
 _loaded: Speech | None = None
+_voice_activity: SileroModel | None = None
 
 
 def load() -> Speech:
@@ -176,6 +177,16 @@ def load() -> Speech:
         if _loaded is None:
             _loaded = _load(detect())
         return _loaded
+
+
+def load_voice_activity() -> SileroModel:
+    """The process's voice activity alone, loaded on the first call (blocks). Raises MissingExtra, or TurnlogError TL603."""
+    global _voice_activity
+    with _LOAD:
+        if _voice_activity is None:
+            loaded = None if _loaded is None else _loaded.voice_activity
+            _voice_activity = SileroModel() if loaded is None else loaded
+        return _voice_activity
 
 
 def load_synthesiser() -> Synthesiser:
