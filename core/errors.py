@@ -91,7 +91,7 @@ CODES: dict[str, str] = {
     "TL505": "The session cannot take this call: it has another one, or audio of another format.",
     "TL506": "The key has asked for more than its limits allow.",
     "TL507": "The key lacks the scope that this needs.",
-    "TL508": "The server is draining: it takes no new sessions, and those that run end or are left for the next one.",
+    "TL508": "The server is draining: it takes no new sessions, and those that run end or are left as they stand.",
     "TL510": "A page of this origin may not ask.",
     "TL601": "An optional dependency is not installed.",
     "TL602": "The audio cannot be read or decoded.",

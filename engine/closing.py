@@ -10,7 +10,7 @@ _CLOSE = {"provider_lost": 1011, "handler_failed": 1011, "engine_fault": 1011, "
 
 def left(session: str) -> TurnlogError:
     """The session has no end: the engine left it."""
-    hint = "its log has no end yet: start the engine anew on this store"
+    hint = "its log has no end: it can be replayed as far as it goes, and forked"
     return TurnlogError("TL508", f"session {session} was left while it ran: the engine stopped", hint)
 
 

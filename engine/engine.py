@@ -220,9 +220,9 @@ class Engine:
     async def drain(self, grace_s: float = 0.0, *, keep: bool = False) -> None:
         """Take no new sessions from here on (TL508), give those that run so many seconds, and then end what is left.
 
-        keep: what is left then is not ended: its log stays open for an engine that takes it up, and its callers are told to
-        come back (1012). Else it ends with `engine_stopped` (1001). Returns when no session runs any more; may be cancelled,
-        and leaving the engine ends the rest at once.
+        keep: what is left then is not ended: its log stays open, complete so far, and its callers are told 1012. Else it ends
+        with `engine_stopped` (1001). Returns when no session runs any more; may be cancelled, and leaving the engine ends the
+        rest at once.
         """
         self.draining = True
         await drained(self.sessions, grace_s, keep=keep)

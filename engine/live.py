@@ -80,7 +80,7 @@ class LiveSession:
         self._run.inbox.put(Ending(e.SessionEnding(reason=reason, drain=drain)))
 
     def leave(self) -> None:
-        """Stop here without an end: the log is complete so far and stays open, and callers are told to come back (1012).
+        """Stop here without an end: the log is complete so far and stays open, and callers are told 1012.
 
         `ended` then raises TurnlogError TL508.
         """

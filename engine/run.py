@@ -93,7 +93,7 @@ class SessionRun:
             self.speaking.stop()
 
     def leave(self) -> None:
-        """Go no further. What has happened is written down; the log gets no end, and whoever takes it up goes on from there."""
+        """Go no further. What has happened is written down, and the log gets no end."""
         self.left = True
         self.inbox.wake()
 

@@ -26,7 +26,7 @@ __all__ = ["COUNTERS", "Metrics"]
 COUNTERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "sessions_started": ("Sessions that were started.", ("target",)),
     "sessions_ended": (
-        "Sessions that ended, by the reason in their log; failed: it could not be written, left: for another engine.",
+        "Sessions that ended, by the reason in their log; failed: it could not be written, left: it stays open.",
         ("target", "reason"),
     ),
     "turns": ("Turns of users that ended.", ("target", "channel")),

@@ -17,7 +17,7 @@ __all__ = ["DEFAULTS", "ServerSettings"]
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a server answers. Without keys only peers on loopback are let in.
 
-    on_drain: "keep" leaves what runs then without an end, for an engine that takes it up. limits: of each key
+    on_drain: "keep" leaves what runs then without an end, as a crash would, but whole. limits: of each key
     that has none of its own.
     """
 
