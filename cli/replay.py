@@ -8,7 +8,7 @@ import click
 from ..core.errors import Divergence, StoreError, TurnlogError
 from ..core.ports import SessionRow
 from ..engine.app import Handler, load_handler
-from ..engine.replay import Replayed, replay
+from ..engine.replay import Replayed, refuse_unreplayable, replay
 from ..engine.replay_all import handler_name, recorded_start
 from ..engine.what_if import Unanswered, what_if
 from ..store.port import Store
@@ -131,7 +131,10 @@ def chosen_handler(store: Store, row: SessionRow, given: str | None, *, warn: bo
 
 
 def recorded_handler(store: Store, row: SessionRow) -> str:
-    """MODULE:FUNCTION of the handler that was recorded. Raises StoreError TL407 if the log does not name it."""
-    if handler := recorded_start(store, row.session).handler:
-        return handler
+    """MODULE:FUNCTION of the handler that was recorded. Raises StoreError TL407 if the log names none, TL109 if none ran."""
+    started = recorded_start(store, row.session)
+    if started.is_proxied:
+        refuse_unreplayable(started)
+    if started.handler:
+        return started.handler
     raise StoreError("TL407", f"the log of {row.session} does not name its handler", "name it with --handler MODULE:FUNCTION")

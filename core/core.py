@@ -16,6 +16,7 @@ from .decide import begin_ending, decide, decide_command
 from .due import Looked, closing, next_deadline, sends_due, timeouts
 from .heads import BufferedPlayheads, ClockPlayheads
 from .linking import decide_link_closed, decide_link_failed
+from .onlooking import observe, observed_deadline, observed_time
 from .playing import Heads
 from .ports import Playheads
 from .state import State
@@ -128,6 +129,21 @@ class SessionCore:
         Only when the handler has seen every event; called again once it has seen what this decided.
         """
         self._record_all(closing(self.state, self._heads(now_ns)), self.state.life.ending_seq, now_ns)
+
+    # --- what was seen of a proxied session, which nothing is decided in ---
+
+    def observe(self, link: str, signal: s.Signal, cause: int, now_ns: int) -> None:
+        """Enter what a message has shown that passed between a caller and a provider. cause: the seq of its TransportReceived."""
+        self._record_all(observe(self.state, self._heads(now_ns), link, signal, now_ns), cause, now_ns)
+
+    def observed_time(self, now_ns: int) -> None:
+        """Enter what the clock shows of it."""
+        for fact in observed_time(self.state, self._heads(now_ns), now_ns):
+            self._record_all(fact, e.Root.TIMER, now_ns)
+
+    def observed_deadline(self) -> int | None:
+        """When observed_time next has something to enter (ns), or None."""
+        return observed_deadline(self.state)
 
     # --- data out ---
 

@@ -18,7 +18,8 @@ __all__ = ["State"]
 # part of what a command costs. tests/core/test_state.py holds these two against what the folds name.
 _NOT_FOLDED = frozenset(
     {
-        *(e.TransportReceived, e.TransportSent, e.MediaRecorded, e.PeerFaulted, e.Unknown, e.Erased),
+        *(e.TransportReceived, e.TransportSent, e.BinaryReceived, e.BinarySent),
+        *(e.MediaRecorded, e.PeerFaulted, e.Unknown, e.Erased),
         *(e.CallRefused, e.InputRequested, e.AttemptFailed, e.StreamRequested, e.CommandAbandoned, e.SaySpoken),
     }
 )

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..core.definition import DEFAULT_MODELS, SessionDefinition, define_session
-from ..core.errors import DefinitionError
+from ..core.errors import DefinitionError, TurnlogError
 from .frames import raised_in
 from .mcp_servers import McpSource, declare_source
 from .session import RealtimeSession
@@ -21,17 +21,23 @@ __all__ = ["App", "Declared", "Handler", "code_version", "load_app", "load_handl
 
 Handler = Callable[[RealtimeSession], Awaitable[Any]]
 _OVERRIDES = ("model", "voice")
+_PROXIED = ("openai", "azure")
+_PROXY_OPTIONS = frozenset({"metadata", "proposed_tags", "tags"})
 H = TypeVar("H", bound=Callable[..., Any])
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """A declared session: its definition and the coroutine function that handles it. strict: None is as the engine says."""
+    """A declared session: its definition and the coroutine function that handles it. strict: None is as the engine says.
+
+    proxied: what its callers and its provider say passes unchanged, and no handler runs.
+    """
 
     target: str
     definition: SessionDefinition
     handler: Handler
     strict: bool | None = None
     replay: bool = True
+    proxied: bool = False
 
     def override(self, values: Mapping[str, str]) -> "Declared":
         """The same with another `model` or `voice`. Raises DefinitionError TL201 for anything else."""
@@ -85,9 +91,7 @@ class App:
                 raise DefinitionError("TL201", message, "leave one of them out", field="strict")
             if name in self.sessions:
                 raise DefinitionError("TL201", f"session {name!r} is declared twice in app {self.name!r}", "rename one")
-            definition = define_session(name, provider=provider, transport=transport, **options)
-            if definition.model is None:
-                definition = msgspec.structs.replace(definition, model=DEFAULT_MODELS[definition.provider])
+            definition = _with_model(define_session(name, provider=provider, transport=transport, **options))
             target = f"{self.name}.{name}"
             self.sessions[name] = Declared(
                 target=target, definition=definition, handler=handler, strict=strict, replay=replay
@@ -95,6 +99,27 @@ class App:
             return handler
 
         return declare
+
+    def proxy(self, name: str, *, provider: str, transport: str, model: str | None = None, **options: Any) -> None:
+        """Declare a session that is passed through: callers and the provider speak with each other, and all of it is recorded.
+
+        No handler runs, and no byte of what passes is changed. provider: openai or azure. model: the one that the provider is
+        asked for, whatever callers name. options: tags and metadata. Raises DefinitionError TL201 and TL202.
+        """
+        if name in self.sessions:
+            raise DefinitionError("TL201", f"session {name!r} is declared twice in app {self.name!r}", "rename one")
+        if unknown := sorted(set(options) - _PROXY_OPTIONS):
+            known = ", ".join(("model", *sorted(_PROXY_OPTIONS)))
+            problem = f"proxy {name!r}: {unknown[0]}= has no meaning where the caller configures the session itself"
+            raise DefinitionError("TL201", problem, f"known: {known}", field=unknown[0])
+        definition = define_session(name, provider=provider, transport=transport, answers="model", model=model, **options)
+        if definition.provider not in _PROXIED:
+            problem = f"proxy {name!r}: provider {definition.provider!r} cannot be passed through"
+            raise DefinitionError("TL202", problem, f"proxied are: {', '.join(_PROXIED)}", field="provider")
+        target = f"{self.name}.{name}"
+        self.sessions[name] = Declared(
+            target=target, definition=_with_model(definition), handler=_no_handler, replay=False, proxied=True
+        )
 
     def tool(
         self,
@@ -162,6 +187,16 @@ class App:
                     raise DefinitionError(
                         "TL204", f"session {session.target!r} names the tool {tool!r}, which is not declared", f"tools: {known}"
                     )
+
+
+def _with_model(definition: SessionDefinition) -> SessionDefinition:
+    if definition.model is not None:
+        return definition
+    return msgspec.structs.replace(definition, model=DEFAULT_MODELS[definition.provider])
+
+
+async def _no_handler(session: RealtimeSession) -> None:
+    raise TurnlogError("TL504", "a proxied session has no handler", "declare one with @app.session")
 
 
 def code_version(handler: Handler) -> str:

@@ -4,41 +4,38 @@ Every session is a task of the engine's TaskGroup; leaving the context ends the 
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
 from ..core import events as e
-from ..core.commands import plain
 from ..core.core import SessionCore
 from ..core.errors import DefinitionError, TurnlogError
-from ..core.ports import Link, Provider, SessionRow
+from ..core.ports import Link, Provider
 from ..store.feed import START, FeedEntry, feed
 from ..store.open import open_store
 from ..store.port import Store
 from ..transports.providers.voice import Voice
 from ..transports.webrtc.ice import IceSettings
 from .answering import Answered, Calls, Offer
-from .app import App, Declared, code_version
+from .app import App
 from .callback import in_callback
 from .directory import Directory
 from .draining import drained
 from .effects import Effects
-from .handler_run import ENGINE_FLAGS, STRICT, HandlerRun
+from .handler_run import HandlerRun
 from .host_run import HostRun
 from .live import LiveSession
 from .mcp_servers import McpServers
-from .naming import function_name
 from .nonces import Nonces
 from .observing import Observer, Observers, Watched
+from .opening import row_of, started_of
 from .projections import Projection, Projections
 from .projections.declare import check
 from .providers import default_provider
+from .proxying import Host, Proxied
 from .run import SessionRun
 from .sources import SYSTEM, Sources
 from .tools import AnyTool
@@ -131,6 +128,9 @@ class Engine:
         self.projections = Projections(self.store, self._declared)
         self.projections.start()
         self._tasks = await asyncio.TaskGroup().__aenter__()
+        spawn = self._tasks.create_task
+        given = self.store, self._providers, self._sources, self._nonces, self._session_id, spawn
+        self.proxied = Proxied(Host(*given, must_run=self.must_run, observers=self.observers))
         self._stopping = False
         return self
 
@@ -140,6 +140,7 @@ class Engine:
         self._stopping = True
         for session in self.sessions.values():
             session.end("engine_stopped", drain=False)
+        self.proxied.end("engine_stopped")
         try:
             await self._tasks.__aexit__(None, None, None)
         finally:
@@ -172,14 +173,16 @@ class Engine:
         name is taken), MissingExtra for what its provider needs, TurnlogError TL410 outside of the engine's context and TL508
         when it drains.
         """
-        self._must_run()
+        self.must_run()
         declared = self.directory.resolve(target).override(overrides or {})
+        if declared.proxied:
+            raise TurnlogError("TL504", f"{target} is proxied: its caller opens it", "connect to /v1/realtime with this model")
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
         strict = self._strict if declared.strict is None else declared.strict
         tools = [tool.rules for tool in self._tools.values() if tool.rules.filler or tool.rules.cancel_on_interruption]
-        started = _started(declared, session or self._session_id(), metadata or {}, tools, strict=strict)
+        started = started_of(declared, session or self._session_id(), metadata or {}, tools, strict=strict)
         clock = self._sources.clock()
-        head = await self.store.create(_row(started, clock.now_ns(), tenant))
+        head = await self.store.create(row_of(started, clock.now_ns(), tenant))
         core = SessionCore()
         now_ns = clock.now_ns()
         handler = (
@@ -225,9 +228,14 @@ class Engine:
         rest at once.
         """
         self.draining = True
-        await drained(self.sessions, grace_s, keep=keep)
+        await drained([self.sessions, self.proxied.sessions], grace_s, keep=keep)
 
-    def _must_run(self) -> None:
+    def runs(self, session: str) -> bool:
+        """Whether a session runs here, proxied or not."""
+        return session in self.sessions or session in self.proxied.sessions
+
+    def must_run(self) -> None:
+        """Raise TurnlogError TL410 outside of the context, TL508 while draining."""
         if self._stopping:
             raise TurnlogError("TL410", "the engine is not running", "start sessions inside `async with Engine(…)`")
         if self.draining:
@@ -266,40 +274,3 @@ class Engine:
         if live is None:
             raise TurnlogError("TL408", f"session {session!r} is not running here", "start it, or ask `turnlog sessions`")
         return live
-
-
-def _started(
-    declared: Declared, session: str, metadata: dict[str, Any], tools: list[e.ToolRules], *, strict: bool
-) -> e.SessionStarted:
-    handler = declared.handler
-    started = e.SessionStarted(
-        session=session,
-        target=declared.target,
-        definition=declared.definition,
-        metadata=plain(metadata, "metadata"),
-        python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        code_version=code_version(handler),
-        handler=function_name(handler),
-        engine_flags=ENGINE_FLAGS | (STRICT if strict and declared.replay else 0),
-        replayable=declared.replay,
-        tools=tools,
-    )
-    # What the handler is given is what a replay will give it: the value as the log holds it.
-    return msgspec.msgpack.decode(msgspec.msgpack.encode(started), type=e.SessionStarted)
-
-
-def _row(started: e.SessionStarted, now_ns: int, tenant: str) -> SessionRow:
-    return SessionRow(
-        session=started.session,
-        tenant=tenant,
-        target=started.target,
-        provider=started.definition.provider,
-        transport=started.definition.transport,
-        status="active",
-        python=started.python,
-        code_version=started.code_version,
-        engine_flags=started.engine_flags,
-        head_seq=0,
-        created_ns=now_ns,
-        ended_ns=None,
-    )

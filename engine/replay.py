@@ -191,9 +191,12 @@ class ReplayRun:
 
 
 def refuse_unreplayable(started: e.SessionStarted) -> None:
-    """Raise StoreError TL405 for rules of scheduling unknown here, TL109 for replay=False."""
+    """Raise StoreError TL405 for rules of scheduling unknown here, TL109 for replay=False and proxied sessions."""
     if started.engine_flags & ~(ENGINE_FLAGS | STRICT):
         raise StoreError("TL405", "this session ran under rules that this turnlog does not know", "update turnlog")
+    if started.is_proxied:
+        hint = "look at it with `turnlog show`, `transcript` and `why`"
+        raise StoreError("TL109", "this session was proxied: no handler answered, so there is none to run again", hint)
     if not started.replayable:
         raise StoreError("TL109", "this session ran with replay=False", "such sessions are logged, not replayable")
 

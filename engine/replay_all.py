@@ -60,7 +60,8 @@ def _replay_one(store: Store, row: SessionRow, handler: Handler | None) -> Sessi
     try:
         started = recorded_start(store, row.session)
         if not started.replayable:
-            return SessionReplay(session=row.session, target=row.target, status="skipped", reason="replay=False")
+            reason = "proxied: it has no handler" if started.is_proxied else "replay=False"
+            return SessionReplay(session=row.session, target=row.target, status="skipped", reason=reason)
         if handler is not None and started.handler != handler_name(handler):
             reason = f"handler {started.handler or '(not named)'}"
             return SessionReplay(session=row.session, target=row.target, status="skipped", reason=reason)

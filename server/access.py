@@ -14,9 +14,12 @@ from starlette.requests import HTTPConnection
 from ..core.errors import TurnlogError
 from ..core.limits import Limits
 from ..core.ports import SessionRow
+from ..core.relaying import Upgrade
 from ..core.secrets import digest
+from ..engine.app import Declared
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
+from ..engine.relaying import RelaySession
 from ..store.access import ApiKey, no_session
 from ..transports.web.call_request import BODY_LIMIT
 from .auth import SEND_KEY, Keys, check_local, shown_key
@@ -52,7 +55,7 @@ class Access:
         self._engine = engine
         self._keys = Keys(settings.keys)
         self._now_ns = now_ns
-        self.limiter = Limiter(settings.limits, lambda session: session in engine.sessions)
+        self.limiter = Limiter(settings.limits, engine.runs)
 
     async def needs_key(self) -> bool:
         """Whether nobody is let in without a key; else this machine is. A revoked key is one, too: it opens no other door."""
@@ -107,6 +110,15 @@ class Access:
             )
             started(live.id)
         return live
+
+    async def relay(
+        self, principal: Principal, declared: Declared, upgrade: Upgrade, *, metadata: dict[str, Any] | None = None
+    ) -> RelaySession:
+        """Proxied.open for who asks, as `start`."""
+        async with self.limiter.starting(principal.key, principal.limits) as started:
+            session = await self._engine.proxied.open(declared, upgrade, metadata=metadata, tenant=principal.tenant)
+            started(session.id)
+        return session
 
     async def check_session(self, connection: HTTPConnection, scope: Scope, session: str) -> tuple[Principal, SessionRow]:
         """Who asks, if it may, and the session's row. Raises as `check`, and StoreError TL408 for another tenant's."""

@@ -16,12 +16,13 @@ from .access import Access
 from .answers import error_answer
 from .asked import Refused, metadata_of, peer_of, target_of
 from .callers import Admission, CallerTokens
+from .proxied import ProxiedCallers
 
 __all__ = ["RealtimeEndpoint"]
 
 _SUBPROTOCOL = "realtime"
 # the caller's own affair; what else fails is the server's
-_REFUSALS = frozenset({"TL408", "TL501", "TL502", "TL506", "TL507"})
+_REFUSALS = frozenset({"TL314", "TL408", "TL501", "TL502", "TL506", "TL507"})
 
 log = logging.getLogger("turnlog.server")
 
@@ -34,6 +35,7 @@ class RealtimeEndpoint:
         self._access = access
         self._tokens = tokens
         self._max_message_bytes = max_message_bytes
+        self._proxied = ProxiedCallers(access, max_message_bytes)
 
     async def answer(self, socket: WebSocket) -> None:
         """Check, start a session or find the one that is asked for, upgrade, and carry messages until either side ends it."""
@@ -44,6 +46,10 @@ class RealtimeEndpoint:
             else:
                 principal = await self._access.check(socket, "start")
                 target = target_of(self._engine.directory, socket.query_params.get("model", ""))
+                declared = self._engine.directory.resolve(target)
+                if declared.proxied:
+                    await self._proxied.answer(socket, declared, principal)
+                    return
                 live = await self._access.start(principal, target, metadata=metadata_of(socket))
         except Refused as refused:
             await socket.send_denial_response(refused.answer())

@@ -21,6 +21,7 @@ from ..engine.engine import Engine
 from ..transports.web.serving import listen, serve_app, url_of
 from ..transports.webrtc.ice import IceSettings
 from .app import create_app
+from .proxied import is_proxied
 from .settings import DEFAULTS, ServerSettings
 
 __all__ = ["DEFAULTS", "ServerSettings", "listen", "serve", "serve_on", "stopped_by_signals", "url_of"]
@@ -70,8 +71,9 @@ async def serve_on(
         on_listening(url_of(listener))  # the socket listens already: who connects now is answered in a moment
     async with asyncio.TaskGroup() as beside:
         draining = beside.create_task(_drained(engine, settings, drain, stop)) if drain else None
-        leave = partial(drained, engine.sessions, 0, keep=False)
-        await serve_app(app, listener, stop, leave=leave, max_message_bytes=settings.max_message_bytes)
+        leave = partial(drained, [engine.sessions, engine.proxied.sessions], 0, keep=False)
+        largest, deflates = settings.max_message_bytes, partial(is_proxied, engine)
+        await serve_app(app, listener, stop, leave=leave, max_message_bytes=largest, deflates=deflates)
         if draining:
             draining.cancel()
 

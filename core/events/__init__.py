@@ -105,6 +105,8 @@ from .user import (
     TurnEnded,
 )
 from .wire import (
+    BinaryReceived,
+    BinarySent,
     MediaRecorded,
     PeerFaulted,
     TransportReceived,
@@ -122,6 +124,8 @@ __all__ = [
     "AnswersSwitched",
     "AttemptFailed",
     "AudioStarted",
+    "BinaryReceived",
+    "BinarySent",
     "CallCompleted",
     "CallEnded",
     "CallFailed",

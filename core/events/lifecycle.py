@@ -43,13 +43,18 @@ class SessionStarted(Event, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
     python: str = ""  # major.minor the handler ran on; replay promises identity on the same minor
     code_version: str = ""  # digest of the handler's source
-    handler: str = ""  # module:function
+    handler: str = ""  # module:function; a proxied session has none
     engine_flags: int = 0  # choices of scheduling that are part of the log's contract
     replayable: bool = True
     forked_from: str = ""  # the session whose first `forked_at` events this log begins with
     forked_at: int = 0
     seed: str = ""  # of session.random and session.uuid(), where it is not the session's name
     tools: list[ToolRules] = []  # of the declared tools, those with rules of their own
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether nobody answers here: what a caller and a provider said to each other passed, and was recorded."""
+        return not self.handler and not self.replayable
 
 
 class SessionEnding(Event, frozen=True, kw_only=True):

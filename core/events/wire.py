@@ -3,6 +3,8 @@
 from .base import Event
 
 __all__ = [
+    "BinaryReceived",
+    "BinarySent",
     "MediaRecorded",
     "PeerFaulted",
     "TransportReceived",
@@ -19,7 +21,23 @@ class TransportReceived(Event, frozen=True, kw_only=True):
 
 
 class TransportSent(Event, frozen=True, kw_only=True):
-    """A control message handed to a link, verbatim; committed before it is sent."""
+    """A control message handed to a link, verbatim; committed before it is sent, in a proxied session behind it."""
+
+    link: str
+    n: int
+    data: bytes
+
+
+class BinaryReceived(Event, frozen=True, kw_only=True):
+    """A binary message from a peer of a proxied session, verbatim; Realtime itself has none. n: as in TransportReceived."""
+
+    link: str
+    n: int
+    data: bytes
+
+
+class BinarySent(Event, frozen=True, kw_only=True):
+    """A binary message that a proxied session handed on, verbatim."""
 
     link: str
     n: int

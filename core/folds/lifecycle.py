@@ -123,9 +123,9 @@ class Links:
                 self.unconfirmed += 1
             case e.LinkReady():
                 self.provider_ready = True
-                self.unconfirmed -= 1
+                self.unconfirmed = max(0, self.unconfirmed - 1)  # of a proxied session's updates none was ours
             case e.ConfigurationConfirmed() | e.ConfigurationRefused():
-                self.unconfirmed -= 1
+                self.unconfirmed = max(0, self.unconfirmed - 1)
             case e.UpdateRequested():
                 self.updates.append(event.index)
                 self.switch = event.command.answers or self.switch

@@ -46,6 +46,8 @@ SAMPLES: list[e.Event] = [
     e.TransportReceived(link="c1", n=7, data=b'{"type":"\xf0\x9f\x98\x80"}'),
     e.TransportSent(link="c1", n=8, data=b"\xff\x00"),
     e.MediaRecorded(track="p1.in", n=2, duration_ms=200, digest=bytes(32), messages=10, first=4, peaks=b"\x01\xff"),
+    e.BinaryReceived(link="c1", n=3, data=b"\xff\x00"),
+    e.BinarySent(link="p1", n=3, data=b"\xff\x00"),
     e.PeerFaulted(link="c1", code="TL304", message="m"),
     e.SpeechStarted(item="i", audio_start_ms=300, held=True),
     e.SpeechStopped(item="i", audio_end_ms=900),

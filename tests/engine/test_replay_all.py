@@ -80,11 +80,13 @@ async def test_a_changed_handler_is_reported_and_the_others_go_on() -> None:
 
 
 async def test_sessions_with_replay_false_are_skipped() -> None:
-    """They were logged, and cannot be replayed: no failure."""
+    """They were logged, and cannot be replayed: no failure. Nor is a proxied session, which has no handler."""
     store = Ledger()
-    await enter(store, "free", replayable=False)
-    (found,) = await all_of(store)
-    assert (found.status, found.reason) == ("skipped", "replay=False")
+    await enter(store, "free", replayable=False, handler="hotel:desk")
+    await enter(store, "passed", replayable=False)
+    free, passed = sorted(await all_of(store), key=lambda one: one.session)
+    assert (free.status, free.reason) == ("skipped", "replay=False")
+    assert (passed.status, passed.reason) == ("skipped", "proxied: it has no handler")
 
 
 async def test_since_and_target_choose() -> None:

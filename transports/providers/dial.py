@@ -6,7 +6,7 @@ and what the peer answers is shown only after the secret has been cut out of it.
 """
 
 import ipaddress
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,12 +14,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
 from ...core.errors import LinkError
+from ...core.relaying import Upgrade
 from ..links.direct import DirectConnection
+from ..links.frames import FrameConnection
 from ..links.websocket import MAX_MESSAGE_BYTES, UNLOGGED, WebSocketLink
 
-__all__ = ["Credential", "DialSettings", "dial", "is_loopback"]
+__all__ = ["Credential", "DialSettings", "dial", "dial_frames", "is_loopback"]
 
 _BODY_SHOWN: Final = 300  # characters
+_QUEUED: Final = 8  # frames that wait for a caller who does not read, before the provider has to wait
 
 
 class Credential:
@@ -79,25 +82,50 @@ async def dial(
 ) -> WebSocketLink:
     """An open link. Raises LinkError TL303 (the peer answered 401 or 403), `absent` (404) or TL301 (what else kept it shut)."""
     settings = DialSettings() if settings is None else settings
-    outcome = await _try(url, credential, settings, absent)
+    outcome = await _try(url, credential, settings, absent, create_connection=DirectConnection, compression=None)
     if isinstance(outcome, LinkError):
         raise outcome  # outside the except block: the library's exception is not its context
     return WebSocketLink(outcome)
 
 
-async def _try(url: str, credential: Credential | None, settings: DialSettings, absent: str) -> ClientConnection | LinkError:
+async def dial_frames(
+    url: str, credential: Credential | None, upgrade: Upgrade, settings: DialSettings | None = None
+) -> FrameConnection:
+    """A connection that carries frames as they are, with what a caller asked of it. Raises as `dial`."""
+    outcome = await _try(
+        url,
+        credential,
+        DialSettings() if settings is None else settings,
+        headers=upgrade.headers,
+        subprotocols=upgrade.subprotocols or None,
+        compression="deflate" if upgrade.compressed else None,
+        user_agent_header=None,
+        max_queue=_QUEUED,
+    )
+    if isinstance(outcome, LinkError):
+        raise outcome
+    return FrameConnection(outcome)
+
+
+async def _try(
+    url: str,
+    credential: Credential | None,
+    settings: DialSettings,
+    absent: str = "TL301",
+    headers: list[tuple[str, str]] | None = None,
+    **options: Any,
+) -> ClientConnection | LinkError:
     host = urlsplit(url).hostname
     try:
         return await _Direct(
             url,
-            additional_headers={} if credential is None else credential.headers(),
-            compression=None,
-            create_connection=DirectConnection,
+            additional_headers=[*(headers or ()), *({} if credential is None else credential.headers()).items()],
             logger=UNLOGGED,
             proxy=None if is_loopback(host) else True,
             max_size=settings.max_message_bytes,
             open_timeout=settings.open_timeout_s,
             close_timeout=settings.close_timeout_s,
+            **options,
         )
     except InvalidStatus as error:
         return _refused(error, host, credential, absent)

@@ -13,10 +13,12 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 from ...core.definition import DEFAULT_MODELS, SessionDefinition
 from ...core.errors import LinkError
 from ...core.ports import Link, TakenCall
+from ...core.relaying import Upgrade
 from ..extras import load
+from ..links.frames import FrameConnection
 from ..links.websocket import WebSocketLink
 from ..webrtc.ice import IceSettings
-from .dial import Credential, DialSettings, dial, is_loopback
+from .dial import Credential, DialSettings, dial, dial_frames, is_loopback
 from .openai_calls import Calls
 
 __all__ = ["AzureProvider", "OpenAIProvider", "split_base_url"]
@@ -58,6 +60,12 @@ class OpenAIProvider:
             link: Link = await webrtc.call(Calls(base.geturl(), credential), opening, ice, safety=_safety_identifier(session))
             return link
         return await dial(_realtime_url(base, "/realtime", ("model", model)), credential, self._settings)
+
+    async def open_frames(self, definition: SessionDefinition, upgrade: Upgrade) -> FrameConnection:
+        """A connection to be handed through: see core.relaying.Relays."""
+        base, credential = self._reach(_missing("OPENAI_API_KEY"))
+        url = _realtime_url(base, "/realtime", ("model", definition.model or DEFAULT_MODELS["openai"]), *upgrade.query)
+        return await dial_frames(url, credential, upgrade, self._settings)
 
     async def take_call(self, offer: str, session: str, configuration: dict[str, Any]) -> TakenCall:
         """Pass a caller's offer on; see core.ports.Calls.
@@ -105,6 +113,15 @@ class AzureProvider:
 
     async def connect(self, definition: SessionDefinition, session: str) -> WebSocketLink:
         """A new link. Raises LinkError TL303 (no key, or refused) or TL301 (no endpoint, or unreachable)."""
+        url, credential = self._address(definition)
+        return await dial(url, credential, self._settings)
+
+    async def open_frames(self, definition: SessionDefinition, upgrade: Upgrade) -> FrameConnection:
+        """A connection to be handed through: see core.relaying.Relays."""
+        url, credential = self._address(definition, *upgrade.query)
+        return await dial_frames(url, credential, upgrade, self._settings)
+
+    def _address(self, definition: SessionDefinition, *query: tuple[str, str]) -> tuple[str, Credential]:
         endpoint = self._endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT")
         if not endpoint:
             raise LinkError(
@@ -114,8 +131,8 @@ class AzureProvider:
         if credential is None:
             raise _missing("AZURE_OPENAI_API_KEY")
         base = split_base_url(endpoint, "AZURE_OPENAI_ENDPOINT")
-        url = _realtime_url(base, "/openai/v1/realtime", ("model", definition.model or DEFAULT_MODELS["azure"]))
-        return await dial(url, credential, self._settings)
+        model = ("model", definition.model or DEFAULT_MODELS["azure"])
+        return _realtime_url(base, "/openai/v1/realtime", model, *query), credential
 
 
 # Strategy: the key is a local variable nowhere on the stack of an error that a user may see.
@@ -150,9 +167,12 @@ def split_base_url(url: str, source: str, example: str = _OPENAI_URL) -> SplitRe
     return parts
 
 
-def _realtime_url(base: SplitResult, path: str, what: tuple[str, str]) -> str:
-    """The base's own query (a gateway's, an api-version) is kept. what: ("model", …), or ("call_id", …) of a call that stands."""
+def _realtime_url(base: SplitResult, path: str, what: tuple[str, str], *more: tuple[str, str]) -> str:
+    """The base's own query (a gateway's, an api-version) is kept. what: ("model", …), or ("call_id", …) of a call that stands.
+
+    more: what else a caller asked for; what is ours comes first.
+    """
     query = [(key, value) for key, value in parse_qsl(base.query, keep_blank_values=True) if key != "model"]
     return base._replace(
-        scheme=_SCHEMES[base.scheme], path=base.path.rstrip("/") + path, query=urlencode([*query, what]), fragment=""
+        scheme=_SCHEMES[base.scheme], path=base.path.rstrip("/") + path, query=urlencode([*query, what, *more]), fragment=""
     ).geturl()

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ...core.errors import TurnlogError
+from .deflate import deflating
 
 __all__ = ["listen", "serve_app", "url_of"]
 
@@ -28,13 +29,17 @@ async def serve_app(
     *,
     leave: Callable[[], Awaitable[None]],
     max_message_bytes: int,
+    deflates: Callable[[str], bool] | None = None,
 ) -> None:
-    """Serve on a listening socket until `stop` is set and `leave` has ended what was connected."""
+    """Serve on a listening socket until `stop` is set and `leave` has ended what was connected.
+
+    deflates: whether permessage-deflate is agreed to for an address (path and query), if its caller offers it.
+    """
     config = uvicorn.Config(
         app,
-        ws="websockets-sansio",  # the implementation that sends denials and headers and is not deprecated
+        ws="websockets-sansio" if deflates is None else deflating(deflates),
         ws_max_size=max_message_bytes * _READ_MAXIMA,
-        ws_per_message_deflate=False,  # audio in base64 costs more time to deflate than it saves
+        ws_per_message_deflate=False,  # audio in base64 costs more time to deflate than it saves; see `deflates`
         lifespan="off",
         log_config=None,
         log_level="warning",
