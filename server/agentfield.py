@@ -155,7 +155,7 @@ def _body(data: bytes) -> _StartBody:
         return _StartBody()
     try:
         return msgspec.json.decode(data, type=_StartBody)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
         raise _Refused(400, "invalid JSON body") from None
 
 

@@ -50,7 +50,7 @@ def metadata_of(connection: HTTPConnection) -> dict[str, Any]:
         return {}
     try:
         return msgspec.json.decode(text.encode(), type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         wrong = TurnlogError("TL504", f"the query's `metadata` is no JSON object: {error}", 'for example metadata={"room":"12"}')
         raise Refused(wrong, 400, "metadata") from None
 

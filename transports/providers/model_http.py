@@ -138,7 +138,7 @@ class _Desk:
         self._gate.admit(request, secrets=False)
         try:
             wanted = msgspec.json.decode(await read_body(request) or b"{}", type=_SecretWanted)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise Refused(400, "invalid_value", f"The body cannot be read: {error}.") from None
         opening = self._opening(request, wanted.session)
         issued = self._secrets.issue(wanted.session, wanted.expires_after.seconds)

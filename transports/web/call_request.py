@@ -71,7 +71,7 @@ def read_object(data: bytes, where: str) -> dict[str, Any]:
         return {}
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError("TL504", f"{where} is no JSON object: {error}") from None
 
 

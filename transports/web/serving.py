@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from ...core.errors import TurnlogError
 from .deflate import deflating
+from .patience import HEAD_S, patient
 
 __all__ = ["listen", "serve_app", "url_of"]
 
@@ -30,13 +31,16 @@ async def serve_app(
     leave: Callable[[], Awaitable[None]],
     max_message_bytes: int,
     deflates: Callable[[str], bool] | None = None,
+    head_s: float = HEAD_S,
 ) -> None:
     """Serve on a listening socket until `stop` is set and `leave` has ended what was connected.
 
-    deflates: whether permessage-deflate is agreed to for an address (path and query), if its caller offers it.
+    deflates: whether permessage-deflate is agreed to for an address (path and query), if its caller offers it. head_s: how long
+    the head of a request may take to come.
     """
     config = uvicorn.Config(
         app,
+        http=patient(head_s),
         ws="websockets-sansio" if deflates is None else deflating(deflates),
         ws_max_size=max_message_bytes * _READ_MAXIMA,
         ws_per_message_deflate=False,  # audio in base64 costs more time to deflate than it saves; see `deflates`
