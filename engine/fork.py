@@ -5,10 +5,12 @@ so nothing is asked of a provider: a say counts as the equal one of the record e
 takes the record's next answer to an equal one, or fails as NotRecorded.
 """
 
+import asyncio
 import os
 import sys
 import time
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,13 +53,36 @@ async def fork(
     row = await store.session(session)
     if not 1 <= at <= row.head_seq:
         raise StoreError("TL418", f"session {session} has no event {at}", f"its events are 1 to {row.head_seq}")
-    log = list(store.scan(session))
+    # In a thread: a handler's loop is not to hold up the sessions of this one, nor, from Python 3.14 on, to be entered within it.
+    made = await asyncio.to_thread(_made, list(store.scan(session)), at, handler, name, list(script))
+    every = [segment for track in await store.tracks(session) for segment in store.scan_segments(session, track)]
+    segments = [segment for segment in every if segment.first_seq <= at]
+    await _store(into or store, row, name, made.recorded, segments, handler)
+    return Forked(
+        session=name,
+        forked_from=session,
+        past=at,
+        events=len(made.recorded),
+        commands=made.commands,
+        not_recorded=made.not_recorded,
+    )
+
+
+class _Made(NamedTuple):
+    """A fork's log, and what came of making it."""
+
+    recorded: list[Recorded]
+    commands: int
+    not_recorded: list[str]
+
+
+def _made(log: list[Recorded], at: int, handler: Handler, name: str, script: Iterable[Line]) -> _Made:
     past = _renamed(log[:at], name, handler)
     run = ReplayRun(handler, past)
     try:
         run.run()
         if run.state.life.phase.value == "ended":
-            raise StoreError("TL418", f"session {session} had ended by event {at}", "fork it at an earlier event")
+            raise StoreError("TL418", f"the session had ended by event {at}", "fork it at an earlier event")
         assert run.live is not None  # the past has its beginning, or run() had raised
         rest = Rest(run.live, run.state, _remembered(log, at), past[-1])
         rest.asked.extend(run.asked)
@@ -69,13 +94,7 @@ async def fork(
         type_, version, data = encode(one.event, os.urandom(NONCE_SIZE))
         draft = Recorded(one.seq, type_, version, one.at_ns, _EPOCH, one.cause, digest(data), b"", data)
         recorded += _chained(name, [draft], recorded[-1].hash)
-    done = replay(recorded, handler)
-    every = [segment for track in await store.tracks(session) for segment in store.scan_segments(session, track)]
-    segments = [segment for segment in every if segment.first_seq <= at]
-    await _store(into or store, row, name, recorded, segments, handler)
-    return Forked(
-        session=name, forked_from=session, past=at, events=len(recorded), commands=done.commands, not_recorded=rest.not_recorded
-    )
+    return _Made(recorded, replay(recorded, handler).commands, rest.not_recorded)
 
 
 def _renamed(past: list[Recorded], name: str, handler: Handler) -> list[Recorded]:

@@ -16,7 +16,7 @@ from .app import Handler, load_handler
 from .naming import function_name
 from .replay import Replayed, replay
 
-__all__ = ["SessionReplay", "handler_name", "recorded_start", "replay_all", "rows_since"]
+__all__ = ["SessionReplay", "handler_name", "recorded_start", "replay_all", "replay_one", "rows_since"]
 
 _PAGE = 500
 
@@ -56,6 +56,18 @@ async def rows_since(store: Store, *, target: str | None = None, since_ns: int =
     return found[::-1]
 
 
+def replay_one(store: Store, row: SessionRow, handler: Handler, *, until: int | None = None) -> SessionReplay:
+    """Replay one session through this handler, whatever it was recorded with. Synchronous; never raises a TurnlogError."""
+    try:
+        done = replay(store.scan(row.session, until=until, semantic=True), handler)
+    except Divergence as error:
+        return SessionReplay(session=row.session, target=row.target, status="diverged", report=error.report)
+    except TurnlogError as error:
+        status: Literal["skipped", "failed"] = "skipped" if error.code == "TL109" else "failed"
+        return SessionReplay(session=row.session, target=row.target, status=status, reason=f"{error.code} {error.message}")
+    return SessionReplay(session=row.session, target=row.target, status="identical", replayed=done)
+
+
 def _replay_one(store: Store, row: SessionRow, handler: Handler | None) -> SessionReplay:
     try:
         started = recorded_start(store, row.session)
@@ -65,12 +77,9 @@ def _replay_one(store: Store, row: SessionRow, handler: Handler | None) -> Sessi
         if handler is not None and started.handler != handler_name(handler):
             reason = f"handler {started.handler or '(not named)'}"
             return SessionReplay(session=row.session, target=row.target, status="skipped", reason=reason)
-        done = replay(store.scan(row.session, semantic=True), handler or load_handler(started.handler))
-    except Divergence as error:
-        return SessionReplay(session=row.session, target=row.target, status="diverged", report=error.report)
+        return replay_one(store, row, handler or load_handler(started.handler))
     except TurnlogError as error:
         return SessionReplay(session=row.session, target=row.target, status="failed", reason=f"{error.code} {error.message}")
-    return SessionReplay(session=row.session, target=row.target, status="identical", replayed=done)
 
 
 def handler_name(handler: Handler) -> str:

@@ -12,6 +12,7 @@ from ..engine.engine import Engine
 from .access import Access
 from .agentfield import AgentFieldRoutes
 from .answers import error_answer
+from .api.routes import ApiRoutes
 from .callers import CallerTokens
 from .calls import METHODS, CallsEndpoint
 from .health import Health
@@ -39,6 +40,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             *Metrics(engine, access).routes,
             *Page(engine, access).routes,
             *tokens.routes,
+            *ApiRoutes(engine, access, tokens).routes,
             Route("/{path:path}", _not_found, methods=METHODS),
             WebSocketRoute("/{path:path}", _no_such_socket),
         ],
