@@ -93,7 +93,6 @@ CODES: dict[str, str] = {
     "TL506": "The key has asked for more than its limits allow.",
     "TL507": "The key lacks the scope that this needs.",
     "TL508": "The server is draining: it takes no new sessions, and those that run end or are left as they stand.",
-    "TL508": "The server is draining: it takes no new sessions, and those that run end or are left for the next one.",
     "TL509": "The request to turnlog's own API cannot be meant.",
     "TL510": "A page of this origin may not ask.",
     "TL601": "An optional dependency is not installed.",

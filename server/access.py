@@ -102,11 +102,17 @@ class Access:
         metadata: dict[str, Any] | None = None,
         overrides: Mapping[str, str] | None = None,
         caller_within_s: int | None = None,
+        session: str | None = None,
     ) -> LiveSession:
         """Engine.start for who asks: as its tenant, within its limits. Raises LimitExceeded TL506, and what that raises."""
         async with self.limiter.starting(principal.key, principal.limits) as started:
             live = await self._engine.start(
-                target, metadata=metadata, overrides=overrides, caller_within_s=caller_within_s, tenant=principal.tenant
+                target,
+                metadata=metadata,
+                session=session,
+                overrides=overrides,
+                caller_within_s=caller_within_s,
+                tenant=principal.tenant,
             )
             started(live.id)
         return live

@@ -7,7 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from ...core.errors import CODES, DefinitionError, TurnlogError
-from ..answers import STATUS
+from ..answers import STATUS, error_headers
 
 __all__ = ["MEDIA_TYPE", "ApiRefused", "Problem", "problem_answer", "refused"]
 
@@ -27,7 +27,6 @@ _STATUS: Final = {
     "TL411": 409,
     "TL418": 422,
 }
-_HEADERS: Final[Mapping[int, dict[str, str]]] = {401: {"WWW-Authenticate": "Bearer"}}
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,5 +67,5 @@ def problem_answer(error: TurnlogError, status: int | None = None, headers: Mapp
         code=error.code,
         hint=error.hint,
     )
-    told = {**_HEADERS.get(status, {}), **(headers or {})}
+    told = {**error_headers(error, status), **(headers or {})}
     return Response(msgspec.json.encode(problem), status, told, MEDIA_TYPE)

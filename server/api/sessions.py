@@ -127,13 +127,13 @@ class Sessions:
         if principal.tenant and asked.tenant not in ("", principal.tenant):
             raise TurnlogError("TL507", "the key is of another tenant", "leave `tenant` out")
         overrides = {key: value for key in ("model", "voice") if (value := getattr(asked, key))}
-        live = await self._engine.start(
+        live = await self._access.start(
+            msgspec.structs.replace(principal, tenant=principal.tenant or asked.tenant),
             asked.target,
             metadata=asked.metadata,
-            session=asked.session,
             overrides=overrides,
             caller_within_s=asked.caller_within_s,
-            tenant=principal.tenant or asked.tenant,
+            session=asked.session,
         )
         try:
             admitted = await self._tokens.admit(live)
@@ -177,4 +177,4 @@ class Sessions:
 
 def _ns(at: datetime) -> int:
     since = at - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    return max(0, min(Began().until_ns, (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000))

@@ -35,6 +35,20 @@ TABLE: dict[str, Rule] = {
     "POST /api/v1/session-instances/{session}/realtime-offer": Rule("caller", "start"),
     "POST /api/v1/sessions/{session}/realtime-offer": Rule("caller", "start"),
     "DELETE /v1/turnlog/sessions/{session}/tokens": Rule("session", "start"),
+    "GET /v1/turnlog/openapi.json": Rule("key", "observe"),
+    "GET /v1/turnlog/sessions": Rule("key", "observe"),
+    "POST /v1/turnlog/sessions": Rule("key", "start"),
+    "GET /v1/turnlog/sessions/{session}": Rule("session", "observe"),
+    "GET /v1/turnlog/sessions/{session}/events": Rule("session", "observe"),
+    "GET /v1/turnlog/sessions/{session}/events/stream": Rule("session", "observe"),
+    "GET /v1/turnlog/sessions/{session}/transcript": Rule("session", "observe"),
+    "GET /v1/turnlog/sessions/{session}/audio": Rule("session", "observe"),
+    "POST /v1/turnlog/sessions/{session}/end": Rule("session", "start"),
+    "POST /v1/turnlog/sessions/{session}/say": Rule("session", "start"),
+    "POST /v1/turnlog/sessions/{session}/signal": Rule("session", "start"),
+    "POST /v1/turnlog/sessions/{session}/fork": Rule("session", "admin"),
+    "POST /v1/turnlog/sessions/{session}/replay": Rule("session", "admin"),
+    "GET /v1/turnlog/sessions/{path:path}": Rule("open"),  # 404
     "GET /{path:path}": Rule("open"),  # 404
     "WS /{path:path}": Rule("open"),  # 404
 }
