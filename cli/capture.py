@@ -10,7 +10,7 @@ import click
 
 from ..core.errors import Divergence, StoreError
 from ..core.ports import SessionRow
-from ..engine.app import load_handler
+from ..engine.loading import load_handler
 from ..engine.replay import replay
 from ..store.archive import SUFFIX
 from .archive import write_archive
@@ -30,7 +30,7 @@ Run pytest where the handler's module can be imported: its folder, or with it in
 from pathlib import Path
 
 from turnlog import replay
-from turnlog.engine.app import load_handler
+from turnlog.engine.loading import load_handler
 from turnlog.store import open_archive
 
 HANDLER = "$handler"

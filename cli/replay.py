@@ -7,7 +7,8 @@ import click
 
 from ..core.errors import Divergence, StoreError, TurnlogError
 from ..core.ports import SessionRow
-from ..engine.app import Handler, load_handler
+from ..engine.app import Handler
+from ..engine.loading import load_handler
 from ..engine.replay import Replayed, refuse_unreplayable, replay
 from ..engine.replay_all import handler_name, recorded_start
 from ..engine.what_if import Unanswered, what_if

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..core.errors import DefinitionError
-from ..engine.app import load_app
+from ..engine.loading import load_app
 from ..engine.observing import Observer
 from ..server.config import Config, load_config
 from ..server.logs import log_to

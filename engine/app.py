@@ -1,10 +1,7 @@
 """App: what a developer declares. Nothing here runs anything."""
 
 import hashlib
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -12,12 +9,12 @@ import msgspec
 
 from ..core.definition import DEFAULT_MODELS, SessionDefinition, define_session
 from ..core.errors import DefinitionError, TurnlogError
-from .frames import raised_in
 from .mcp_servers import McpSource, declare_source
 from .session import RealtimeSession
-from .tools import Tool, declare_tool, tool_rules
+from .toolbox import declare_reasoner
+from .tools import AnyTool, declare_tool, tool_rules
 
-__all__ = ["App", "Declared", "Handler", "code_version", "load_app", "load_handler"]
+__all__ = ["App", "Declared", "Handler", "code_version"]
 
 Handler = Callable[[RealtimeSession], Awaitable[Any]]
 _OVERRIDES = ("model", "voice")
@@ -60,7 +57,7 @@ class App:
             raise DefinitionError("TL201", f"app name {name!r} must be a word without dots", "rename it", field="name")
         self.name = name
         self.sessions: dict[str, Declared] = {}
-        self.tools: dict[str, Tool] = {}
+        self.tools: dict[str, AnyTool] = {}
         self.mcp_sources: list[McpSource] = []
 
     def session(
@@ -168,6 +165,35 @@ class App:
             raise DefinitionError("TL201", f"MCP server {name!r} is declared twice in app {self.name!r}", "rename one")
         self.mcp_sources.append(declare_source(name, command, url, env, prefix, **options))
 
+    def reasoner(
+        self,
+        target: str,
+        *,
+        name: str = "",
+        description: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        **rules: Any,
+    ) -> None:
+        """Declare a reasoner or skill of another node, "node.name", as a tool that a model may call.
+
+        It is run by the engine's control plane (`Engine(control_plane=…)`, AGENTFIELD_SERVER under `turnlog serve`). name:
+        what the model calls it by, else the target's last part. parameters: its JSON Schema; without one, anything. rules:
+        filler, after_ms and cancel_on_interruption of `tool`. A handler may also call a target that is not declared. Raises
+        DefinitionError TL201.
+        """
+        tool = declare_reasoner(
+            target,
+            name=name,
+            description=description,
+            parameters=parameters,
+            timeout=timeout,
+            rules=tool_rules(name, **rules),
+        )
+        if tool.name in self.tools:
+            raise DefinitionError("TL201", f"tool {tool.name!r} is declared twice in app {self.name!r}", "give it a name=")
+        self.tools[tool.name] = tool
+
     def resolve(self, target: str) -> Declared:
         """The session of a target `<app>.<session>`. Raises DefinitionError TL204, listing what there is."""
         node, _, name = target.partition(".")
@@ -206,53 +232,3 @@ def code_version(handler: Handler) -> str:
     except (OSError, TypeError):
         return ""
     return hashlib.blake2b(source.encode(), digest_size=4).hexdigest()
-
-
-def _load(spec: str, what: str) -> Any:
-    module_name, _, attribute = spec.partition(":")
-    if not module_name or not attribute:
-        raise DefinitionError("TL206", f"{spec!r} is not of the form MODULE:{what}", f"for example hotel:{what.lower()}")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
-        raise _not_imported(spec, error) from error
-    try:
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except AttributeError as error:
-        raise DefinitionError("TL206", f"cannot import {spec!r}: {error}", "check the name behind the colon") from None
-    return found
-
-
-def _not_imported(spec: str, error: Exception) -> DefinitionError:
-    """What keeps a module from being imported: that it is not there, or something in it, and in which line."""
-    module_name = spec.partition(":")[0]
-    if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
-        hint = "run it from the folder of the module, or install the module"
-        return DefinitionError("TL206", f"cannot import {spec!r}: {error}", hint)
-    frames = [frame for frame in raised_in(error.__traceback__) if not frame.startswith("<frozen importlib")]
-    where = f" at {frames[-1].rpartition(' ')[0]}" if frames else ""
-    if isinstance(error, ImportError):
-        hint = "install what the module imports, or correct it"
-        return DefinitionError("TL206", f"cannot import {spec!r}: {error}{where}", hint)
-    message = f"importing {spec!r} raised {type(error).__name__}: {error}{where}"
-    return DefinitionError("TL206", message, "the module must import without errors and without effects")
-
-
-def load_app(spec: str) -> App:
-    """The App that MODULE:NAME names. Raises DefinitionError TL206."""
-    app = _load(spec, "APP")
-    if not isinstance(app, App):
-        raise DefinitionError("TL206", f"{spec!r} is {type(app).__name__}, no turnlog.App", "name the module's App object")
-    return app
-
-
-def load_handler(spec: str) -> Handler:
-    """The handler that MODULE:FUNCTION names. Raises DefinitionError TL206."""
-    handler = _load(spec, "FUNCTION")
-    if not inspect.iscoroutinefunction(handler):
-        raise DefinitionError("TL206", f"{spec!r} is no coroutine function", "name the handler's `async def`")
-    loaded: Handler = handler
-    return loaded

@@ -1,15 +1,18 @@
-"""Which session the running code works for: for logs and traces, which nothing decides by.
+"""Which session, and which call of it, the running code works for: for logs, traces and what outside services are told.
 
-A session's task, the tools and steps that it starts, and its handler have it in their context; elsewhere it is "".
+A session's task, the tools and steps that it starts, and its handler have the session in their context, a tool also its call;
+elsewhere both are "". Nothing decides by them.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["SESSION", "working_for"]
+__all__ = ["CALL", "SESSION", "working_for"]
 
 SESSION: ContextVar[str] = ContextVar("turnlog_session", default="")
+CALL: ContextVar[str] = ContextVar("turnlog_call", default="")
+"""The same on every attempt of one call, another for each call of a session."""
 
 
 @contextmanager

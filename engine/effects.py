@@ -2,7 +2,7 @@
 them goes to the inbox."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
@@ -13,9 +13,11 @@ from ..core import events as e
 from ..core.commands import Call, Options, Say, Step, Stream, plain
 from ..core.core import Staged
 from ..core.tool_errors import told
+from .current import CALL
 from .handler_run import words_of
 from .inbox import Attempted, CallDone, ToolDone
-from .tools import AnyTool, ArgumentError, JsonError, run_stored, stored
+from .toolbox import Toolbox
+from .tools import ArgumentError, JsonError, run_stored, stored
 
 __all__ = ["MODEL_CALL_S", "STARTED", "Effects", "carried_by"]
 
@@ -52,7 +54,7 @@ class Effects:
     its run: the functions of the handler's steps and streams, and how many items of a stream it has taken.
     """
 
-    def __init__(self, tools: Mapping[str, AnyTool]) -> None:
+    def __init__(self, tools: Toolbox) -> None:
         self._tools = tools
         self.work: dict[int, Callable[..., Any]] = {}
         self.taken: Callable[[int], int]
@@ -73,7 +75,7 @@ class Effects:
         """Start what this event calls for, if anything; `done` takes what comes of it, for the inbox."""
         match staged.event:
             case e.CallRequested() as requested:
-                tries = self._try(staged, requested.command.options, partial(self._tool, requested.command), done)
+                tries = self._try(staged, requested.command.options, partial(self._tool, requested), done)
                 self._start(requested.index, tries)
             case e.CallFailed() as ended:
                 self._stop(ended.index)
@@ -145,11 +147,16 @@ class Effects:
 
     def _limit_s(self, event: e.Event) -> float | None:
         """How long an attempt may take where the handler has not said it."""
-        tool = self._tools.get(event.command.target) if isinstance(event, e.CallRequested) else None
-        return tool.timeout_s if tool else None
+        if not isinstance(event, e.CallRequested):
+            return None
+        try:
+            return self._tools.find(event.command.target).timeout_s
+        except LookupError:
+            return None
 
-    async def _tool(self, command: Call) -> bytes:
-        return await self._find(command.target).invoke(*_given(command))
+    async def _tool(self, requested: e.CallRequested) -> bytes:
+        CALL.set(str(requested.index))  # of this task's own context
+        return await self._tools.find(requested.command.target).invoke(*_given(requested.command))
 
     async def _step(self, requested: e.StepRequested) -> bytes:
         command = requested.command
@@ -188,7 +195,8 @@ class Effects:
 
     async def _answer(self, seq: int, requested: e.ToolRequested, done: Callable[[Any], None]) -> None:
         try:
-            tool = self._find(requested.name)
+            CALL.set(requested.call_id)
+            tool = self._tools.find(requested.name)
             output = await _within(tool.timeout_s or MODEL_CALL_S, partial(tool.invoke_json, requested.arguments))
         except _RAISED as error:
             if _stopped():
@@ -196,11 +204,6 @@ class Effects:
             done(ToolDone(requested.call_id, seq, _told(error), ok=False))
         else:
             done(ToolDone(requested.call_id, seq, output, ok=True))
-
-    def _find(self, name: str) -> AnyTool:
-        if name not in self._tools:
-            raise LookupError(f"no tool {name!r}; there are: {', '.join(self._tools) or 'none'}")
-        return self._tools[name]
 
 
 async def _within(limit_s: float | None, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:

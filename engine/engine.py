@@ -12,11 +12,12 @@ from typing import Any, Self
 
 from ..core import events as e
 from ..core.core import SessionCore
-from ..core.errors import DefinitionError, TurnlogError
+from ..core.errors import TurnlogError
 from ..core.ports import Link, Provider
 from ..store.feed import START, FeedEntry, feed
 from ..store.open import open_store
 from ..store.port import Store
+from ..transports.control_plane import ControlPlane
 from ..transports.providers.voice import Voice
 from ..transports.webrtc.ice import IceSettings
 from .answering import Answered, Calls, Offer
@@ -28,9 +29,9 @@ from .effects import Effects
 from .handler_run import HandlerRun
 from .host_run import HostRun
 from .live import LiveSession
-from .mcp_servers import McpServers
 from .nonces import Nonces
 from .observing import Observer, Observers, Watched
+from .open_tools import OpenTools
 from .opening import row_of, started_of
 from .projections import Projection, Projections
 from .projections.declare import check
@@ -38,7 +39,6 @@ from .providers import default_provider
 from .proxying import Host, Proxied
 from .run import SessionRun
 from .sources import SYSTEM, Sources
-from .tools import AnyTool
 from .watchdog import HandlerLimits
 
 __all__ = ["Engine"]
@@ -55,7 +55,7 @@ class Engine:
     strict: clocks, randomness and blocking calls raise in handlers whose declaration does not say otherwise. limits: how long
     a handler may run without awaiting; None turns the watchdog off. sources: of time and random bytes; turnlog.testing gives
     virtual ones. ice: the addresses, STUN and TURN servers of calls over WebRTC; without any the interfaces' own addresses.
-    observers: told of each append of every session, see `engine.observing`.
+    observers: told of each append of every session, see `engine.observing`. control_plane: where other nodes' reasoners run.
     Raises DefinitionError TL204 for tools that are not declared, TL208 for projections that cannot be; on entering, StoreError
     TL401, TL404, TL405 or TL406, and for MCP servers LinkError TL301, MissingExtra, DefinitionError TL201 and TL204.
     """
@@ -73,9 +73,9 @@ class Engine:
         sources: Sources = SYSTEM,
         ice: IceSettings = IceSettings(),  # noqa: B008 -- frozen
         observers: Sequence[Observer] = (),
+        control_plane: ControlPlane | None = None,
     ) -> None:
-        if not app.mcp_sources:  # else what tools there are is known when they are listed
-            app.check_tools()
+        self.tools = OpenTools(app, control_plane)
         check(projections)
         self.app = app
         self.directory = Directory(app)
@@ -96,29 +96,12 @@ class Engine:
         self._stopping = True  # until entered
 
     async def __aenter__(self) -> Self:
-        self._tools = await self._all_tools()
+        await self.tools.start()
         try:
             return await self._open()
         except BaseException:
-            await self._mcp.stop()
+            await self.tools.stop()
             raise
-
-    async def _all_tools(self) -> Mapping[str, AnyTool]:
-        """The declared tools and those of the MCP servers, which are started."""
-        self._mcp = McpServers(self.app.mcp_sources)
-        if not self.app.mcp_sources:
-            return self.app.tools
-        listed = await self._mcp.start()
-        try:
-            if twice := sorted(listed.keys() & self.app.tools.keys()):
-                problem = f"an MCP server has a tool {twice[0]!r}, and app {self.app.name!r} declares one"
-                raise DefinitionError("TL201", problem, "give the server a prefix=", field="mcp")
-            tools: dict[str, AnyTool] = {**self.app.tools, **listed}
-            self.app.check_tools(tools)
-        except DefinitionError:
-            await self._mcp.stop()
-            raise
-        return tools
 
     async def _open(self) -> Self:
         if isinstance(self._given, str):
@@ -150,7 +133,7 @@ class Engine:
         async with AsyncExitStack() as closing:
             if isinstance(self._given, str):
                 closing.push_async_callback(self.store.close)
-            closing.push_async_callback(self._mcp.stop)
+            closing.push_async_callback(self.tools.stop)
             closing.push_async_callback(self.projections.stop)
             closing.push_async_callback(self.calls.close)
 
@@ -179,7 +162,7 @@ class Engine:
             raise TurnlogError("TL504", f"{target} is proxied: its caller opens it", "connect to /v1/realtime with this model")
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
         strict = self._strict if declared.strict is None else declared.strict
-        tools = [tool.rules for tool in self._tools.values() if tool.rules.filler or tool.rules.cancel_on_interruption]
+        tools = [tool.rules for tool in self.tools.box.values() if tool.rules.filler or tool.rules.cancel_on_interruption]
         started = started_of(declared, session or self._session_id(), metadata or {}, tools, strict=strict)
         clock = self._sources.clock()
         head = await self.store.create(row_of(started, clock.now_ns(), tenant))
@@ -193,7 +176,7 @@ class Engine:
         core.record(started, e.Root.START, now_ns)
         if caller_within_s is not None:
             core.record(e.CallerAwaited(grace_ms=caller_within_s * 1000), e.Root.START, now_ns)
-        run = SessionRun(core, self.store, head, clock, handler, Effects(self._tools), self._nonces)
+        run = SessionRun(core, self.store, head, clock, handler, Effects(self.tools.box), self._nonces)
         run.watched = Watched(self.observers, started.session)
         live = LiveSession(run, started, provider, self._voice, self._ids)
         try:

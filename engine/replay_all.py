@@ -12,7 +12,8 @@ from ..core.divergence import DivergenceReport
 from ..core.errors import Divergence, StoreError, TurnlogError
 from ..core.ports import SessionRow
 from ..store.port import Store
-from .app import Handler, load_handler
+from .app import Handler
+from .loading import load_handler
 from .naming import function_name
 from .replay import Replayed, replay
 

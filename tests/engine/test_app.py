@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from turnlog.core.errors import DefinitionError
-from turnlog.engine.app import App, code_version, load_app, load_handler
+from turnlog.engine.app import App, code_version
+from turnlog.engine.loading import load_app, load_handler
 
 
 async def desk(session: Any) -> None:

@@ -22,6 +22,7 @@ from turnlog.engine.engine import Engine
 from turnlog.engine.inbox import CallDone, ToolDone
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
+from turnlog.engine.toolbox import Toolbox
 from turnlog.engine.tools import declare_tool
 
 
@@ -68,7 +69,7 @@ TOOLS["hangs"] = declare_tool(hangs, timeout_s=0.01)
 
 async def run(event: e.Event) -> Any:
     """Start what an event calls for, and wait for its outcome."""
-    effects = Effects(TOOLS)
+    effects = Effects(Toolbox("hotel", TOOLS))
     outcomes: list[Any] = []
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
 
@@ -230,7 +231,7 @@ async def test_a_tools_own_timeout_is_the_handlers_too() -> None:
 async def test_other_events_start_nothing() -> None:
     """Only requests do."""
     assert await run(e.CallersGone()) is None
-    assert [tool["name"] for tool in Effects(TOOLS).definitions()] == list(TOOLS)
+    assert [tool["name"] for tool in Effects(Toolbox("hotel", TOOLS)).definitions()] == list(TOOLS)
 
 
 @pytest.mark.parametrize("name", ["cancelled", "leaves", "unspeakable"])

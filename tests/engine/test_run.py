@@ -30,6 +30,7 @@ from turnlog.engine.inbox import rounds
 from turnlog.engine.replay import replay
 from turnlog.engine.run import SessionRun
 from turnlog.engine.session import RealtimeSession
+from turnlog.engine.toolbox import Toolbox
 from turnlog.store.open import open_store
 from turnlog.transports.links.in_process import InProcessLink, host
 from turnlog.transports.realtime.caller_leg import CallerLeg
@@ -298,7 +299,7 @@ async def test_the_fold_drives_delivery() -> None:
         else:
             await in_callback(handler.deliver, recorded.seq, recorded.at_ns, say)
     provider, caller = Speaker(), Caller()
-    run = SessionRun(core, store, head, clock, handler, Effects({}))
+    run = SessionRun(core, store, head, clock, handler, Effects(Toolbox("hotel", {})))
     link = await provider.connect(definition, "s")
     from_provider = run.attach("p1", link, ProviderLeg("p1", []), "in_process", "speaker")
     readers = [asyncio.create_task(from_provider)]

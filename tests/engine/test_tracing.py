@@ -1,10 +1,13 @@
 """Spans: a session, its turns and its calls, with the log's times, and nothing of what was said."""
 
 import asyncio
+import importlib
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -12,8 +15,9 @@ from opentelemetry.trace import StatusCode
 
 from tests.engine.living import Speaker, living
 from turnlog.core import events as e
+from turnlog.core.commands import Site, Step
 from turnlog.core.core import Staged
-from turnlog.core.errors import LinkError, StepError, StoreError
+from turnlog.core.errors import LinkError, MissingExtra, StepError, StoreError
 from turnlog.engine.propagation import trace_headers
 from turnlog.engine.session import RealtimeSession
 from turnlog.engine.tracing import Tracing
@@ -143,12 +147,17 @@ async def test_what_the_model_calls_and_what_is_left_open_have_spans() -> None:
         started, e.ToolRequested(call_id="a", name="good", **asked), e.ToolRequested(call_id="b", name="bad", **asked),
         e.ToolRequested(call_id="c", name="refused", allowed=False, **asked), e.ToolAnswered(call_id="b", output="{}", ok=False),
         e.ToolAnswered(call_id="a", output="{}"), e.AttemptFailed(index=9, attempt=1, type_name="X", message=""),
+        e.StepRequested(index=7, step="s_7", command=Step(name="m:f"), site=Site("f.py", 1)),
+        e.AttemptFailed(index=7, attempt=1, type_name="X", message="SECRET"), e.CommandAbandoned(index=8, command=7),
+        e.CallCompleted(index=7, result=b"SECRET"), e.CallCompleted(index=7, result=b"again"), e.SessionEnding(reason="x"),
     ]  # fmt: skip
     tracing.appended("s", [Staged(n, n, -1, event) for n, event in enumerate(told, 1)], 0.0)
     with tracing.around("s", 4), tracing.around("unknown", 1):
         assert trace_headers() == {}
+    tracing.appended("late", [Staged(9, 9, -1, e.SessionEnding(reason="x"))], 0.0)  # its beginning was not seen
     tracing.closed("s", StoreError("TL406", "the disk is full"))
     tracing.closed("s", None)
+    assert [event.name for event in spans.named("step m:f").events] == ["AttemptFailed", "CommandAbandoned"]
     assert attribute(spans.named("call bad"), "error.type") == "tool_failed"
     assert spans.named("call good").status.status_code is StatusCode.UNSET
     assert not [span for span in spans.all() if span.name == "call refused"]
@@ -168,6 +177,17 @@ async def test_a_session_is_below_the_span_that_starts_it() -> None:
             assert (await alive.ended()).reason == "provider_lost"
     root = spans.named("session hotel.desk")
     assert parent(root) == request.get_span_context().span_id and root.status.description == "provider_lost"
+
+
+def test_without_opentelemetry_there_are_no_headers_and_tracing_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the engine imports and runs; only who asks for traces is told what to install."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "opentelemetry"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("propagation", "tracing"):
+        monkeypatch.delitem(sys.modules, f"turnlog.engine.{name}")
+    assert importlib.import_module("turnlog.engine.propagation").trace_headers() == {}
+    with pytest.raises(MissingExtra, match="otel"):
+        importlib.import_module("turnlog.engine.tracing")
 
 
 STEP = f"{__name__}:broken"

@@ -1,0 +1,61 @@
+"""An agent's own reasoners and skills as tools of its sessions: called in this process, by the SDK's own dispatch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ...core import events as e
+from ..tools import ArgumentError, arguments_of, as_json, stored, tool_rules
+from .routed import plain_answer
+
+__all__ = ["AgentTool", "tools_of"]
+
+
+class AgentTool(msgspec.Struct, frozen=True, kw_only=True):
+    """One reasoner or skill. Has what Tool has; its SDK checks the types."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    agent: Any
+    rules: e.ToolRules
+    timeout_s: float | None = None
+
+    def definition(self) -> dict[str, Any]:
+        """The tool as the Realtime protocol declares it in session.tools."""
+        return {"type": "function", "name": self.name, "description": self.description, "parameters": self.parameters}
+
+    async def invoke(self, args: list[Any], kwargs: dict[str, Any]) -> bytes:
+        """Call it; its result as msgpack. Positional arguments go to the parameters in their order.
+
+        Raises ArgumentError for more of them than there are, and what the SDK raises.
+        """
+        names = list(self.parameters.get("properties", {}))
+        if len(args) > len(names):
+            raise ArgumentError(self.name, f"takes {len(names)} arguments, and was given {len(args)} by position")
+        given = dict(zip(names, args, strict=False)) | kwargs
+        result = await self.agent.call_local(f"{self.agent.node_id}.{self.name}", **given)
+        return stored(plain_answer(result), self.name)
+
+    async def invoke_json(self, arguments: str) -> str:
+        """Call it with the JSON arguments of a model; the result as JSON text."""
+        return as_json(await self.invoke([], arguments_of(self.name, arguments)))
+
+
+def tools_of(agent: Any) -> Mapping[str, AgentTool]:
+    """What the agent has, by name. A skill does not hide a reasoner of its name."""
+    listed = [*getattr(agent, "skills", ()), *getattr(agent, "reasoners", ())]
+    return {entry["id"]: _tool(agent, entry) for entry in listed}
+
+
+def _tool(agent: Any, entry: Mapping[str, Any]) -> AgentTool:
+    name: str = entry["id"]
+    schema = {"type": "object", "properties": {}} | {k: v for k, v in entry.get("input_schema", {}).items() if k != "title"}
+    return AgentTool(
+        name=name,
+        description=entry.get("description", ""),
+        parameters=schema,
+        agent=agent,
+        rules=tool_rules(name),
+    )
