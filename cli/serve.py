@@ -38,6 +38,8 @@ def unheard_outside(host: str, keys: tuple[str, ...]) -> str:
 @click.option("--key", "keys", multiple=True, help="A key that callers must show; may be repeated. Also $TURNLOG_KEYS.")
 @click.option("--db", "store", metavar="URL", help="The store, as sqlite:///calls.db. Also $TURNLOG_DB.  [default: turnlog.db]")
 @click.option("--drain", "drain_s", type=float, help="Seconds that sessions may run on after SIGTERM.  [default: 20]")
+@click.option("--tls-cert", metavar="FILE", help="Serve https and wss: the certificate with its chain, in PEM.")
+@click.option("--tls-key", metavar="FILE", help="Its private key, in PEM.")
 @click.option("--log-format", "format", type=click.Choice(["text", "json"]), help="Of what is logged on stderr.  [default: text]")
 @config_option
 def command(config: str | None, **given: Any) -> None:

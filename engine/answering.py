@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from ..core.errors import TurnlogError
+from ..transports.callers.watched_call import WatchedCall
 from ..transports.extras import load
 from ..transports.webrtc.ice import IceSettings
 from ..transports.webrtc.sdp import check_offer
@@ -85,7 +86,8 @@ class Calls:
             held = await live.hold(calls, check_offer(offer.sdp), peer=offer.peer, settings=offer.settings)
             self._calls[held.taken.call_id] = _Call(live.id, offer.seat, held.caller)
             return Answered(held.taken.sdp, held.taken.call_id)
-        link, sdp = await self.check_installed().WebRtcCaller.answer(offer.sdp, self.ice)
+        answered, sdp = await self.check_installed().WebRtcCaller.answer(offer.sdp, self.ice)
+        link = WatchedCall(answered)
         try:
             self._check_free(live, offer.seat)  # another one may have come meanwhile
             if offer.settings:
@@ -104,6 +106,15 @@ class Calls:
         if call is None or call.link.is_over:
             raise TurnlogError("TL312", f"there is no call {call_id[:100]!r} here", "it has ended, or its id is another's")
         return call.session
+
+    def watched(self, call_id: str) -> WatchedCall:
+        """A call that is answered here, for a sideband of it. Raises TurnlogError TL312, TL505 where the provider holds it."""
+        self.session_of(call_id)
+        link = self._calls[call_id].link
+        if not isinstance(link, WatchedCall):
+            problem = f"call {call_id[:100]} is held by its provider, with the session's own sideband beside it"
+            raise TurnlogError("TL505", problem, "read the session's events, or join the call at the provider with its key")
+        return link
 
     async def hang_up(self, call_id: str) -> None:
         """End a call as its caller does, in order. Raises TurnlogError TL312."""

@@ -20,13 +20,16 @@ from ..engine.app import Declared
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
 from ..engine.relaying import RelaySession
-from ..store.access import ApiKey, no_session
+from ..store.access import ApiKey, ClientSecret, no_session
 from ..transports.web.call_request import BODY_LIMIT
 from .auth import SEND_KEY, Keys, check_local, shown_key
 from .limits import Limiter
 from .settings import ServerSettings
 
-__all__ = ["ALL_SCOPES", "Access", "Principal", "Scope"]
+__all__ = ["ALL_SCOPES", "SECRET_PREFIX", "Access", "Principal", "Scope"]
+
+SECRET_PREFIX: Final = "ek_"
+"""What client secrets begin with, as OpenAI's do."""
 
 Scope = Literal["admin", "start", "observe"]
 ALL_SCOPES: Final[frozenset[Scope]] = frozenset({"admin", "start", "observe"})
@@ -93,6 +96,23 @@ class Access:
         if key is None or not key.stands(self._now_ns()):
             return None
         return self._counted(connection, _permitted(key, scope))
+
+    async def bound(self, connection: HTTPConnection) -> tuple[Principal, ClientSecret] | None:
+        """Who asks by a client secret, and what that opens; None if it shows none. It goes with the key that it was made with.
+
+        Raises TurnlogError TL501 for one that is unknown or has expired, LimitExceeded TL506.
+        """
+        shown = shown_key(connection)
+        if shown is None or not shown.startswith(SECRET_PREFIX):
+            return None
+        store, now_ns = self._engine.store.access, self._now_ns()
+        secret = await store.find_secret(digest(shown), now_ns=now_ns)
+        made_by = None if secret is None or not secret.key else [key for key in await store.keys() if key.id == secret.key]
+        if secret is None or (made_by is not None and not any(key.stands(now_ns) for key in made_by)):
+            raise TurnlogError("TL501", "the client secret has expired, or was never given out here", "ask for a new one")
+        limits = made_by[0].limits if made_by else Limits()
+        by = Principal(key=secret.key, scopes=frozenset({"start"}), tenant=secret.tenant, limits=limits)
+        return self._counted(connection, by), secret
 
     async def start(
         self,

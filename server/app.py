@@ -15,6 +15,7 @@ from .answers import error_answer
 from .api.routes import ApiRoutes
 from .callers import CallerTokens
 from .calls import METHODS, CallsEndpoint
+from .client_secrets import ClientSecretsEndpoint
 from .health import Health
 from .metrics import Metrics
 from .origins import Origins
@@ -36,6 +37,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             Route("/v1/realtime", _upgrade_required),
             WebSocketRoute("/v1/realtime", realtime.answer),
             *CallsEndpoint(engine, access, tokens).routes,
+            *ClientSecretsEndpoint(engine, access).routes,
             *AgentFieldRoutes(engine, access, tokens).routes,
             *Metrics(engine, access).routes,
             *Page(engine, access).routes,

@@ -14,14 +14,13 @@ from starlette.routing import Route
 from ..core.errors import TurnlogError
 from ..engine.answering import Answered
 from ..engine.engine import Engine
-from ..transports.realtime.checks import Refusal
-from ..transports.realtime.session_config import default_session, merge_session
 from ..transports.web.call_request import CallRequest, read_call
 from ..transports.webrtc.sdp import check_offer
 from .access import Access, Principal
 from .answers import STATUS, error_answer
-from .asked import Refused, metadata_of, peer_of, target_of
+from .asked import Refused, metadata_of, peer_of
 from .callers import Admission, CallerTokens
+from .client_secrets import Opening, merged, opened, settings_of
 
 __all__ = ["EXPOSED", "METHODS", "CallsEndpoint"]
 
@@ -50,17 +49,18 @@ class CallsEndpoint:
     async def open(self, request: Request) -> Response:
         """201, the call's id in Location, and the SDP answer."""
         session = request.query_params.get("session_id")
-        admitted, principal = None, Principal()
+        admitted, opening = None, Opening(principal=Principal())
         if session is not None:
             admitted = await self._tokens.readmit(request, session)
         else:
-            principal = await self._access.check(request, "start")
+            opening = await opened(self._access, request)
         asked = await _read(request)
         offer = check_offer(asked.sdp)
         self._engine.calls.check_installed()
-        settings = _settings(asked.session)
+        settings = settings_of(asked.session, "the part `session` of the request")
         if admitted is None:
-            admitted, answered = await self._begin(request, principal, offer, asked.session, settings)
+            settings = merged(opening.settings, settings)
+            admitted, answered = await self._begin(request, opening, offer, asked.session, settings)
         else:
             answered = await self._engine.answer(
                 admitted.live.id, offer, peer=peer_of(request), seat=admitted.seat, settings=settings
@@ -74,13 +74,13 @@ class CallsEndpoint:
         return Response(answered.sdp, 201, headers, media_type="application/sdp")
 
     async def _begin(
-        self, request: Request, principal: Principal, offer: str, session: dict[str, Any], settings: dict[str, Any]
+        self, request: Request, opening: Opening, offer: str, session: dict[str, Any], settings: dict[str, Any]
     ) -> tuple[Admission, Answered]:
         """Start a session for this call: nothing may leave here without the call in it or the session asked to end."""
         named = session.get("model")
         model = named if isinstance(named, str) and named else request.query_params.get("model", "")
-        target = target_of(self._engine.directory, model, "request")
-        live = await self._access.start(principal, target, metadata=metadata_of(request))
+        target = opening.resolve(self._engine, model, "request")
+        live = await self._access.start(opening.principal, target, metadata=metadata_of(request))
         try:
             admitted = await self._tokens.admit(live)
             answered = await self._engine.answer(
@@ -107,8 +107,6 @@ class CallsEndpoint:
         return answered
 
 
-
-
 async def _answered(request: Request, endpoint: Any) -> Response:
     try:
         if request.method != "POST":
@@ -130,12 +128,3 @@ async def _read(request: Request) -> CallRequest:
         hint = "send the offer as application/sdp, or multipart/form-data with the parts `sdp` and `session`"
         raise Refused(TurnlogError("TL504", problem, hint), 415)
     return await read_call(request)
-
-
-def _settings(session: dict[str, Any]) -> dict[str, Any]:
-    """What the part `session` asks for beside the target; {} if nothing. Raises Refused: 400, by name."""
-    asked = {"type": "realtime", **{key: value for key, value in session.items() if key != "model"}}
-    merged = merge_session(default_session("", "", None), asked, voice_locked=False)
-    if isinstance(merged, Refusal):
-        raise Refused(TurnlogError("TL504", merged.message, "see the part `session` of the request"), 400, merged.param)
-    return asked if len(asked) > 1 else {}

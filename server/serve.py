@@ -18,7 +18,7 @@ from typing import Any
 from ..engine.app import App
 from ..engine.draining import drained
 from ..engine.engine import Engine
-from ..transports.web.serving import listen, serve_app, url_of
+from ..transports.web.serving import check_tls, listen, serve_app, url_of
 from ..transports.webrtc.ice import IceSettings
 from .app import create_app
 from .proxied import is_proxied
@@ -43,8 +43,10 @@ async def serve(
 
     on_listening is given the base URL once callers can connect. engine_arguments: further ones of Engine; without `ice` that is
     as TURNLOG_ICE_SERVERS and TURNLOG_ICE_HOSTS say. Raises TurnlogError TL503 if the address cannot be had,
-    and what entering an Engine raises.
+    TL210 for TLS that cannot be had, and what entering an Engine raises.
     """
+    if settings.tls is not None:
+        check_tls(settings.tls)
     stop, drain = asyncio.Event(), asyncio.Event()
     with listen(host, port) as listener, stopped_by_signals(stop, drain):
         arguments = {"ice": IceSettings.from_environment(), **engine_arguments}
@@ -67,13 +69,14 @@ async def serve_on(
     `settings.drain_s`.
     """
     app = create_app(engine, settings)
-    if on_listening is not None:
-        on_listening(url_of(listener))  # the socket listens already: who connects now is answered in a moment
+    if on_listening is not None:  # the socket listens already: who connects now is answered in a moment
+        on_listening(url_of(listener, secure=settings.tls is not None))
     async with asyncio.TaskGroup() as beside:
         draining = beside.create_task(_drained(engine, settings, drain, stop)) if drain else None
         leave = partial(drained, [engine.sessions, engine.proxied.sessions], 0, keep=False)
-        largest, deflates = settings.max_message_bytes, partial(is_proxied, engine)
-        await serve_app(app, listener, stop, leave=leave, max_message_bytes=largest, deflates=deflates)
+        deflates = partial(is_proxied, engine)
+        most = settings.max_message_bytes
+        await serve_app(app, listener, stop, leave=leave, max_message_bytes=most, deflates=deflates, tls=settings.tls)
         if draining:
             draining.cancel()
 

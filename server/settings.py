@@ -8,8 +8,10 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from ..core.errors import TurnlogError
 from ..core.limits import Limits
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES
+from ..transports.web.serving import Tls
 
 __all__ = ["DEFAULTS", "ServerSettings"]
 
@@ -30,6 +32,18 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     allow_origins: Annotated[
         tuple[str, ...], Meta(description='web pages that may ask (https://app.example, or "*"); none leaves it to the keys')
     ] = ()
+    tls_cert: Annotated[str, Meta(description="serve https and wss: the certificate with its chain, a file in PEM")] = ""
+    tls_key: Annotated[str, Meta(description="its private key, a file in PEM", extra={"secret": False})] = ""
+
+    @property
+    def tls(self) -> Tls | None:
+        """The two files, or None. Raises TurnlogError TL210 for one without the other."""
+        if not (self.tls_cert or self.tls_key):
+            return None
+        if not (self.tls_cert and self.tls_key):
+            given, absent = ("tls_cert", "tls_key") if self.tls_cert else ("tls_key", "tls_cert")
+            raise TurnlogError("TL210", f"{given} is set and {absent} is not", "TLS needs a certificate and its private key")
+        return Tls(self.tls_cert, self.tls_key)
 
     def __repr__(self) -> str:
         return f"ServerSettings({len(self.keys)} keys, max_message_bytes={self.max_message_bytes})"  # never a key

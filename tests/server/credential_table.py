@@ -27,6 +27,8 @@ TABLE: dict[str, Rule] = {
     "GET /v1/turnlog/targets": Rule("key", "start"),
     "WS /v1/realtime?model=hotel.desk": Rule("key", "start"),
     "WS /v1/realtime?session_id={session}": Rule("caller", "start"),
+    "WS /v1/realtime?call_id=rtc_0": Rule("key", "start"),
+    "POST /v1/realtime/client_secrets": Rule("key", "start"),
     "POST /v1/realtime/calls": Rule("key", "start"),
     "POST /v1/realtime/calls?session_id={session}": Rule("caller", "start"),
     "POST /v1/realtime/calls/{call_id}/hangup": Rule("key", "start"),

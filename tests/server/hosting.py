@@ -90,7 +90,7 @@ async def hosted(
         async with Engine(app, store=store, providers=providers, ice=LOOPBACK) as engine:
             serving = asyncio.create_task(serve_on(listener, engine, stop, settings=settings))
             try:
-                yield Hosted(url_of(listener), engine, store, stop)
+                yield Hosted(url_of(listener, secure=settings.tls is not None), engine, store, stop)
             finally:
                 stop.set()
                 await serving

@@ -7,8 +7,10 @@ accepts nobody any more, whoever owns the connections ends them in order (`leave
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -17,10 +19,32 @@ from ...core.errors import TurnlogError
 from .deflate import deflating
 from .patience import HEAD_S, patient
 
-__all__ = ["listen", "serve_app", "url_of"]
+__all__ = ["Tls", "check_tls", "listen", "serve_app", "url_of"]
 
 _GRACE_S = 5  # for connections to go after their owner has ended them
 _READ_MAXIMA = 2  # a message up to here, in maxima, is read and refused in order; beyond it uvicorn hangs up
+
+
+class Tls(NamedTuple):
+    """Files in PEM: the certificate with its chain, and its private key, which has no password."""
+
+    certificate: str
+    key: str
+
+
+def check_tls(tls: Tls) -> Tls:
+    """The same, if a server can be run with it. Raises TurnlogError TL210."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, password=_no_password)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        detail = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        hint = "both are files in PEM: the certificate with its chain, and the private key that belongs to it, without a password"
+        raise TurnlogError("TL210", f"no TLS with {tls.certificate} and {tls.key}: {detail}", hint) from None
+    return tls
+
+
+def _no_password() -> str:
+    raise ValueError("the private key has a password")  # OpenSSL would ask for it at the terminal
 
 
 async def serve_app(
@@ -32,12 +56,15 @@ async def serve_app(
     max_message_bytes: int,
     deflates: Callable[[str], bool] | None = None,
     head_s: float = HEAD_S,
+    tls: Tls | None = None,
 ) -> None:
     """Serve on a listening socket until `stop` is set and `leave` has ended what was connected.
 
     deflates: whether permessage-deflate is agreed to for an address (path and query), if its caller offers it. head_s: how long
-    the head of a request may take to come.
+    the head of a request may take to come. Raises TurnlogError TL210 for files of `tls` that are not right.
     """
+    if tls is not None:
+        check_tls(tls)
     config = uvicorn.Config(
         app,
         http=patient(head_s),
@@ -51,6 +78,8 @@ async def serve_app(
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
     )
     with _filtered(logging.getLogger("uvicorn.error")):
         await _Server(config, stop, leave).serve(sockets=[listener])
@@ -109,7 +138,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise TurnlogError("TL503", f"cannot listen on {host}:{port}: {detail}", hint) from None
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, secure: bool = False) -> str:
     """The base URL of a listening socket, e.g. http://127.0.0.1:8080."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{'https' if secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
