@@ -10,6 +10,7 @@ from ..core.ports import Provider
 from ..core.relaying import RelayLink, Relays, Upgrade
 from ..store.port import Store
 from .app import Declared
+from .current import SESSION
 from .nonces import Nonces
 from .observing import Observers, Watched
 from .opening import row_of, started_of
@@ -87,6 +88,7 @@ class Proxied:
             return LinkError("TL301", f"{definition.provider}: {error}", "is the service up?")
 
     async def _run(self, session: RelaySession) -> None:
+        SESSION.set(session.id)  # of this task
         try:
             await session.drive()
         finally:

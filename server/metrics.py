@@ -78,7 +78,8 @@ class _Told(Collector):
     def collect(self) -> Iterator[Metric]:
         """All of them."""
         running = GaugeMetricFamily("turnlog_sessions", "Sessions that run.", labels=["target"])
-        here = [live.target for live in self._engine.sessions.values()]
+        engine = self._engine
+        here = [live.target for table in (engine.sessions, engine.proxied.sessions) for live in table.values()]
         for target in sorted({*here, *(one.target for one in self._engine.directory.all())}):
             running.add_metric([target], here.count(target))
         yield running

@@ -6,6 +6,8 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from .environment import setting
+
 __all__ = ["ControlPlane", "Executions", "Headers", "Submitted"]
 
 Headers: TypeAlias = Mapping[str, str]
@@ -22,7 +24,7 @@ class ControlPlane(msgspec.Struct, frozen=True, kw_only=True):
     def from_environment(cls) -> "ControlPlane | None":
         """As AGENTFIELD_SERVER, AGENTFIELD_API_KEY and TURNLOG_WEBHOOK_URL say; None where no server is named."""
         url, webhook = (os.environ.get(name, "").strip().rstrip("/") for name in ("AGENTFIELD_SERVER", "TURNLOG_WEBHOOK_URL"))
-        return cls(url=url, key=os.environ.get("AGENTFIELD_API_KEY", ""), webhook=webhook) if url else None
+        return cls(url=url, key=setting("AGENTFIELD_API_KEY"), webhook=webhook) if url else None
 
     def __repr__(self) -> str:
         return f"ControlPlane({self.url!r})"  # never the key

@@ -14,6 +14,7 @@ from ...core.definition import DEFAULT_MODELS, SessionDefinition
 from ...core.errors import LinkError
 from ...core.ports import Link, TakenCall
 from ...core.relaying import Upgrade
+from ..environment import setting
 from ..extras import load
 from ..links.frames import FrameConnection
 from ..links.websocket import WebSocketLink
@@ -97,7 +98,7 @@ class OpenAIProvider:
     def _reach(self, missing: LinkError) -> tuple[SplitResult, Credential | None]:
         """Where the service is, and the key. Raises LinkError TL301, or `missing` where it wants a key and none is set."""
         base = split_base_url(self._base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL, "OPENAI_BASE_URL")
-        credential = self._given or _bearer(os.environ.get("OPENAI_API_KEY"))
+        credential = self._given or _bearer(setting("OPENAI_API_KEY"))
         if credential is None and not is_loopback(base.hostname):
             raise missing
         return base, credential
@@ -127,7 +128,7 @@ class AzureProvider:
             raise LinkError(
                 "TL301", "provider=azure has no endpoint", "set AZURE_OPENAI_ENDPOINT, e.g. https://NAME.openai.azure.com"
             )
-        credential = self._given or _azure_key(os.environ.get("AZURE_OPENAI_API_KEY"))
+        credential = self._given or _azure_key(setting("AZURE_OPENAI_API_KEY"))
         if credential is None:
             raise _missing("AZURE_OPENAI_API_KEY")
         base = split_base_url(endpoint, "AZURE_OPENAI_ENDPOINT")

@@ -14,6 +14,7 @@ from typing import Final
 from ...core.definition import DEFAULT_MODELS, DEFAULT_TRANSCRIPTION, SessionDefinition
 from ...core.errors import LinkError
 from ...core.ports import Link
+from ..environment import setting
 from ..extras import load
 from ..speech.engines import load_voice_activity
 from ..speech.vad import VoiceActivity
@@ -58,7 +59,7 @@ class OpenRouterProvider:
         `local` (its voice activity), TurnlogError TL603 where that does not work.
         """
         base = split_base_url(self._base_url or os.environ.get("OPENROUTER_BASE_URL") or _URL, "OPENROUTER_BASE_URL", _URL)
-        credential = self._given or _bearer(os.environ.get("OPENROUTER_API_KEY"))
+        credential = self._given or _bearer(setting("OPENROUTER_API_KEY"))
         if credential is None and not is_loopback(base.hostname):
             raise LinkError("TL303", _MISSING, "export OPENROUTER_API_KEY=… (it is read when a session starts)")
         if credential is not None:
