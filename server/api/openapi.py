@@ -15,7 +15,7 @@ __all__ = ["openapi"]
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = {"description": "What was wrong.", "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}}}
 _HEADERS: Final = {
-    "Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    "Last-Event-ID": {"type": "string", "pattern": "^[0-9]{0,15}$"},
 }
 _BINARY: Final = {"type": "string", "format": "binary"}
 
@@ -89,7 +89,14 @@ def _answer(answer: Answer) -> dict[str, Any]:
     described: dict[str, Any] = {"description": answer.what}
     if answer.shape is not None or answer.media:
         ref = {"$ref": _REF.format(name=answer.shape.__name__)} if answer.shape is not None else _BINARY
-        text = {"type": "string"}
         kinds = answer.media or ("application/json",)
-        described["content"] = {kind: {"schema": text if kind.startswith("text/") else ref} for kind in kinds}
+        described["content"] = {kind: {"schema": _form(kind, ref)} for kind in kinds}
     return described
+
+
+def _form(kind: str, shape: dict[str, Any]) -> dict[str, Any]:
+    """A body of this media type; of server-sent events each one."""
+    if kind == "text/event-stream":
+        data = {"type": "string", "contentMediaType": "application/json", "contentSchema": shape}
+        return {"type": "object", "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}}
+    return {"type": "string"} if kind.startswith("text/") else shape
