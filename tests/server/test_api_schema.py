@@ -11,6 +11,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     allow_header_conformance,
@@ -62,12 +63,13 @@ def _hold(document: dict[str, Any], url: str) -> dict[str, int]:
     asked: dict[str, int] = {}
     with requests.Session() as session:
         for result in schemathesis.openapi.from_dict(document).get_all_operations():
+            assert isinstance(result, Ok), result
             operation = result.ok()
             name, takes = operation.definition.raw["operationId"], bool(operation.body) or bool(list(operation.query))
             asked[name] = _ask(operation.as_strategy(generation_mode=GenerationMode.POSITIVE), url, session)
             if takes:  # else there is nothing that it forbids
-                there = {"path_parameters": {"session": "over"}} if "{session}" in operation.path else {}
-                _ask(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, **there), url, session)
+                there = {"session": "over"} if "{session}" in operation.path else None
+                _ask(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, path_parameters=there), url, session)
     return asked
 
 
