@@ -26,12 +26,12 @@ async def desk(session: turnlog.RealtimeSession) -> None:
 async def test_a_tenants_key_starts_and_finds_that_tenants_sessions(tmp_path: Path) -> None:
     """Without a word of it in the request; who names another tenant, or pages by its session, is refused."""
     async with hosted(app, tmp_path) as server, httpx.AsyncClient(base_url=server.url) as http:
-        for key in (
+        for made in (
             ApiKey("key_a", "", ("admin",), "acme", time.time_ns(), limits=Limits(sessions=1)),
             ApiKey("key_b", "", ("admin",), "bolt", time.time_ns()),
             ApiKey("key_w", "", ("admin",), "", time.time_ns()),
         ):
-            await server.store.access.add_key(digest(key.id + "!"), key)
+            await server.store.access.add_key(digest(made.id + "!"), made)
 
         async def ask(key: str, method: str = "GET", **options: Any) -> httpx.Response:
             return await http.request(method, SESSIONS, headers={"X-API-Key": f"key_{key}!"}, **options)
