@@ -41,6 +41,14 @@ def test_the_live_loop_runs_and_its_logs_verify(name: str) -> None:
 
 
 @pytest.mark.soak
+def test_the_proxy_is_measured_against_a_bare_relay() -> None:
+    """Each size of message goes the three ways, and the goal is looked at."""
+    printed = run("bench_proxy.py", "--quick")
+    assert printed.count("turnlog / bare relay: added") == 3
+    assert "goal a proxied event takes at most 1 ms more at p50" in printed
+
+
+@pytest.mark.soak
 def test_webrtc_is_measured_against_the_stock_media_path() -> None:
     """Both contenders hold their calls, in talk and in silence, and what both ends heard is compared."""
     printed = run("bench_webrtc.py", "--seconds", "12", "--rounds", "1", "--sessions", "2")

@@ -4,6 +4,8 @@ A caller's messages mean here only what tells of the session: its audio, what it
 valid is its provider's to judge.
 """
 
+from typing import TypeVar
+
 from ...core import signals as s
 from ...core.errors import ProtocolError
 from .audio import PCM16, duration_ms
@@ -15,6 +17,8 @@ from .wire import Message, audio_text
 
 __all__ = ["RelayReader"]
 
+T = TypeVar("T")
+
 
 class RelayReader:
     """Reads one session's messages, in the order in which they passed."""
@@ -23,6 +27,7 @@ class RelayReader:
         self._provider = ClientProtocol()
         self._input = PCM16
         self._responses: dict[str, str] = {}  # the last items that sounded -> their responses
+        self._outputs: dict[str, s.ItemCreated] = {}  # by call: its caller may answer before the call's item is whole
 
     def from_provider(self, message: Message) -> list[s.Signal]:
         """What a provider's message means; nothing if it cannot be used."""
@@ -30,14 +35,14 @@ class RelayReader:
             signals = self._provider.receive(message)
         except ProtocolError:
             return []
-        for signal in signals:
+        for signal in list(signals):
             match signal:
+                case s.FunctionCalled() if signal.call_id in self._outputs:
+                    signals.append(self._outputs.pop(signal.call_id))
                 case s.ProviderGreeted() | s.ProviderConfigured():
                     self._input = session_format(signal.session, "input")
                 case s.OutputAudio() | s.OutputText() if signal.item not in self._responses:
-                    self._responses[signal.item] = signal.response
-                    if len(self._responses) > REMEMBERED:
-                        del self._responses[next(iter(self._responses))]
+                    _remember(self._responses, signal.item, signal.response)
         return signals
 
     def from_caller(self, message: Message) -> list[s.Signal]:
@@ -65,7 +70,9 @@ class RelayReader:
                 beside = request.get("conversation") == "none"
                 return [s.AnswerRequested(event_id=create.event_id, request=request, out_of_band=beside)]
             case ItemCreate(item={"type": "function_call_output", "call_id": str(call_id), "output": str(output)} as raw):
-                return [s.ItemCreated(item=call_id, kind="function_call_output", role=None, text=output, raw=raw)]
+                given = s.ItemCreated(item=call_id, kind="function_call_output", role=None, text=output, raw=raw)
+                _remember(self._outputs, call_id, given)
+                return [given]
         return []
 
     def _audio(self, message: Message) -> list[s.Signal]:
@@ -74,3 +81,9 @@ class RelayReader:
         except ProtocolError:
             return []
         return [s.AudioAppended(audio=text, ms=duration_ms(decoded_size(text), self._input))]
+
+
+def _remember(known: dict[str, T], key: str, value: T) -> None:
+    known[key] = value
+    if len(known) > REMEMBERED:
+        del known[next(iter(known))]
