@@ -141,5 +141,5 @@ class ClientSecretsEndpoint:
 def _read(body: bytes) -> _Wanted:
     try:
         return msgspec.json.decode(body or b"{}", type=_Wanted)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(TurnlogError("TL504", f"the body cannot be read: {error}", _EXAMPLE), 400) from None

@@ -92,7 +92,7 @@ class Reasoners:
             raise TurnlogError("TL501", "the webhook's signature is not ours", "send what was registered with the execution")
         try:
             execution = msgspec.json.decode(body, type=_Execution)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ProtocolError("TL331", f"the webhook is no execution: {error}", "send the execution as JSON") from None
         waiting = self._awaited.get(execution.execution_id)
         if waiting and not waiting.done() and execution.status.lower() in ENDED:
@@ -165,7 +165,7 @@ def _decoded(answer: Submitted, target: str) -> _Execution:
         raise _refused(target, answer, f"it answered {answer.status}")
     try:
         return msgspec.json.decode(answer.body, type=_Execution)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         raise _refused(target, answer, "its answer is no execution") from None
 
 

@@ -18,7 +18,7 @@ from turnlog.core.secrets import digest
 from turnlog.server.app import create_app
 from turnlog.server.calls import METHODS
 from turnlog.server.settings import ServerSettings
-from turnlog.store import ApiKey
+from turnlog.store import ApiKey, ClientSecret
 
 __all__: list[str] = []
 
@@ -63,6 +63,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         }
         for secret, key in keys.items():
             await server.store.access.add_key(digest(secret), key)
+        for secret, expires_ns in (("ek_open", now_ns + 600 * _NS), ("ek_expired", now_ns)):
+            await server.store.access.add_secret(digest(secret), ClientSecret("hotel.desk", b"{}", expires_ns, "acme", "key_acme"))
         papers = [await started(server, secret) for secret in ("acme", "other")]
         yield World(server, *papers[0], papers[1][1])
 
@@ -107,6 +109,7 @@ BAD: Final = {
     "a digest": bearer(digest("acme").hex()),
     "expired": bearer("expired"),
     "revoked": bearer("revoked"),
+    "a client secret that has expired": bearer("ek_expired"),
     "in the query alone": {},
 }
 """What opens nothing at all."""
@@ -151,6 +154,16 @@ async def test_what_opens_nothing_is_refused_in_one_way(world: World, address: s
     for token in (world.token, world.elsewhere):
         if TABLE[address].kind != "caller" or token == world.elsewhere:
             assert (await ask(world, address, bearer(token)))[0] == 401, address
+
+
+SECRETS_OPEN: Final = {"WS /v1/realtime?model=hotel.desk", "POST /v1/realtime/calls"}
+
+
+@pytest.mark.parametrize("address", [one for one, rule in TABLE.items() if rule.kind != "open"])
+async def test_a_client_secret_begins_calls_and_opens_nothing_else(world: World, address: str) -> None:
+    """401 wherever no session of its target is begun, for sessions of its own tenant, too."""
+    status, body = await ask(world, address, bearer("ek_open"))
+    assert (status not in (401, 403) and status < 500) if address in SECRETS_OPEN else status == 401, (status, body)
 
 
 @pytest.mark.parametrize("address", [one for one, rule in TABLE.items() if rule.kind != "open"])

@@ -93,6 +93,10 @@ def request(line: bytes, *headers: bytes, body: bytes = b"") -> bytes:
 
 TARGETS: Final = b"GET /v1/turnlog/targets HTTP/1.1\r\n"
 SOCKET: Final = b"GET /v1/realtime?model=hotel.desk"
+SECRETS: Final = b"POST /v1/realtime/client_secrets"
+SESSIONS: Final = b"/v1/turnlog/sessions"
+JSON: Final = b"Content-Type: application/json\r\n"
+NAMED: Final = b'{"target": "hotel.desk", "session": "%s"}'
 SDP: Final = b"Content-Type: application/sdp\r\n"
 CALLS: Final = b"POST /v1/realtime/calls?model=hotel.desk"
 START: Final = b"POST /api/v1/session-targets/hotel.desk/start"
@@ -154,6 +158,19 @@ REQUESTS: Final[dict[str, tuple[bytes, set[int]]]] = {
     "a subprotocol that is none": (request(SOCKET, UPGRADE, b"Sec-WebSocket-Protocol: \xff, a b\r\n"), {400}),
     "a session id of lines": (request(b"GET /v1/realtime?session_id=a%0d%0ab", UPGRADE), {404}),
     "an upgrade of two hundred headers": (request(SOCKET, UPGRADE, b"X-A: b\r\n" * 200), {400}),
+    "a secret asked for in no UTF-8": (request(SECRETS, JSON, body=b'{"session": {"model": "\xff"}}'), {400}),
+    "a secret for deep settings": (request(SECRETS, JSON, body=b'{"session":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001), {400}),
+    "a session asked for in no UTF-8": (request(b"POST " + SESSIONS, JSON, body=b'{"target": "\xff"}'), {400}),
+    "a session asked for by a form": (request(b"POST " + SESSIONS, MULTIPART, body=FORM), {415}),
+    "a session of a huge name": (request(b"POST " + SESSIONS, JSON, body=NAMED % (b"s" * 500_000)), {400, 422}),
+    "a session of an empty name": (request(b"POST " + SESSIONS, JSON, body=NAMED % b""), {201, 400, 422}),
+    "a session named to climb": (request(b"POST " + SESSIONS, JSON, body=NAMED % b"../../etc"), {400, 422}),
+    "a session named by lines": (request(b"POST " + SESSIONS, JSON, body=NAMED % b"a\\r\\nSet-Cookie: a=b"), {400, 422}),
+    "a cursor of nothing": (request(b"GET " + SESSIONS + b"?cursor=%00%ff"), {400}),
+    "a limit beyond all": (request(b"GET " + SESSIONS + b"?limit=" + b"9" * 40), {400}),
+    "a time beyond all": (request(b"GET " + SESSIONS + b"?since=99999-01-01T00:00:00Z"), {400}),
+    "an API path that climbs": (request(b"GET " + SESSIONS + b"/..%2f..%2fetc%2fpasswd/events"), {404}),
+    "events of half a surrogate": (request(b"GET " + SESSIONS + b"/%ed%a0%80/events"), {404}),
     "another protocol": (request(SOCKET, b"Connection: Upgrade\r\nUpgrade: h2c\r\n"), {426}),
 }  # fmt: skip
 

@@ -225,7 +225,7 @@ def read_refusal(status: int, body: bytes) -> Refusal:
     """The error in a body; its text where it is none of OpenRouter's (a proxy's page)."""
     try:
         error = msgspec.json.decode(body, type=_ErrorBody, strict=False).error
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         error = None
     if isinstance(error, Refusal):
         return error if error.code is not None else msgspec.structs.replace(error, code=status)
