@@ -64,7 +64,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         for secret, key in keys.items():
             await server.store.access.add_key(digest(secret), key)
         for secret, expires_ns in (("ek_open", now_ns + 600 * _NS), ("ek_expired", now_ns)):
-            await server.store.access.add_secret(digest(secret), ClientSecret("hotel.desk", b"{}", expires_ns, "acme", "key_acme"))
+            held = ClientSecret("hotel.desk", b"{}", expires_ns, "acme", "key_acme")
+            await server.store.access.add_secret(digest(secret), held)
         papers = [await started(server, secret) for secret in ("acme", "other")]
         yield World(server, *papers[0], papers[1][1])
 
