@@ -23,7 +23,7 @@ from ..engine.live import LiveSession
 from ..transports.web.call_request import read_body
 from ..transports.webrtc.sdp import check_offer
 from .access import Access
-from .answers import STATUS, error_headers
+from .answers import STATUS, error_headers, is_fault
 from .asked import peer_of
 from .callers import Admission, CallerTokens
 from .calls import METHODS
@@ -139,7 +139,7 @@ class AgentFieldRoutes:
                 return _error(refused.status, refused.body, {"Allow": "POST"} if refused.status == 405 else {})
             except TurnlogError as error:
                 status = 400 if isinstance(error, DefinitionError | HandlerError) else STATUS.get(error.code, 503)
-                if status >= 500:
+                if is_fault(error, status):
                     log.error("a session could not be served: %s", error)
                 return _error(status, {"error": error.message}, error_headers(error, status))
 

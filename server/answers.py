@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from ..core.errors import LimitExceeded, TurnlogError
 
-__all__ = ["STATUS", "error_answer", "error_headers"]
+__all__ = ["STATUS", "error_answer", "error_headers", "is_fault"]
 
 STATUS: Final = {
     "TL102": 404,
@@ -40,7 +40,14 @@ def error_headers(error: TurnlogError, status: int) -> dict[str, str]:
     headers = dict(_HEADERS.get(status, {}))
     if isinstance(error, LimitExceeded):
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    if error.code == "TL508":
+        headers["Retry-After"] = "1"  # somebody else is ready, or will be
     return headers
+
+
+def is_fault(error: TurnlogError, status: int) -> bool:
+    """Whether this server's log must tell of it: it is not the asker's affair, nor what a drain is for."""
+    return status >= 500 and error.code != "TL508"
 
 
 def error_answer(error: TurnlogError, status: int | None = None, *, param: str | None = None) -> Response:

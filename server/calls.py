@@ -17,7 +17,7 @@ from ..engine.engine import Engine
 from ..transports.web.call_request import CallRequest, read_call
 from ..transports.webrtc.sdp import check_offer
 from .access import Access, Principal
-from .answers import STATUS, error_answer
+from .answers import STATUS, error_answer, is_fault
 from .asked import Refused, metadata_of, peer_of
 from .callers import Admission, CallerTokens
 from .client_secrets import Opening, merged, opened, settings_of
@@ -116,7 +116,7 @@ async def _answered(request: Request, endpoint: Any) -> Response:
     except Refused as refused:
         return refused.answer()
     except TurnlogError as error:
-        if STATUS.get(error.code, 503) >= 500:
+        if is_fault(error, STATUS.get(error.code, 503)):
             log.error("a call could not be answered: %s", error)
         return error_answer(error)
 

@@ -29,7 +29,7 @@ __all__ = ["RealtimeEndpoint"]
 
 _SUBPROTOCOL = "realtime"
 # the caller's own affair; what else fails is the server's
-_REFUSALS = frozenset({"TL312", "TL314", "TL408", "TL501", "TL502", "TL505", "TL506", "TL507"})
+_REFUSALS = frozenset({"TL312", "TL314", "TL408", "TL501", "TL502", "TL505", "TL506", "TL507", "TL508"})
 _NO_LIMITS: Final = Limits()
 
 log = logging.getLogger("turnlog.server")

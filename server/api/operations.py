@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from ...core.errors import TurnlogError
 from ..access import Access, Principal
 from ..access import Scope as KeyScope
+from ..answers import is_fault
 from .problems import ApiRefused, problem_answer, refused
 
 __all__ = ["PREFIX", "Answer", "Operation", "Resource", "json_answer", "resources"]
@@ -70,7 +71,7 @@ class Resource:
             return problem_answer(error.error, error.status, error.headers)
         except TurnlogError as error:
             answer = problem_answer(error)
-            if answer.status_code >= 500:
+            if is_fault(error, answer.status_code):
                 log.error("%s %s could not be answered: %s", request.method, request.url.path[:200], error)
             return answer
 

@@ -84,8 +84,8 @@ async def test_a_signal_ends_the_sessions_in_order(tmp_path: Path, number: signa
 
 
 @pytest.mark.parametrize("second", ["the caller hangs up", "SIGINT", "the time is over"])
-async def test_sigterm_drains(tmp_path: Path, second: str) -> None:
-    """Not ready, no new sessions, and the running one goes on until it ends, a SIGINT comes, or its time is over."""
+async def test_sigterm_drains(tmp_path: Path, caplog: pytest.LogCaptureFixture, second: str) -> None:
+    """Not ready, no new sessions by any way in; the running one goes on until it ends, a SIGINT comes, or its time is over."""
     keep = second == "the time is over"
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     url = f"sqlite:///{tmp_path / 'calls.db'}"
@@ -103,6 +103,8 @@ async def test_sigterm_drains(tmp_path: Path, second: str) -> None:
         with pytest.raises(InvalidStatus) as refused:
             await connect(caller_url)
         assert refused.value.response.status_code == 503 and b"TL508" in (refused.value.response.body or b"")
+        started = await http.post(f"{base}/api/v1/session-targets/hotel.mute/start")
+        assert (started.status_code, started.headers["Retry-After"]) == (503, "1")
         await caller.send(encode({"type": "conversation.item.create", "item": user_item("still there?")}))
         while json.loads(await caller.recv())["type"] != "conversation.item.done":
             pass
@@ -115,6 +117,7 @@ async def test_sigterm_drains(tmp_path: Path, second: str) -> None:
                 await caller.recv()
             assert caller.close_code == (1012 if keep else 1001)
     await asyncio.wait_for(serving, 30)
+    assert caplog.text == ""  # a drain is no fault
     store = await asyncio.to_thread(open_store, url)
     (row,) = await store.sessions()
     assert row.status == ("active" if keep else "ended") and (await store.verify(row.session)).ok
