@@ -32,6 +32,14 @@ def test_the_words_heard_are_measured_against_the_synthesiser() -> None:
 
 
 @pytest.mark.soak
+def test_many_sessions_are_measured_from_other_processes() -> None:
+    """Sessions that wait and sessions that talk run behind a real server, and every log verifies."""
+    printed = run("bench_sessions.py", "--quick")
+    assert "20 wait" in printed and "the same and 4 talk" in printed
+    assert "goal append p99 while all of them run" in printed
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["turnlog", "turnlog-direct", "turnlog-alone", "floor"])
 def test_the_live_loop_runs_and_its_logs_verify(name: str) -> None:
     """Paced sessions run through a contender; where there is a log it verifies and holds every message."""
