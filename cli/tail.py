@@ -46,7 +46,8 @@ async def _tail(session: str, db: str, as_json: bool, chosen: Filter) -> None:
 async def _follow(store: Store, session: str, as_json: bool, chosen: Filter, *, live: bool) -> None:
     """Print what is there, then what comes. An archive (not `live`) grows no more: its end is the end."""
     started_ns = 0
-    reading = follow(store, session, poll_s=_POLL_S) if live else store.read(session)
+    store.tail.poll_s = _POLL_S
+    reading = follow(store, session) if live else store.read(session)
     async for recorded in reading:
         assert recorded is not None  # nothing is asked for where nothing comes
         started_ns = started_ns or recorded.at_ns

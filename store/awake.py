@@ -12,9 +12,8 @@ __all__ = ["Awake"]
 class Awake:
     """Entered, it is told of each commit. `arm` before reading, `wait` after it: what was committed in between ends the wait."""
 
-    def __init__(self, tail: Tail, *, poll_s: float | None = None) -> None:
+    def __init__(self, tail: Tail) -> None:
         self._tail = tail
-        self._poll_s = tail.poll_s if poll_s is None else poll_s
         self._awake = asyncio.Event()
         self._asleep = True  # so that a burst of commits wakes the loop once
 
@@ -42,7 +41,7 @@ class Awake:
     async def wait(self) -> None:
         """Until something is committed, at most until the next look is due."""
         try:
-            async with asyncio.timeout(self._poll_s):
+            async with asyncio.timeout(self._tail.poll_s):
                 await self._awake.wait()
         except TimeoutError:
             pass  # look all the same

@@ -1,7 +1,7 @@
 """One session's events as they are committed, to its end: what `turnlog tail` and the API's event stream read."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from time import monotonic
 
 from ..core import events as e
@@ -22,18 +22,18 @@ async def follow(
     after: int = 0,
     semantic: bool = False,
     idle_s: float | None = None,
-    poll_s: float | None = None,
+    alive: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[Recorded | None, None]:
     """The session's events behind event `after`, then each as it comes, up to SessionEnded or until the store is closed.
 
-    semantic: without those of the wire. idle_s: None is given whenever nothing came for so long. poll_s: how often commits of
-    other processes are looked for, else `store.tail.poll_s`. Raises StoreError TL408.
+    semantic: without those of the wire. idle_s: None is given whenever nothing came for so long. alive: whether anybody
+    still writes it; once nobody does, what is there is the end. Raises StoreError TL408.
     """
     given_s = monotonic()
-    with Awake(store.tail, poll_s=poll_s) as awake:
+    with Awake(store.tail) as awake:
         while True:
             awake.arm()
-            last = store.tail.closed
+            last = store.tail.closed or not alive()
             async for recorded in store.read(session, after=after, semantic=semantic):
                 after, given_s = recorded.seq, monotonic()
                 yield recorded

@@ -79,8 +79,15 @@ class Events:
         types = _types(asked.types)
         semantic = not (asked.wire or types & WIRE_TYPES)
         started_ns = await self._started_ns(row)
-        lines = self._lines(follow(self._engine.store, row.session, after=after, semantic=semantic, idle_s=HEARTBEAT_S),
-                            types, started_ns)  # fmt: skip
+        reading = follow(
+            self._engine.store,
+            row.session,
+            after=after,
+            semantic=semantic,
+            idle_s=HEARTBEAT_S,
+            alive=lambda: self._engine.runs(row.session),
+        )
+        lines = self._lines(reading, types, started_ns)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return Response(headers=headers, media_type="text/event-stream")

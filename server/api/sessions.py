@@ -117,7 +117,7 @@ class Sessions:
         return None
 
     def _info(self, row: SessionRow) -> dict[str, Any]:
-        return info_of(row, running=row.session in self._engine.sessions)
+        return info_of(row, running=self._engine.runs(row.session))
 
     # --- what is asked of one ---
 
@@ -146,10 +146,13 @@ class Sessions:
 
     async def end(self, request: Request, principal: Principal) -> Response:
         """202: the session is to end."""
-        live = await self._running(request, principal)
+        row = await self._access.row_for(principal, request.path_params["session"])
+        running = self._engine.sessions.get(row.session) or self._engine.proxied.sessions.get(row.session)
+        if running is None:
+            raise _not_running(row)
         asked = await body_of(request, EndBody)
-        live.end(asked.reason, drain=asked.drain)
-        return json_answer(Accepted(session=live.id), 202)
+        running.end(asked.reason, drain=asked.drain)
+        return json_answer(Accepted(session=row.session), 202)
 
     async def say(self, request: Request, principal: Principal) -> Response:
         """202: the words are owed to the callers."""
@@ -169,10 +172,17 @@ class Sessions:
     async def _running(self, request: Request, principal: Principal) -> LiveSession:
         row = await self._access.row_for(principal, request.path_params["session"])
         live = self._engine.sessions.get(row.session)
+        if live is None and row.session in self._engine.proxied.sessions:
+            nobody = TurnlogError("TL102", f"session {row.session} is proxied: no handler answers in it", "end it, or let it be")
+            raise ApiRefused(nobody, 409)
         if live is None:
-            what = "has ended" if row.status == "ended" else "is not running in this server"
-            raise ApiRefused(TurnlogError("TL102", f"session {row.session} {what}", "only a running session can be asked"), 409)
+            raise _not_running(row)
         return live
+
+
+def _not_running(row: SessionRow) -> ApiRefused:
+    what = "has ended" if row.status == "ended" else "is not running in this server"
+    return ApiRefused(TurnlogError("TL102", f"session {row.session} {what}", "only a running session can be asked"), 409)
 
 
 def _ns(at: datetime) -> int:

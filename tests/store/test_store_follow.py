@@ -36,10 +36,21 @@ async def test_a_pause_is_told_and_a_closed_store_ends_it(row: Callable[..., Ses
     """None comes whenever nothing else did for so long; when the store closes the rest is read and that is all."""
     store = MemoryStore()
     await store.append(await store.create(row("s1")), [draft()])
-    reading = follow(store, "s1", idle_s=0.01, poll_s=0.01)
+    store.tail.poll_s = 0.01
+    reading = follow(store, "s1", idle_s=0.01)
     first = await anext(reading)
     assert first is not None and first.seq == 1
     assert await anext(reading) is None
     await store.close()
     async with asyncio.timeout(5):
         assert [one async for one in reading if one is not None] == []
+
+
+async def test_a_session_that_nobody_writes_any_more_is_read_to_where_it_stands(
+    row: Callable[..., SessionRow], draft: Callable[..., Draft]
+) -> None:
+    """Its log has no end, and nothing will come: what is committed by then is all."""
+    store = MemoryStore()
+    await store.append(await store.create(row("s1")), [draft(), draft()])
+    assert [one.seq async for one in follow(store, "s1", alive=lambda: False) if one] == [1, 2]
+    await store.close()
