@@ -146,7 +146,7 @@ STARTS: list[tuple[str, bytes, int, str]] = [
     ("hotel.desk", b"{", 400, "invalid JSON body"),
     ("hotel.desk", b"[]", 400, "invalid JSON body"),
     ("hotel.desk", b'{"metadata": 3}', 400, "invalid JSON body"),
-    ("hotel.desk", b'{"provider": "x"}', 400, 'unknown session provider "x". Known providers: azure, local, openai, scripted.'),
+    ("hotel.desk", b'{"provider": "x"}', 400, f'unknown session provider "x". Known providers: {KNOWN}.'),
     ("hotel.desk", b'{"provider": "openai", "transport": "webrtc"}', 400, f"session hotel.desk {REGISTERED}"),
     ("hotel.desk", b'{"voice": "marin"}', 400, "provider=local takes no voice; requested voice=marin"),
 ]

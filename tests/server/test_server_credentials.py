@@ -45,6 +45,7 @@ class World(NamedTuple):
     session: str
     token: str
     elsewhere: str
+    http: httpx.AsyncClient  # one for all: a client reads the certificates of this machine when it is made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -66,16 +67,16 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         for secret, expires_ns in (("ek_open", now_ns + 600 * _NS), ("ek_expired", now_ns)):
             held = ClientSecret("hotel.desk", b"{}", expires_ns, "acme", "key_acme")
             await server.store.access.add_secret(digest(secret), held)
-        papers = [await started(server, secret) for secret in ("acme", "other")]
-        yield World(server, *papers[0], papers[1][1])
+        async with httpx.AsyncClient(base_url=server.url, timeout=20) as http:
+            papers = [await started(http, secret) for secret in ("acme", "other")]
+            yield World(server, *papers[0], papers[1][1], http)
 
 
-async def started(server: Hosted, secret: str) -> tuple[str, str]:
+async def started(http: httpx.AsyncClient, secret: str) -> tuple[str, str]:
     """A session of this key's tenant, and its token."""
-    async with httpx.AsyncClient(base_url=server.url, headers={"X-API-Key": secret}) as http:
-        answer = await http.post("/api/v1/session-targets/hotel.desk/start")
-        assert answer.status_code == 201, answer.text
-        return answer.headers["turnlog-session"], answer.headers["turnlog-token"]
+    answer = await http.post("/api/v1/session-targets/hotel.desk/start", headers={"X-API-Key": secret})
+    assert answer.status_code == 201, answer.text
+    return answer.headers["turnlog-session"], answer.headers["turnlog-token"]
 
 
 async def ask(world: World, address: str, headers: dict[str, str]) -> tuple[int, str]:
@@ -90,10 +91,9 @@ async def ask(world: World, address: str, headers: dict[str, str]) -> tuple[int,
                 return 101, ""
         except InvalidStatus as refused:
             return refused.response.status_code, (refused.response.body or b"").decode()
-    async with httpx.AsyncClient(base_url=world.server.url, headers=headers, timeout=20) as http:
-        async with http.stream(method, path) as answer:  # what has begun to stream was let in: it need not end
-            body = "" if answer.headers.get("content-type", "").startswith("text/event-stream") else await answer.aread()
-            return answer.status_code, body if isinstance(body, str) else body.decode(errors="replace")
+    async with world.http.stream(method, path, headers=headers) as answer:  # what has begun to stream was let in
+        body = "" if answer.headers.get("content-type", "").startswith("text/event-stream") else await answer.aread()
+        return answer.status_code, body if isinstance(body, str) else body.decode(errors="replace")
 
 
 def bearer(secret: str) -> dict[str, str]:
