@@ -137,6 +137,7 @@ async def test_a_call_by_its_routes_is_a_call_of_the_session(server: Hosted, sta
     assert (gone.status_code, list(gone.json())) == (404, ["error"])
 
 
+KNOWN = "azure, local, openai, openrouter, scripted"
 REGISTERED = "is registered for provider=local transport=in_process; requested provider=openai transport=webrtc"
 STARTS: list[tuple[str, bytes, int, str]] = [
     ("hotel", b"", 400, "session target must be <node>.<session>"),
