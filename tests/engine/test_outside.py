@@ -83,3 +83,10 @@ async def test_what_cannot_be_said_is_refused_at_once(turnlog: Kit, text: str, o
             call.session.say(text, **options)
         assert raised.value.code == code
     assert call.of(e.SayRequested) == []
+
+
+async def test_only_words_are_said(turnlog: Kit) -> None:
+    """Nothing but a string: a stream or a recording has no place outside of a handler."""
+    async with turnlog.call(app, "hotel.desk") as call:
+        with pytest.raises(HandlerError, match="it is no string"):
+            call.session.say(7)  # type: ignore[arg-type] # what a program may pass all the same

@@ -8,10 +8,10 @@ import pytest
 
 from turnlog import App, RealtimeSession
 from turnlog.core import events as e
-from turnlog.core.errors import StoreError
+from turnlog.core.errors import MediaError, StoreError
 from turnlog.engine.recording import Side, record
-from turnlog.engine.scratch import Mono, at_rate, wav
-from turnlog.engine.transcript import as_text, transcript_of
+from turnlog.engine.scratch import Mono, Scratch, at_rate, wav
+from turnlog.engine.transcript import as_text, as_vtt, transcript_of
 from turnlog.testing import Call, Kit
 
 app = App("hotel")
@@ -93,3 +93,45 @@ def test_the_two_rates_of_the_protocol_are_made_of_each_other() -> None:
     at_24 = at_rate(at_8, 8000, 24_000)
     assert array("h", at_24).tolist() == [0, 100, 200, 300, 100, -100, -300, -300, -300]
     assert at_rate(at_24, 24_000, 8000) == at_8 and at_rate(at_8, 8000, 8000) is at_8
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder for temporary files that is not there, or is full, is TL604, with what to look at."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(MediaError) as raised:
+        Mono(8000)
+    assert raised.value.code == "TL604" and "TMPDIR" in raised.value.hint
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    scratch = Scratch()
+    with pytest.raises(MediaError):
+        scratch.write(2**62, b"too far")
+    assert list(tmp_path.iterdir()) == []  # no name is left
+
+
+async def test_broken_audio_and_sound_that_comes_slowly_keep_their_places(turnlog: Kit, tmp_path: Path) -> None:
+    """What was no base64 then is left out; a pause of the caller's is a pause in its channel."""
+    async with turnlog.call(app, "hotel.desk") as call:
+        await call.caller.hears("of the bay")
+        call.caller.sends({"type": "input_audio_buffer.append", "audio": "not base64!"})
+        await call.caller.interrupts("the garden please")
+        await call.caller.hears("Very well")
+        await call.caller.is_silent(2)
+        await call.caller.says("thank you")
+        await call.caller.hears("Very well")
+        rate, (caller,) = await samples(call, "caller", tmp_path)
+        lines = [line for line in transcript_of(call.session.id, call.log).lines if line.who == "user"]
+    middle = (lines[0].ended_ms + lines[1].began_ms) // 2 * rate // 1000
+    assert not any(abs(sample) > 200 for sample in caller[middle : middle + rate // 10])
+    assert abs(sound_ms(caller[middle:], rate)[0] + middle * 1000 // rate - lines[1].began_ms) < 400
+
+
+async def test_a_transcript_as_captions(turnlog: Kit) -> None:
+    """Cues in order, each long enough to be read, markup escaped; before the end it is not complete."""
+    async with turnlog.call(app, "hotel.desk") as call:
+        call.caller.types("a <b> & c")
+        await call.caller.hears("Very well")
+        spoken = transcript_of(call.session.id, call.log)
+    cues = as_vtt(spoken).split("\n\n")
+    assert cues[0] == "WEBVTT" and not spoken.complete
+    assert any(cue.endswith("<v user>a &lt;b&gt; &amp; c\n") or cue.endswith("<v user>a &lt;b&gt; &amp; c") for cue in cues)
+    assert transcript_of(call.session.id, call.log).complete

@@ -10,7 +10,7 @@ from turnlog.core import events as e
 from turnlog.core.codec import encode
 from turnlog.core.definition import define_session
 from turnlog.core.ports import Draft, SessionRow
-from turnlog.engine.replay_all import SessionReplay, handler_name, replay_all
+from turnlog.engine.replay_all import SessionReplay, handler_name, replay_all, replay_one
 from turnlog.engine.session import RealtimeSession
 
 
@@ -105,3 +105,16 @@ async def test_a_log_without_its_beginning_has_failed() -> None:
     await store.create(row)
     (found,) = await all_of(store)
     assert (found.status, found.reason) == ("failed", "TL407 the log of empty has no SessionStarted")
+
+
+async def test_one_session_is_replayed_through_any_handler() -> None:
+    """Whatever it was recorded with: what came of it is told, and none of it raised."""
+    store = Ledger()
+    greeted = await store.session(await record(store, greets))
+    await enter(store, "unreplayable", replayable=False)
+    assert replay_one(store, greeted, greets).status == "identical"
+    assert replay_one(store, greeted, asks, until=1).status == "identical"  # there is nothing to compare yet
+    diverged = replay_one(store, greeted, asks)
+    assert diverged.status == "diverged" and diverged.report and diverged.report.kind == "arguments"
+    skipped = replay_one(store, await store.session("unreplayable"), greets)
+    assert skipped.status == "skipped" and skipped.reason.startswith("TL109")
