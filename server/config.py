@@ -56,9 +56,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return f'["{MASK}"] ({len(value)})' if option.many else f'"{MASK}"'
 
     def export(self, environment: MutableMapping[str, str]) -> None:
-        """Enter what is set of [providers] and [control_plane] where those look for it when they are needed."""
+        """Enter what is set of [providers] where providers look for it when a link is opened."""
         for option in OPTIONS.values():
-            if option.path[0] in ("providers", "control_plane") and (value := self.values[option.path]):
+            if option.path[0] == "providers" and (value := self.values[option.path]):
                 environment[option.variable] = str(value)
 
     def secrets(self) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final, get_type_hints
 import msgspec
 from msgspec import inspect
 
-from .options import ControlPlaneOptions, EngineOptions, LogOptions, ProviderOptions, ServeOptions
+from .options import EngineOptions, LogOptions, ProviderOptions, ServeOptions
 from .settings import ServerSettings
 
 __all__ = ["OPTIONS", "SECTIONS", "Option", "build"]
@@ -23,7 +23,6 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "engine": EngineOptions,
     "log": LogOptions,
     "providers": ProviderOptions,
-    "control_plane": ControlPlaneOptions,
 }
 _SECRET = re.compile(r"(^|_)(key|token|secret|password|credential)s?$")
 _SEQUENCES = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)

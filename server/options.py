@@ -12,7 +12,7 @@ from msgspec import Meta
 from ..engine.watchdog import HandlerLimits
 from ..transports.webrtc.ice import IceSettings
 
-__all__ = ["ControlPlaneOptions", "EngineOptions", "LogOptions", "ProviderOptions", "ServeOptions"]
+__all__ = ["EngineOptions", "LogOptions", "ProviderOptions", "ServeOptions"]
 
 
 def _option(meaning: str, *, variable: str = "", secret: bool = False) -> Meta:
@@ -86,17 +86,3 @@ class ProviderOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [(name, "set") for name in self.__struct_fields__ if getattr(self, name)]
-
-
-class ControlPlaneOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """[control_plane]: where other nodes' reasoners run; "" is nowhere."""
-
-    url: Annotated[str, _option("of an AgentField control plane", variable="AGENTFIELD_SERVER")] = ""
-    key: Annotated[str, _option("for it", variable="AGENTFIELD_API_KEY", secret=True)] = ""
-    webhook: Annotated[str, _option("the base URL at which it reaches this server", variable="TURNLOG_WEBHOOK_URL")] = ""
-
-    def __repr__(self) -> str:
-        return f"ControlPlaneOptions({self.url!r})"  # never the key
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("url", self.url)]
