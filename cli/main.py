@@ -34,6 +34,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "provider": ("provider", "Serve offline speech as a Realtime service, by WebSocket and WebRTC.", "local"),
     "rederive": ("rederive", "Decide a session's turns anew from its messages, and compare.", ""),
     "replay": ("replay", "Run today's handler on a recorded session, offline.", ""),
+    "run": ("run", "Run an app's handlers for an engine elsewhere.", ""),
     "says": ("says", "How the handlers' words fared: played, heard, interrupted.", ""),
     "search": ("search", "Find what was said, in all sessions of a store.", ""),
     "serve": ("serve", "Serve an app's sessions to Realtime clients.", "server"),

@@ -284,7 +284,8 @@ def _updates_applied(state: State) -> Iterator[e.Event]:
 
 
 def begin_ending(state: State, ending: e.SessionEnding) -> Iterator[e.Event]:
-    """End once; while a drain is under way only a harder end is a new fact."""
+    """End once; while a drain is under way only a harder end is a new fact, and always that nobody runs the handler any more."""
     before = state.life.ending
-    if before is None or (before.drain and not ending.drain):
+    lost = ending.reason == e.NODE_LOST
+    if before is None or (before.drain and not ending.drain) or (lost and before.reason != e.NODE_LOST):
         yield ending

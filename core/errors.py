@@ -65,6 +65,8 @@ CODES: dict[str, str] = {
     "TL312": "The call is not there any more: it has ended, or never was.",
     "TL313": "The client of a direct call has changed its configuration, and the session refuses that.",
     "TL314": "The provider of a proxied session has refused the connection, or it was lost.",
+    "TL320": "The node that runs the session's handler is gone.",
+    "TL321": "A node and an engine do not understand each other.",
     "TL330": "A control plane that runs reasoners of other nodes cannot be reached, or refused.",
     "TL331": "What was told of an execution is none.",
     "TL340": "OpenRouter has refused a request, could not be reached, or gave an answer that is none.",

@@ -37,11 +37,12 @@ from .inbox import (
 from .issued import Issued
 from .line import Line
 from .media import MediaRouter
+from .nodes.remote import RemoteRun
 from .step import REDUCING, Send, Step
 
 __all__ = ["Decider", "Handling"]
 
-Handling = HandlerRun | HostRun
+Handling = HandlerRun | HostRun | RemoteRun
 _DELIVERED = frozenset(DELIVERED)
 _QUIETENS = frozenset({"output_audio_buffer.clear"})  # what answers it throws away what is being played: it waits for no append
 
@@ -83,7 +84,7 @@ class Decider:
             core.sends_due(now_ns)  # else in the next round: what callers said before goes first
         sends = self._present(answers, 0, now_ns)
         told = len(core.staged)
-        if core.state.life.ending is not None and _DELIVERED.isdisjoint(core.staged_types()):
+        if core.state.life.ending is not None and self._handler.caught_up and _DELIVERED.isdisjoint(core.staged_types()):
             core.close_when_done(now_ns)
             if not core.ended:  # nothing is sent, and nothing recorded, behind SessionEnded
                 sends += self._present([], told, now_ns)

@@ -1,9 +1,10 @@
-"""Which sessions there are: those of the app that the engine was given, by target `<node>.<session>`."""
+"""Which sessions there are, by target `<node>.<session>`: those of the engine's app and of the nodes that are connected."""
 
 from collections.abc import Collection
 
 from ..core.errors import DefinitionError
 from .app import App, Declared
+from .nodes.hub import Connection, Nodes
 
 __all__ = ["Directory"]
 
@@ -11,16 +12,24 @@ __all__ = ["Directory"]
 class Directory:
     """The declared sessions that an engine can start."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, connected: Nodes) -> None:
         self._app = app
+        self._connected = connected
 
     def nodes(self) -> Collection[str]:
         """The names of the nodes that are known."""
-        return [self._app.name]
+        return [self._app.name, *self._connected.names()]
 
     def of(self, node: str) -> Collection[Declared]:
         """The sessions of a node; none where it is not known."""
-        return list(self._app.sessions.values()) if node == self._app.name else []
+        if node == self._app.name:
+            return list(self._app.sessions.values())
+        home = self._connected.newest(node)
+        return home.declared() if home else []
+
+    def home(self, target: str) -> Connection | None:
+        """Where the sessions of a target run; None is here."""
+        return self._connected.newest(target.partition(".")[0])
 
     def all(self) -> list[Declared]:
         """The sessions of all nodes."""

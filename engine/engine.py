@@ -21,14 +21,16 @@ from ..transports.control_plane import ControlPlane
 from ..transports.providers.voice import Voice
 from ..transports.webrtc.ice import IceSettings
 from .answering import Answered, Calls, Offer
-from .app import App
+from .app import App, Handler
 from .callback import in_callback
+from .decider import Handling
 from .directory import Directory
 from .draining import drained
 from .effects import Effects
 from .handler_run import HandlerRun
 from .host_run import HostRun
 from .live import LiveSession
+from .nodes.hub import Connection, Nodes
 from .nonces import Nonces
 from .observing import Observer, Observers, Watched
 from .open_tools import OpenTools
@@ -78,7 +80,8 @@ class Engine:
         self.tools = OpenTools(app, control_plane)
         check(projections)
         self.app = app
-        self.directory = Directory(app)
+        self.nodes = Nodes(app.name)
+        self.directory = Directory(app, self.nodes)
         self.sessions: dict[str, LiveSession] = {}
         self.observers = Observers(observers)
         self.draining = False
@@ -136,6 +139,7 @@ class Engine:
             closing.push_async_callback(self.tools.stop)
             closing.push_async_callback(self.projections.stop)
             closing.push_async_callback(self.calls.close)
+            closing.push_async_callback(self.nodes.close)
 
     async def start(
         self,
@@ -162,21 +166,20 @@ class Engine:
             raise TurnlogError("TL504", f"{target} is proxied: its caller opens it", "connect to /v1/realtime with this model")
         provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
         strict = self._strict if declared.strict is None else declared.strict
-        tools = [tool.rules for tool in self.tools.box.values() if tool.rules.filler or tool.rules.cancel_on_interruption]
+        home = self.directory.home(declared.target)
+        rules = home.rules() if home else [tool.rules for tool in self.tools.box.values()]
+        tools = [one for one in rules if one.filler or one.cancel_on_interruption]
         started = started_of(declared, session or self._session_id(), metadata or {}, tools, strict=strict)
+        started = home.signed(started) if home else started
         clock = self._sources.clock()
         head = await self.store.create(row_of(started, clock.now_ns(), tenant))
         core = SessionCore()
         now_ns = clock.now_ns()
-        handler = (
-            HandlerRun(declared.handler, started, now_ns, limits=self._limits)
-            if declared.replay
-            else HostRun(declared.handler, started, now_ns)
-        )
+        handler, effects = self._handled(home, declared.handler, started, now_ns)
         core.record(started, e.Root.START, now_ns)
         if caller_within_s is not None:
             core.record(e.CallerAwaited(grace_ms=caller_within_s * 1000), e.Root.START, now_ns)
-        run = SessionRun(core, self.store, head, clock, handler, Effects(self.tools.box), self._nonces)
+        run = SessionRun(core, self.store, head, clock, handler, effects, self._nonces)
         run.watched = Watched(self.observers, started.session)
         live = LiveSession(run, started, provider, self._voice, self._ids)
         try:
@@ -191,6 +194,17 @@ class Engine:
         task = self._tasks.create_task(live.drive(), name=f"session {live.id}")
         task.add_done_callback(lambda _: self.sessions.pop(live.id, None))
         return live
+
+    def _handled(
+        self, home: Connection | None, handler: Handler, started: e.SessionStarted, now_ns: int
+    ) -> tuple[Handling, Effects]:
+        """What runs a session's handler and its tools: at its node, or here."""
+        if home:
+            return home.open(started, now_ns)
+        effects = Effects(self.tools.box)
+        if not started.replayable:
+            return HostRun(handler, started, now_ns), effects
+        return HandlerRun(handler, started, now_ns, limits=self._limits), effects
 
     def feed(
         self, *, after: str = START, types: Collection[str | type] | None = None, follow: bool = True

@@ -6,7 +6,7 @@ for carries the seq of the event that woke it.
 
 import asyncio
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..core import commands as c
 from ..core import events as e
@@ -60,9 +60,11 @@ class Asked(NamedTuple):
 class HandlerRun:
     """A handler's task on its own loop. `finished` once its coroutine has returned or raised.
 
-    patches: see Asking. strict: None is as the session's engine_flags say. limits: watched by them; one that does not
-    yield fails.
+    caught_up: whether it has seen all that was delivered. patches: see Asking. strict: None is as the session's engine_flags
+    say. limits: watched by them; one that does not yield fails.
     """
+
+    caught_up: Final = True
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ It has the same RealtimeSession and its commands enter the same log in the same 
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ..core import commands as c
 from ..core import events as e
@@ -72,6 +72,8 @@ class _HostAsking(Asking):
 
 class HostRun:
     """A handler's task on the host's loop; to whoever drives the session it looks like a HandlerRun."""
+
+    caught_up: Final = True
 
     def __init__(self, handler: Handler, started: e.SessionStarted, at_ns: int) -> None:
         self.loop = _HostLoop(at_ns)

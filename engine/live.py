@@ -23,6 +23,7 @@ from .current import SESSION, working_for
 from .direct import Held, calls_of, configuration, enter
 from .host_run import HostRun
 from .inbox import Ending, Failed, OfCall
+from .joining import join
 from .nonces import Nonces
 from .outside import signalled, told
 from .run import SessionRun
@@ -181,9 +182,7 @@ class LiveSession:
         """Commit the session's beginning, and let the handler run to its first await."""
         self._run.effects.spawn = self._spawn
         self._run.effects.voice = self._speak_here
-        self._run.handler.journal.asking.host.plays = True
-        if isinstance(self._run.handler, HostRun):
-            self._run.handler.connect(self._run.ask)
+        join(self._run)
         with working_for(self.id):
             await self._run.round([])
 

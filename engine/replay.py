@@ -92,7 +92,7 @@ class ReplayRun:
             count += 1
             self.receive(recorded)
         complete = self.state.life.phase.value == "ended"
-        if complete and self.asked:
+        if complete and self.asked and not self._cut_short():
             self._diverge(self.asked[0], None, recorded.seq)
         if self.state.life.started is None:
             raise StoreError(*_NO_START)
@@ -135,6 +135,11 @@ class ReplayRun:
                 asked = self.live.deliver(recorded.seq, recorded.at_ns, event)
                 if not isinstance(event, e.SessionEnded):
                     self.asked.extend(asked)
+
+    def _cut_short(self) -> bool:
+        """Whether the log ended without its handler: what that asked for at a node which was lost never came."""
+        ending = self.state.life.ending
+        return ending is not None and ending.reason == e.NODE_LOST
 
     def _patches(self) -> frozenset[str]:
         marks = (decode(recorded) for recorded in self.log if recorded.type == e.PatchMarked.__name__)

@@ -18,6 +18,7 @@ from .calls import METHODS, CallsEndpoint
 from .client_secrets import ClientSecretsEndpoint
 from .health import Health
 from .metrics import Metrics
+from .nodes import NodeSockets
 from .origins import Origins
 from .page import Page
 from .realtime import RealtimeEndpoint
@@ -40,6 +41,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             *ClientSecretsEndpoint(engine, access).routes,
             *AgentFieldRoutes(engine, access, tokens).routes,
             *Metrics(engine, access).routes,
+            *NodeSockets(engine, access).routes,
             *Page(engine, access).routes,
             *tokens.routes,
             *ApiRoutes(engine, access, tokens).routes,

@@ -73,12 +73,18 @@ async def serve_on(
         on_listening(url_of(listener, secure=settings.tls is not None))
     async with asyncio.TaskGroup() as beside:
         draining = beside.create_task(_drained(engine, settings, drain, stop)) if drain else None
-        leave = partial(drained, [engine.sessions, engine.proxied.sessions], 0, keep=False)
+        leave = partial(_leave, engine)
         deflates = partial(is_proxied, engine)
         most = settings.max_message_bytes
         await serve_app(app, listener, stop, leave=leave, max_message_bytes=most, deflates=deflates, tls=settings.tls)
         if draining:
             draining.cancel()
+
+
+async def _leave(engine: Engine) -> None:
+    """End what runs, and then the nodes' links: their handlers see the end of their sessions."""
+    await drained([engine.sessions, engine.proxied.sessions], 0, keep=False)
+    await engine.nodes.close()
 
 
 async def _drained(engine: Engine, settings: ServerSettings, drain: asyncio.Event, stop: asyncio.Event) -> None:

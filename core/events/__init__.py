@@ -38,6 +38,7 @@ from .journal import (
     UpdateRequested,
 )
 from .lifecycle import (
+    NODE_LOST,
     CallerAwaited,
     CallersGone,
     LinkClosed,
@@ -116,6 +117,7 @@ from .wire import (
 __all__ = [
     "EVENT_TYPES",
     "FILLER",
+    "NODE_LOST",
     "WIRE_TYPES",
     "AnswerAsked",
     "AnswerDispatched",

@@ -8,6 +8,7 @@ from ..definition import SessionDefinition
 from .base import Event
 
 __all__ = [
+    "NODE_LOST",
     "CallerAwaited",
     "CallersGone",
     "LinkClosed",
@@ -19,6 +20,9 @@ __all__ = [
     "SessionStarted",
     "ToolRules",
 ]
+
+NODE_LOST = "node_lost"
+"""The reason of an end that the handler had no part in: what it asked for at last may be missing in the log."""
 
 
 class ToolRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +73,7 @@ class SessionEnding(Event, frozen=True, kw_only=True):
 class SessionEnded(Event, frozen=True, kw_only=True):
     """The last event. reason: completed, caller_gone, caller_lost (its connection dropped, and it did not come back in time),
     no_caller (none came in time), provider_lost, handler_failed, engine_stopped, client_update (the client of a direct call
-    has changed its configuration), or the user's own.
+    has changed its configuration), node_lost (nobody runs the handler any more), or the user's own.
     """
 
     reason: str

@@ -55,7 +55,7 @@ class World:
 
     def play(self) -> "World":
         """The session from its start to its end."""
-        self.run = HandlerRun(self.interpreter.handler, STARTED, self.now_ns)
+        self.run = self.made(STARTED)
         self.core.record(STARTED, e.Root.START, self.now_ns)
         self.core.record(e.LinkOpened(link="c1", side="caller", transport="in_process"), e.Root.HOST, self.now_ns)
         if self.voice:
@@ -68,6 +68,15 @@ class World:
         finally:
             self.run.close()
         return self
+
+    def made(self, started: e.SessionStarted) -> HandlerRun:
+        """The run that the world drives."""
+        return HandlerRun(self.interpreter.handler, started, self.now_ns)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the session may end."""
+        return True
 
     def round(self, *, hurry: bool) -> None:
         """What the handler asked for, what else happens, an append, and what the handler sees of it; `hurry` ends it."""
@@ -86,7 +95,7 @@ class World:
         if hurry:
             self.core.ending(e.SessionEnding(reason="engine_stopped"), self.now_ns)
         self.may_timer()  # none that is due waits for the end
-        if not any(isinstance(staged.event, DELIVERED) for staged in self.core.staged):
+        if self.caught_up and not any(isinstance(staged.event, DELIVERED) for staged in self.core.staged):
             self.core.close_when_done(self.now_ns)
         self.commit()
 

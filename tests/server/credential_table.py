@@ -24,6 +24,7 @@ TABLE: dict[str, Rule] = {
     "GET /readyz": Rule("open"),
     "GET /v1/realtime": Rule("open"),  # that it speaks WebSocket
     "GET /metrics": Rule("whole", "observe"),
+    "WS /v1/turnlog/node": Rule("whole", "admin"),
     "GET /v1/turnlog/targets": Rule("key", "start"),
     "WS /v1/realtime?model=hotel.desk": Rule("key", "start"),
     "WS /v1/realtime?session_id={session}": Rule("caller", "start"),

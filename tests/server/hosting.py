@@ -70,12 +70,14 @@ async def hosted(
     settings: ServerSettings = DEFAULTS,
     speech: Speech | None = None,
     provider: Provider | None = None,
+    elsewhere: App | None = None,
 ) -> AsyncIterator[Hosted]:
     """Serve `app` on a free port of loopback; says come as text unless `speech` is given, or another provider.
 
     Provider "openai", if `app` has one, is `turnlog provider` with the same speech, which can be called over WebRTC.
 
-    Afterwards every session must have ended, verify, and replay identically, and no task may be left.
+    elsewhere: the app of a node. Afterwards every session must have ended, verify, and replay identically, and no task may be
+    left.
     """
     before = asyncio.all_tasks()
     store = await asyncio.to_thread(open_store, f"sqlite:///{folder / 'calls.db'}")
@@ -99,7 +101,8 @@ async def hosted(
         report = await store.verify(row.session)
         assert report.ok, report.problems
         events = list(store.scan(row.session))
-        assert (await asyncio.to_thread(replay, events, app.resolve(row.target).handler)).complete
+        of = elsewhere if elsewhere and row.target.startswith(f"{elsewhere.name}.") else app
+        assert (await asyncio.to_thread(replay, events, of.resolve(row.target).handler)).complete
     await store.close()
     await asyncio.sleep(0)
     assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()

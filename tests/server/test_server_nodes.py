@@ -1,0 +1,205 @@
+"""Tests for nodes (`turnlog run`) at a served engine, over real sockets: handlers and tools there, logs in the engine.
+
+`hosted` checks after each test that all sessions have ended, verify and replay, and that no task is left.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+import turnlog
+from tests.server.hosting import Hosted, encode, hosted, receive, user_item
+from turnlog.core import events as e
+from turnlog.core.errors import LinkError, ProtocolError
+from turnlog.engine.nodes.dialling import node_url, run_node
+from turnlog.server.settings import ServerSettings
+
+__all__: list[str] = []
+
+hub = turnlog.App("hub")
+hotel = turnlog.App("hotel")
+PATIENCE_S = 10
+HOLD = asyncio.Event()
+
+
+@hotel.tool
+def find(name: str) -> dict[str, str]:
+    """A guest's room."""
+    if name == "nobody":
+        raise LookupError(name)
+    return {"room": f"room of {name}"}
+
+
+@hotel.tool
+async def wait_for_it() -> str:
+    """Runs until somebody lets it go."""
+    await HOLD.wait()
+    return "held"
+
+
+async def count() -> AsyncIterator[int]:
+    """Two numbers."""
+    yield 1
+    yield 2
+
+
+@hotel.session("desk", provider="local", transport="in_process", tools=["find"])
+async def desk(session: turnlog.RealtimeSession) -> None:
+    """Says, calls, steps, streams, waits and raises what a tool raised."""
+    await session.say("Good evening.")
+    async for turn in session.turns():
+        match turn.text:
+            case "bye":
+                return
+            case "hold":
+                try:
+                    words = await session.call("wait_for_it")
+                except turnlog.StepError as error:
+                    words = error.type_name
+            case "count":
+                words = " ".join([str(item) async for item in session.stream(count)])
+            case "earlier":
+                words = str(len(await session.earlier(before=10**6)))
+            case name:
+                try:
+                    found = await session.call("find", name=name)
+                    words = await session.step(str.upper, found["room"])
+                except turnlog.StepError as error:
+                    words = f"no {error.type_name}"
+        await asyncio.sleep(0.01)
+        await session.say(words)
+
+
+@asynccontextmanager
+async def node(server: Hosted, app: turnlog.App = hotel, key: str = "") -> AsyncIterator[None]:
+    """An app's node, connected."""
+    connected = asyncio.Event()
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(run_node(app, server.url, key, on_connected=connected.set))
+        await connected.wait()
+        yield
+        running.cancel()
+
+
+async def hears(caller: ClientConnection) -> str:
+    """The words of the next response."""
+    async with asyncio.timeout(PATIENCE_S):
+        event = await receive(caller, "response.output_text.done", "response.output_audio_transcript.done")
+    return str(event.get("text") or event.get("transcript"))
+
+
+async def says(caller: ClientConnection, text: str) -> None:
+    """A typed turn."""
+    await caller.send(encode({"type": "conversation.item.create", "item": user_item(text)}))
+    await caller.send(encode({"type": "response.create"}))
+
+
+def of_type(events: list[Any], *kinds: type) -> list[Any]:
+    """Those of these types."""
+    return [one for one in events if isinstance(one, kinds)]
+
+
+async def test_a_handler_at_a_node_answers_callers_of_the_engine(tmp_path: Path) -> None:
+    """Says, calls, steps, streams, earlier words and timers work; the log names the node's code, and it replays."""
+    async with hosted(hub, tmp_path, elsewhere=hotel) as server:
+        async with node(server):
+            assert [one.target for one in server.engine.directory.all()] == ["hotel.desk"]
+            async with connect(server.socket_url("hotel.desk")) as caller:
+                assert await hears(caller) == "Good evening."
+                for said, heard in {"Ann": "ROOM OF ANN", "nobody": "no LookupError", "count": "1 2", "earlier": "8"}.items():
+                    await says(caller, said)
+                    assert await hears(caller) == heard
+                await says(caller, "bye")
+                with pytest.raises(ConnectionClosed):
+                    await receive(caller, "none")
+            session = await server.only_session()
+            await server.ended(session)
+        assert server.engine.nodes.names() == []
+        events = await server.events(session)
+    started = events[0]
+    assert started.handler == f"{__name__}:desk" and started.code_version and started.target == "hotel.desk"
+    assert of_type(events, e.TimerFired) and events[-1].reason == "completed"
+
+
+async def test_a_session_goes_on_with_the_node_that_comes_back(tmp_path: Path) -> None:
+    """A lost node's handler is built anew from the log; what ran there failed with NodeLost; the caller notices nothing else."""
+    async with hosted(hub, tmp_path, elsewhere=hotel) as server:
+        async with node(server):
+            caller = await connect(server.socket_url("hotel.desk"))
+            assert await hears(caller) == "Good evening."
+            await says(caller, "Ann")
+            assert await hears(caller) == "ROOM OF ANN"
+            await says(caller, "hold")
+            session = await server.only_session()
+            feed = server.engine.feed(types=[e.CallRequested])
+            async for _, of, recorded in feed:
+                if of == session and b"wait_for_it" in (recorded.data or b""):
+                    break
+            await feed.aclose()
+        async with node(server):
+            assert await hears(caller) == "NodeLost"
+            await says(caller, "Bob")
+            assert await hears(caller) == "ROOM OF BOB"
+            await says(caller, "bye")
+            assert (await server.ended(session)).reason == "completed"
+        await caller.close()
+
+
+async def test_a_session_whose_node_does_not_come_back_ends(tmp_path: Path) -> None:
+    """With node_lost, after the grace."""
+    async with hosted(hub, tmp_path, elsewhere=hotel) as server:
+        server.engine.nodes.grace_s = 0.01
+        async with node(server):
+            live = await server.engine.start("hotel.desk")
+        ended = await asyncio.wait_for(live.ended(), PATIENCE_S)
+        assert (ended.reason, ended.code) == ("node_lost", "TL320") and "hotel" in ended.detail
+
+
+async def test_a_node_whose_code_has_changed_does_not_take_a_session_up(tmp_path: Path) -> None:
+    """It ends with TL101, and the words say where the handlers part."""
+    changed = turnlog.App("hotel")
+
+    @changed.session("desk", provider="local", transport="in_process")
+    async def other(session: turnlog.RealtimeSession) -> None:
+        await session.say("Good morning.")
+
+    async with hosted(hub, tmp_path, elsewhere=hotel) as server:
+        async with node(server):
+            live = await server.engine.start("hotel.desk")
+            async for _, _, _ in server.engine.feed(types=[e.SayRequested]):
+                break
+        async with node(server, changed):
+            ended = await asyncio.wait_for(live.ended(), PATIENCE_S)
+        assert (ended.reason, ended.code) == ("node_lost", "TL101") and "Good morning." in ended.detail
+
+
+async def test_who_is_no_node_is_refused(tmp_path: Path) -> None:
+    """A name that is taken, a message that is none, a hello that is missing: 1008 each, with TL321; without a key 401."""
+    async with hosted(hub, tmp_path, settings=ServerSettings(keys=("right",))) as server:
+        with pytest.raises(LinkError) as refused:
+            await run_node(hotel, server.url, "wrong")
+        assert refused.value.code == "TL303"
+        with pytest.raises(ProtocolError, match="hub") as taken:
+            await run_node(hub, server.url, "right")
+        assert taken.value.code == "TL321"
+        for nonsense in ("{", '{"type":"seen","session":"s","seq":1}', '{"type":"hello"}', "[]"):
+            async with connect(node_url(server.url), additional_headers={"X-API-Key": "right"}) as socket:
+                await socket.send(nonsense)
+                with pytest.raises(ConnectionClosed) as closed:
+                    await asyncio.wait_for(socket.recv(), PATIENCE_S)
+                assert closed.value.rcvd and closed.value.rcvd.code == 1008 and "TL321" in closed.value.rcvd.reason
+        assert server.engine.nodes.names() == []
+
+
+async def test_an_engine_that_is_not_there_or_no_url_is_told() -> None:
+    """TL301 at once: only a link that stood is opened again."""
+    for url in ("http://127.0.0.1:9", "ftp://engine", "engine"):
+        with pytest.raises(LinkError) as error:
+            await run_node(hotel, url)
+        assert error.value.code == "TL301"
