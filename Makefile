@@ -46,7 +46,7 @@ lock: python ## resolve the locks anew, after a change in pyproject.toml
 	@$(PYTHON) -m tools.lock
 
 clean: ## remove the environments and everything generated
-	rm -rf .venv .venv-bench build dist out turnlog.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-bench tests/node/node_modules build dist out turnlog.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 python:
 	@test -n "$(PYTHON)" || { echo "turnlog needs Python 3.11 or newer, as python3 or python3.11 to python3.14; \

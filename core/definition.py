@@ -46,7 +46,13 @@ DEFAULT_MODELS = {
 }
 DEFAULT_TRANSCRIPTION = "gpt-realtime-whisper"
 
-_BOUNDS = {"lead_ms": (20, 5000), "min_speech_ms": (0, 5000), "min_words": (0, 20), "reattach_grace_s": (0, 600)}
+_BOUNDS = {
+    "answer_timeout_s": (1, 600),
+    "lead_ms": (20, 5000),
+    "min_speech_ms": (0, 5000),
+    "min_words": (0, 20),
+    "reattach_grace_s": (0, 600),
+}
 _COMMON_KEYS = {"type", "create_response", "interrupt_response"}
 _VAD_KEYS = {
     "server_vad": _COMMON_KEYS | {"threshold", "prefix_padding_ms", "silence_duration_ms"},
@@ -85,6 +91,7 @@ class SessionDefinition(msgspec.Struct, frozen=True, kw_only=True):
     resume_after_false_start: bool = False  # what was cut by no speech is spoken on
     client_updates: ClientUpdates = "reassert"  # in a direct call: what becomes of a configuration that its client sends past us
     reattach_grace_s: int = 30  # how long a session waits for a caller whose connection dropped
+    answer_timeout_s: int = 10  # how long a caller's response.create waits for a say, before it gets an empty answer
 
     def to_dict(self) -> dict[str, Any]:
         """AgentField's dictionary of a definition: its keys only, turn_detection left out where there is none."""

@@ -22,7 +22,6 @@ from .states import SayState, SessionState
 from .tool_sends import follow_up_due, tool_deadline, tool_facts, tool_outputs_due
 
 __all__ = [
-    "ANSWER_TIMEOUT_S",
     "DISPATCH_TIMEOUT_S",
     "HANDLER_GRACE_S",
     "READY_TIMEOUT_S",
@@ -36,7 +35,6 @@ __all__ = [
 ]
 
 TRANSCRIPT_TIMEOUT_S = 3
-ANSWER_TIMEOUT_S = 10
 DISPATCH_TIMEOUT_S = 10  # response.created comes before anything is generated: a provider that is this slow has lost it
 READY_TIMEOUT_S = 30  # a provider that has confirmed nothing of its configuration by then never will
 REFUSED_PAUSE_S = 1
@@ -157,7 +155,7 @@ def timeouts(state: State, heads: Heads, now_ns: int, looked: Looked) -> Iterato
     if (lost := _dispatched(state)) and now_ns >= lost.dispatched_ns + DISPATCH_TIMEOUT_S * _S:
         yield _unanswered_say(state, lost)
     for link, asked_ns in list(_unanswered(state).items()):
-        if now_ns >= asked_ns + ANSWER_TIMEOUT_S * _S:
+        if now_ns >= asked_ns + state.life.definition.answer_timeout_s * _S:
             yield iter([e.AnswerTimedOut(link=link)])
     if (mute_ns := _mute_ns(state)) is not None and now_ns >= mute_ns:
         detail = f"the provider has confirmed no session within {READY_TIMEOUT_S} s"
@@ -251,7 +249,7 @@ def next_deadline(state: State, looked: Looked) -> int | None:
     due = [
         *([] if tools_ns is None else [tools_ns]),
         *(committed_ns + TRANSCRIPT_TIMEOUT_S * _S for committed_ns in waiting),
-        *(asked_ns + ANSWER_TIMEOUT_S * _S for asked_ns in _unanswered(state).values()),
+        *(asked_ns + state.life.definition.answer_timeout_s * _S for asked_ns in _unanswered(state).values()),
     ]
     due += awaited_deadline(state)
     for response, one in state.playout.responses.items():

@@ -46,6 +46,22 @@ DEBIAN = (
         elsewhere="brew install espeak-ng, or your system's package of that name",
     ),
     Package(
+        "nodejs",
+        probe="node",
+        mb=110,
+        wanted_by=frozenset({"test"}),
+        without="tests with the Realtime client of npm",
+        elsewhere="Node.js 20 or newer, as `node` on the PATH",
+    ),
+    Package(
+        "npm",
+        probe="npm",
+        mb=60,
+        wanted_by=frozenset({"test"}),
+        without="tests with the Realtime client of npm",
+        elsewhere="it comes with Node.js but on Debian and its descendants",
+    ),
+    Package(
         "pocketsphinx-testdata",
         probe="/usr/share/pocketsphinx/test/data/librivox",
         mb=4,

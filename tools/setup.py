@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tools import debian
+from tools import debian, node
 
 __all__ = ["PROFILES", "Profile", "main"]
 
@@ -138,6 +138,16 @@ def set_up_debian(profile: str) -> bool:
     return not (absent and debian.required())
 
 
+def set_up_node(profile: str) -> bool:
+    """Install the clients of tests/node where Node.js is there; false if that fails. Without Node.js its tests are skipped."""
+    if profile != "test" or node.is_current() or any(one.name in ("nodejs", "npm") for one in debian.missing(profile)):
+        return True
+    print("installing into tests/node: npm's Realtime client (15 MB; once, from its package-lock.json)", flush=True)
+    if error := node.install():
+        print(f"could not set up tests/node: {error}", file=sys.stderr)
+    return not error
+
+
 def report(profile: str) -> None:
     """One line: what the target is about to run with."""
     wanted = debian.names_for(profile)
@@ -156,7 +166,7 @@ def main(arguments: list[str]) -> int:
         print("turnlog needs Python 3.11 or newer", file=sys.stderr)
         return 1
     profile = arguments[0]
-    if not (set_up_python(profile) and set_up_debian(profile)):
+    if not (set_up_python(profile) and set_up_debian(profile) and set_up_node(profile)):
         return 1
     if profile in ("test", "bench"):
         report(profile)

@@ -8,6 +8,8 @@ for the caller at once, whatever the provider still tells of it.
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from ...core import events as e
 from ...core import signals as s
 from ...core.core import Staged
@@ -53,6 +55,7 @@ class CallerLeg:
         if self._pcm_only and isinstance(message.view, SessionUpdate) and (refusal := _other_audio(message.view)) is not None:
             self._server.tell("error", error=refusal)
             return []
+        message = _without_model(message)
         return [meant for signal in self._server.receive(message) if (meant := self._meaning(signal)) is not None]
 
     def _meaning(self, signal: s.Signal) -> s.Signal | None:
@@ -149,6 +152,19 @@ class CallerLeg:
 def _outcome(ended: e.ResponseEnded) -> Outcome:
     status = ended.status if ended.status in ("completed", "cancelled", "failed", "incomplete") else "failed"
     return Outcome(status=status, reason=ended.code, code=ended.code, message=ended.message, usage=ended.usage)  # type: ignore[arg-type] # one of the four
+
+
+def _without_model(message: Message) -> Message:
+    """The same without the model that an update names.
+
+    Strategy: who answers was decided when the session was started, and clients name theirs in every update, even one that they
+    have by default (openai-agents): refusing it would refuse all else of the update.
+    """
+    view = message.view
+    if not isinstance(view, SessionUpdate) or not isinstance(view.session.get("model"), str):
+        return message
+    session = {key: value for key, value in view.session.items() if key != "model"}
+    return msgspec.structs.replace(message, view=msgspec.structs.replace(view, session=session))
 
 
 def _other_audio(update: SessionUpdate) -> dict[str, Any] | None:
