@@ -53,10 +53,14 @@ async def fork(
     row = await store.session(session)
     if not 1 <= at <= row.head_seq:
         raise StoreError("TL418", f"session {session} has no event {at}", f"its events are 1 to {row.head_seq}")
+    tracks = await store.tracks(session)
+
+    def make() -> tuple[_Made, list[Segment]]:
+        every = (segment for track in tracks for segment in store.scan_segments(session, track))
+        return _made(list(store.scan(session)), at, handler, name, script), [one for one in every if one.first_seq <= at]
+
     # In a thread: a handler's loop is not to hold up the sessions of this one, nor, from Python 3.14 on, to be entered within it.
-    made = await asyncio.to_thread(_made, list(store.scan(session)), at, handler, name, list(script))
-    every = [segment for track in await store.tracks(session) for segment in store.scan_segments(session, track)]
-    segments = [segment for segment in every if segment.first_seq <= at]
+    made, segments = await asyncio.to_thread(make)
     await _store(into or store, row, name, made.recorded, segments, handler)
     return Forked(
         session=name,
