@@ -7,7 +7,7 @@ upgrade, with a status and a JSON body. What the caller's messages mean is the s
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 
 from starlette.websockets import WebSocket
 
@@ -30,7 +30,6 @@ __all__ = ["RealtimeEndpoint"]
 _SUBPROTOCOL = "realtime"
 # the caller's own affair; what else fails is the server's
 _REFUSALS = frozenset({"TL312", "TL314", "TL408", "TL501", "TL502", "TL505", "TL506", "TL507", "TL508"})
-_NO_LIMITS: Final = Limits()
 
 log = logging.getLogger("turnlog.server")
 
@@ -66,7 +65,8 @@ class RealtimeEndpoint:
             return self._rejoin(socket, await self._tokens.readmit(socket, session))
         if (call_id := query.get("call_id")) is not None:
             await self._tokens.check(socket, lambda: self._engine.calls.session_of(call_id))
-            return self._watch(socket, self._engine.calls.watched(call_id))
+            limits = self._access.limiter.of_session(self._engine.calls.session_of(call_id))
+            return self._watch(socket, self._engine.calls.watched(call_id), limits)
         opening = await opened(self._access, socket)
         target = opening.resolve(self._engine, query.get("model", ""))
         declared = self._engine.directory.resolve(target)
@@ -94,9 +94,9 @@ class RealtimeEndpoint:
         else:
             await link.run()
 
-    async def _watch(self, socket: WebSocket, call: WatchedCall) -> None:
+    async def _watch(self, socket: WebSocket, call: WatchedCall, limits: Limits) -> None:
         """A sideband: it hears nothing and is no caller, so it keeps no session alive."""
-        link = await self._accept(socket, [])
+        link = await self._accept(socket, [], limits)
         async with asyncio.TaskGroup() as both:
             both.create_task(link.run())
             both.create_task(call.watch(link))
@@ -112,7 +112,7 @@ class RealtimeEndpoint:
         return link
 
     async def _accept(
-        self, socket: WebSocket, headers: list[tuple[bytes, bytes]], limits: Limits = _NO_LIMITS
+        self, socket: WebSocket, headers: list[tuple[bytes, bytes]], limits: Limits
     ) -> CallerSocket:
         offered = socket.scope.get("subprotocols", [])
         await socket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None, headers)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import struct
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
@@ -91,6 +92,7 @@ def request(line: bytes, *headers: bytes, body: bytes = b"") -> bytes:
     return line + b" HTTP/1.1\r\n" + HOST + KEY + b"".join(headers) + length + b"\r\n" + body
 
 
+ROUNDS: Final = 200
 TARGETS: Final = b"GET /v1/turnlog/targets HTTP/1.1\r\n"
 SOCKET: Final = b"GET /v1/realtime?model=hotel.desk"
 SECRETS: Final = b"POST /v1/realtime/client_secrets"
@@ -185,6 +187,49 @@ async def test_a_hostile_request_is_refused_clearly(beside: Beside, name: str) -
     assert b"set-cookie" not in b"\r\n".join(line.partition(b":")[0] for line in head.lower().split(b"\r\n"))
     assert not [word for word in (b"Traceback", b"site-packages", b"/home/", b"root:x", b"key-of-the-hotel") if word in said]
     await beside.goes_on()
+
+
+async def test_requests_with_random_faults_are_never_a_failure_of_the_server(beside: Beside) -> None:
+    """Bytes of real requests, cut, changed and doubled at random (one seed): a status below 500, or a closed connection."""
+    chance = random.Random(7)
+    whole = [
+        request(CALLS, SDP, body=PART),
+        request(SOCKET, UPGRADE),
+        request(START, JSON, body=b'{"metadata": {"a": [1, null]}}'),
+        request(b"GET " + SESSIONS + b"?limit=3&status=ended"),
+        request(SECRETS, JSON, body=b'{"session": {"model": "hotel.desk"}}'),
+    ]
+    for _ in range(ROUNDS):
+        sent = bytearray(chance.choice(whole))
+        for _ in range(chance.randrange(1, 4)):
+            at = chance.randrange(len(sent))
+            match chance.randrange(4):
+                case 0:
+                    sent[at] = chance.randrange(256)
+                case 1:
+                    del sent[at : at + chance.randrange(1, 9)]
+                case 2:
+                    sent[at:at] = chance.randbytes(chance.randrange(1, 9))
+                case 3:
+                    sent[at:at] = sent[at : at + chance.randrange(1, 40)]
+        said = await finished(beside, bytes(sent))
+        assert not said or int(said.split(b" ")[1]) < 500, (bytes(sent), said)
+    await beside.goes_on()
+
+
+async def finished(beside: Beside, sent: bytes) -> bytes:
+    """Send bytes and nothing more, and read the first of the answer."""
+    address = urlsplit(beside.server.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(sent)
+        writer.write_eof()
+        async with asyncio.timeout(20):
+            return await reader.read(4096)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
 
 
 def frame(first: int, payload: bytes, *, length: int | None = None, masked: bool = True) -> bytes:
