@@ -78,7 +78,7 @@ def _spoke(state: State, heads: Heads, signal: s.Signal) -> Iterator[e.Event]:
             yield e.SpeechStopped(item=signal.item, audio_end_ms=signal.audio_end_ms)
         case s.AudioCommitted() if signal.item not in state.turns.closed:
             yield e.InputCommitted(item=signal.item, previous_item=signal.previous_item)
-            if state.call.effective.get("transcription") is None:
+            if state.call.effective.get("transcription", "") is None:  # "": what is in force is not known
                 yield e.InputTranscribed(item=signal.item, transcript="", status="none")
             yield from _end_turns(state)
         case s.TranscriptCompleted() if signal.item in state.turns.closed:
@@ -168,6 +168,8 @@ def observed_time(state: State, heads: Heads, now_ns: int) -> Iterator[Iterator[
         if head.status is None and now_ns >= _words_due_ns(head.committed_ns):
             yield _wordless(state, head.item)
     for response, one in list(state.playout.responses.items()):
+        if one.ended and one.delivered is None:
+            yield all_delivered(state, heads, response, now_ns)
         over_ns = ends_ns(one)
         if over_ns is not None and now_ns >= over_ns:
             yield end_playout(state, heads, response)

@@ -100,6 +100,10 @@ class Calls:
         self._calls[call_id] = _Call(live.id, offer.seat, link)
         return Answered(sdp, call_id)
 
+    def enter(self, call_id: str, session: str, link: _Line) -> None:
+        """A call that was taken elsewhere: from here on it can be hung up."""
+        self._calls[call_id] = _Call(session, "", link)
+
     def session_of(self, call_id: str) -> str:
         """Which session a call is of. Raises TurnlogError TL312 for one that is over or was never here."""
         call = self._calls.get(call_id)

@@ -116,7 +116,7 @@ class Engine:
         self._tasks = await asyncio.TaskGroup().__aenter__()
         spawn = self._tasks.create_task
         given = self.store, self._providers, self._sources, self._nonces, self._session_id, spawn
-        self.proxied = Proxied(Host(*given, must_run=self.must_run, observers=self.observers))
+        self.proxied = Proxied(Host(*given, must_run=self.must_run, observers=self.observers, calls=self.calls))
         self._stopping = False
         return self
 

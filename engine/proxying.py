@@ -1,22 +1,29 @@
 """Proxied sessions: opened for a caller, run as tasks of the engine, ended with it."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..core import events as e
 from ..core.core import SessionCore
+from ..core.definition import SessionDefinition
 from ..core.errors import LinkError, TurnlogError
-from ..core.ports import Provider
+from ..core.ports import Calls, Provider, TakenCall
 from ..core.relaying import RelayLink, Relays, Upgrade
 from ..store.port import Store
+from ..transports.callers.direct import DirectCaller
+from .answering import Calls as OpenCalls
 from .app import Declared
+from .clock import Clock
 from .current import SESSION
 from .nonces import Nonces
 from .observing import Observers, Watched
 from .opening import row_of, started_of
 from .providers import default_provider
+from .relay_call import RelayCall
 from .relay_log import Appends, RelayLog
 from .relay_record import RelayRecord
+from .relayed import CALLER, PROVIDER
 from .relaying import RelaySession
 from .sources import Sources
 
@@ -34,13 +41,14 @@ class Host(NamedTuple):
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     must_run: Callable[[], None]
     observers: Observers
+    calls: OpenCalls
 
 
 class Proxied:
     """The proxied sessions of one engine, by id."""
 
     def __init__(self, host: Host) -> None:
-        self.sessions: dict[str, RelaySession] = {}
+        self.sessions: dict[str, RelaySession | RelayCall] = {}
         self._host = host
 
     async def open(
@@ -51,6 +59,50 @@ class Proxied:
         Raises TurnlogError TL314 where the provider refuses or cannot be reached (the log says so, too), HandlerError TL105 for
         metadata that cannot be stored, StoreError, TL410 and TL508 as Engine.start.
         """
+        _must_be(declared, "websocket")
+        begun = await self._begin(declared, metadata, tenant)
+        core, definition = begun.core, declared.definition
+        link = await self._reach(declared, upgrade)
+        if isinstance(link, LinkError):
+            raise await _refused(begun, declared, link)
+        opened = e.LinkOpened(link=PROVIDER, side="provider", transport=definition.transport, peer=definition.provider)
+        core.record(opened, e.Root.HOST, begun.clock.now_ns())
+        session = RelaySession(core, begun.log(), begun.clock, link)
+        self._start(session)
+        return session
+
+    async def call(
+        self, declared: Declared, offer: str, asked: dict[str, Any], *, metadata: dict[str, Any] | None = None, tenant: str = ""
+    ) -> tuple[RelayCall, TakenCall]:
+        """Start a session and pass a caller's offer on to its provider; a sideband listens. asked: the session it configures.
+
+        Raises as `open`, and TL505 where the target is proxied by another transport.
+        """
+        _must_be(declared, "webrtc")
+        definition = declared.definition
+        provider = self._provider(declared)
+        begun = await self._begin(declared, metadata, tenant)
+        if not isinstance(provider, Calls):
+            raise await _refused(begun, declared, _cannot(definition))
+        session = begun.core.state.life.started
+        assert session is not None  # _begin
+        try:
+            configuration = {"type": "realtime", **asked, "model": definition.model}
+            taken = await provider.take_call(offer, session.session, configuration)
+        except LinkError as error:
+            refusal = await _refused(begun, declared, error)
+        else:
+            now_ns = begun.clock.now_ns()
+            begun.core.record(e.LinkOpened(link=CALLER, side="caller", transport="direct"), e.Root.HOST, now_ns)
+            begun.core.record(e.CallOpened(call_id=taken.call_id, link=CALLER), e.Root.HOST, now_ns)
+            caller = DirectCaller(partial(provider.hang_up, taken.call_id))
+            live = RelayCall(begun.core, begun.log(), begun.clock, provider, taken.call_id, caller)
+            self._host.calls.enter(taken.call_id, live.id, caller)
+            self._start(live)
+            return live, taken
+        raise refusal
+
+    async def _begin(self, declared: Declared, metadata: dict[str, Any] | None, tenant: str) -> "_Begun":
         self._host.must_run()
         host, clock = self._host, self._host.sources.clock()
         started = started_of(declared, host.session_id(), metadata or {}, [])
@@ -59,27 +111,21 @@ class Proxied:
         core.record(started, e.Root.START, clock.now_ns())
         appends = Appends(host.store, head, host.nonces, Watched(host.observers, started.session))
         await appends.append(core.events_to_append(), (), ended=False)
-        link = await self._reach(declared, upgrade)
-        definition = declared.definition
-        if isinstance(link, LinkError):
-            core.link_failed(e.LinkFailed(side="provider", code=link.code, message=link.message), clock.now_ns())
-            while not core.ended:
-                core.close_when_done(clock.now_ns())
-            await appends.append(core.events_to_append(), (), ended=True)
-            appends.watched.closed(None)
-            raise TurnlogError("TL314", f"{definition.provider} has not let {declared.target} in: {link.message}", link.hint)
-        opened = e.LinkOpened(link="p1", side="provider", transport=definition.transport, peer=definition.provider)
-        core.record(opened, e.Root.HOST, clock.now_ns())
-        session = RelaySession(core, RelayLog(RelayRecord(core), appends, clock), clock, link)
+        return _Begun(core, appends, clock)
+
+    def _start(self, session: RelaySession | RelayCall) -> None:
         self.sessions[session.id] = session
-        host.spawn(self._run(session))
-        return session
+        self._host.spawn(self._run(session))
+
+    def _provider(self, declared: Declared) -> Provider:
+        definition = declared.definition
+        return self._host.providers.get(definition.provider) or default_provider(definition)
 
     async def _reach(self, declared: Declared, upgrade: Upgrade) -> RelayLink | LinkError:
         definition = declared.definition
-        provider = self._host.providers.get(definition.provider) or default_provider(definition)
+        provider = self._provider(declared)
         if not isinstance(provider, Relays):
-            return LinkError("TL301", f"provider {definition.provider!r} cannot be proxied", "proxy openai or azure")
+            return _cannot(definition)
         try:
             return await provider.open_frames(definition, upgrade)
         except LinkError as error:
@@ -87,7 +133,7 @@ class Proxied:
         except OSError as error:
             return LinkError("TL301", f"{definition.provider}: {error}", "is the service up?")
 
-    async def _run(self, session: RelaySession) -> None:
+    async def _run(self, session: RelaySession | RelayCall) -> None:
         SESSION.set(session.id)  # of this task
         try:
             await session.drive()
@@ -98,3 +144,36 @@ class Proxied:
         """End them all."""
         for session in list(self.sessions.values()):
             session.end(reason, drain=False)
+
+
+class _Begun(NamedTuple):
+    """A session whose beginning is in the log."""
+
+    core: SessionCore
+    appends: Appends
+    clock: Clock
+
+    def log(self) -> RelayLog:
+        return RelayLog(RelayRecord(self.core), self.appends, self.clock)
+
+
+async def _refused(begun: _Begun, declared: Declared, error: LinkError) -> TurnlogError:
+    """Record that the provider was not reached, which ends the session; what its caller is told."""
+    core, now_ns = begun.core, begun.clock.now_ns()
+    core.link_failed(e.LinkFailed(side="provider", code=error.code, message=error.message), now_ns)
+    while not core.ended:
+        core.close_when_done(now_ns)
+    await begun.appends.append(core.events_to_append(), (), ended=True)
+    begun.appends.watched.closed(None)
+    provider = declared.definition.provider
+    return TurnlogError("TL314", f"{provider} has not let {declared.target} in: {error.message}", error.hint)
+
+
+def _must_be(declared: Declared, transport: str) -> None:
+    if declared.definition.transport != transport:
+        other = {"websocket": "offer a call at /v1/realtime/calls", "webrtc": "connect to /v1/realtime"}[transport]
+        raise TurnlogError("TL505", f"{declared.target} is proxied by {declared.definition.transport}", other)
+
+
+def _cannot(definition: SessionDefinition) -> LinkError:
+    return LinkError("TL301", f"provider {definition.provider!r} cannot be proxied by {definition.transport}", "proxy openai")

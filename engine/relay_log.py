@@ -83,7 +83,11 @@ class RelayLog:
 
     def passed(self, one: Passed) -> None:
         """A frame has passed."""
-        self._waiting.put(one)
+        self._waiting.put(one, len(one.frame))
+
+    def note(self, fact: Callable[[int], object]) -> None:
+        """Something else has happened, behind what passed before: `fact` records it, at the given time."""
+        self._waiting.put(fact, 0)
 
     async def room(self) -> None:
         """Wait until there is room again, or nothing can be written any more."""
@@ -117,7 +121,7 @@ class RelayLog:
             await waiting.more(_TICK_S)
         while waiting.frames:
             for _ in range(min(_AT_ONCE, len(waiting.frames))):
-                self._record.passed(waiting.take())
+                self._enter(waiting.take())
             await asyncio.sleep(0)
         ended, now_ns = self._last is not None, self._clock.now_ns()
         due_ns = self._record.due_ns()
@@ -133,24 +137,33 @@ class RelayLog:
         return ended
 
 
+    def _enter(self, one: Passed | Callable[[int], object]) -> None:
+        if isinstance(one, Passed):
+            self._record.passed(one)
+            return
+        now_ns = self._clock.now_ns()
+        self._record.close_segments(now_ns)
+        one(now_ns)
+
+
 class _Waiting:
-    """Frames that passed and are not written yet."""
+    """What passed and is not written yet."""
 
     def __init__(self) -> None:
-        self.frames: deque[Passed] = deque()
+        self.frames: deque[Passed | Callable[[int], object]] = deque()
         self.bytes = 0
         self.came = asyncio.Event()
         self.over = asyncio.Event()
         self.taken = asyncio.Event()
 
-    def put(self, one: Passed) -> None:
+    def put(self, one: Passed | Callable[[int], object], size: int) -> None:
         self.frames.append(one)
-        self.bytes += len(one.frame)
+        self.bytes += size
         self.came.set()
 
-    def take(self) -> Passed:
+    def take(self) -> Passed | Callable[[int], object]:
         one = self.frames.popleft()
-        self.bytes -= len(one.frame)
+        self.bytes -= len(one.frame) if isinstance(one, Passed) else 0
         return one
 
     async def something(self, limit_s: float | None) -> None:

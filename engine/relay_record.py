@@ -24,7 +24,7 @@ log = logging.getLogger("turnlog")
 
 
 class Passed(NamedTuple):
-    """A frame that came by line `received` and, if it `went`, left by line `sent`."""
+    """A frame that came by line `received` and, if it `went`, left by line `sent`; "" where it was only listened to."""
 
     received: str
     sent: str
@@ -63,18 +63,20 @@ class RelayRecord:
         if one.went:
             self._track(one.sent, "out").add_copy(message.raw, one.at_ns, audio, kept)
         for signal in signals:
-            if isinstance(signal, s.OutputAudio | s.OutputText) and one.went:
+            if isinstance(signal, s.OutputAudio) and not one.sent:
+                continue  # a service may send it to a sideband, too: the caller has it by another way
+            if isinstance(signal, s.OutputAudio | s.OutputText) and (one.went or not one.sent):
                 self._heads.passed(signal, one.at_ns)
             self._observe(one.received, signal, e.Root.WIRE, one.at_ns)
 
     def _control(self, one: Passed, raw: bytes, message: Message | None) -> None:
         self.close_segments(one.at_ns)  # what came before it stands before it
-        came, left = self._track(one.received, "in"), self._track(one.sent, "out")
+        came = self._track(one.received, "in")
         is_text = isinstance(one.frame, str)
         received, sent = (e.TransportReceived, e.TransportSent) if is_text else (e.BinaryReceived, e.BinarySent)
         seq = self.core.record(received(link=one.received, n=came.next(), data=raw), e.Root.WIRE, one.at_ns)
         if one.went:
-            self.core.record(sent(link=one.sent, n=left.next(), data=raw), seq, one.at_ns)
+            self.core.record(sent(link=one.sent, n=self._track(one.sent, "out").next(), data=raw), seq, one.at_ns)
         for signal in () if message is None else self._signals(one, message):
             if one.went or one.received.startswith("p"):
                 self._observe(one.received, signal, seq, one.at_ns)

@@ -13,12 +13,13 @@ from starlette.requests import HTTPConnection
 
 from ..core.errors import TurnlogError
 from ..core.limits import Limits
-from ..core.ports import SessionRow
+from ..core.ports import SessionRow, TakenCall
 from ..core.relaying import Upgrade
 from ..core.secrets import digest
 from ..engine.app import Declared
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
+from ..engine.relay_call import RelayCall
 from ..engine.relaying import RelaySession
 from ..store.access import ApiKey, ClientSecret, no_session
 from ..transports.web.call_request import BODY_LIMIT
@@ -145,6 +146,17 @@ class Access:
             session = await self._engine.proxied.open(declared, upgrade, metadata=metadata, tenant=principal.tenant)
             started(session.id)
         return session
+
+    async def relay_call(
+        self, principal: Principal, declared: Declared, offer: str, session: dict[str, Any], *, metadata: dict[str, Any]
+    ) -> tuple[RelayCall, TakenCall]:
+        """Proxied.call for who asks, as `start`."""
+        async with self.limiter.starting(principal.key, principal.limits) as started:
+            live, taken = await self._engine.proxied.call(
+                declared, offer, session, metadata=metadata, tenant=principal.tenant
+            )
+            started(live.id)
+        return live, taken
 
     async def check_session(self, connection: HTTPConnection, scope: Scope, session: str) -> tuple[Principal, SessionRow]:
         """Who asks, if it may, and the session's row. Raises as `check`, and StoreError TL408 for another tenant's."""

@@ -63,14 +63,18 @@ class CallerTokens:
 
     async def admit(self, live: LiveSession) -> Admission:
         """A new token for a caller of this session. Raises StoreError."""
+        token = await self.token(live.id)
+        return Admission(live, token, digest(token).hex())
+
+    async def token(self, session: str) -> str:
+        """A new token that opens this session. Raises StoreError."""
         now_ns = self._now_ns()
         if now_ns - self._purged_ns > _PURGE_S * 1_000_000_000:
             self._purged_ns = now_ns
             await self._engine.store.access.purge(now_ns=now_ns)
         token = new_token()
-        hashed = digest(token)
-        await self._engine.store.add_caller(hashed, live.id, expires_ns=self._expires_ns())
-        return Admission(live, token, hashed.hex())
+        await self._engine.store.add_caller(digest(token), session, expires_ns=self._expires_ns())
+        return token
 
     async def readmit(self, connection: HTTPConnection, session: str) -> Admission:
         """Let a caller back to its session by its token, or, beside who is there, whoever has a key of this server.

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from ..core.errors import TurnlogError
 from ..engine.answering import Answered
+from ..engine.app import Declared
 from ..engine.engine import Engine
 from ..transports.web.call_request import CallRequest, read_call
 from ..transports.webrtc.sdp import check_offer
@@ -56,6 +57,8 @@ class CallsEndpoint:
             opening = await opened(self._access, request)
         asked = await _read(request)
         offer = check_offer(asked.sdp)
+        if admitted is None and (proxied := self._proxied(request, opening, asked.session)):
+            return await self._relay(request, opening, proxied, offer, asked.session)
         self._engine.calls.check_installed()
         settings = settings_of(asked.session, "the part `session` of the request")
         if admitted is None:
@@ -65,21 +68,33 @@ class CallsEndpoint:
             answered = await self._engine.answer(
                 admitted.live.id, offer, peer=peer_of(request), seat=admitted.seat, settings=settings
             )
-        headers = {
-            "Location": f"{_PATH}/{answered.call_id}",
-            "Turnlog-Session": admitted.live.id,
-            "Turnlog-Token": admitted.token,
-            "Cache-Control": "no-store",
-        }
-        return Response(answered.sdp, 201, headers, media_type="application/sdp")
+        return _answer(answered.sdp, answered.call_id, admitted.live.id, admitted.token)
+
+    def _proxied(self, request: Request, opening: Opening, session: dict[str, Any]) -> Declared | None:
+        """The target, if it is proxied."""
+        target = opening.resolve(self._engine, _model(request, session), "request")
+        declared = self._engine.directory.resolve(target)
+        return declared if declared.proxied else None
+
+    async def _relay(
+        self, request: Request, opening: Opening, declared: Declared, offer: str, session: dict[str, Any]
+    ) -> Response:
+        """Pass the offer on, with what its caller configures: the provider holds the call."""
+        live, taken = await self._access.relay_call(
+            opening.principal, declared, offer, session, metadata=metadata_of(request)
+        )
+        try:
+            token = await self._tokens.token(live.id)
+        except BaseException:
+            live.end("caller_gone")
+            raise
+        return _answer(taken.sdp, taken.call_id, live.id, token)
 
     async def _begin(
         self, request: Request, opening: Opening, offer: str, session: dict[str, Any], settings: dict[str, Any]
     ) -> tuple[Admission, Answered]:
         """Start a session for this call: nothing may leave here without the call in it or the session asked to end."""
-        named = session.get("model")
-        model = named if isinstance(named, str) and named else request.query_params.get("model", "")
-        target = opening.resolve(self._engine, model, "request")
+        target = opening.resolve(self._engine, _model(request, session), "request")
         live = await self._access.start(opening.principal, target, metadata=metadata_of(request))
         try:
             admitted = await self._tokens.admit(live)
@@ -105,6 +120,21 @@ class CallsEndpoint:
             return response
 
         return answered
+
+
+def _model(request: Request, session: dict[str, Any]) -> str:
+    named = session.get("model")
+    return named if isinstance(named, str) and named else request.query_params.get("model", "")
+
+
+def _answer(sdp: str, call_id: str, session: str, token: str) -> Response:
+    headers = {
+        "Location": f"{_PATH}/{call_id}",
+        "Turnlog-Session": session,
+        "Turnlog-Token": token,
+        "Cache-Control": "no-store",
+    }
+    return Response(sdp, 201, headers, media_type="application/sdp")
 
 
 async def _answered(request: Request, endpoint: Any) -> Response:

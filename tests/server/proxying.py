@@ -24,6 +24,7 @@ __all__ = ["KEY", "Proxying", "app", "frames_of", "proxying"]
 KEY = "sk-the-provider's-own-key"
 app = turnlog.App("calls")
 app.proxy("line", provider="openai", transport="websocket", model="gpt-realtime-test", tags=["kept"])
+app.proxy("call", provider="openai", transport="webrtc", model="gpt-realtime-test")
 
 
 class Proxying:
@@ -35,10 +36,10 @@ class Proxying:
         self.store = store
         self.reached: asyncio.Queue[ServerConnection] = asyncio.Queue()
 
-    def call(self, query: str = "", **options: Any) -> connect:
+    def call(self, query: str = "", target: str = "calls.line", **options: Any) -> connect:
         """A caller's connection."""
         options.setdefault("max_size", None)
-        return connect(f"{self.url.replace('http', 'ws', 1)}/v1/realtime?model=calls.line{query}", proxy=None, **options)
+        return connect(f"{self.url.replace('http', 'ws', 1)}/v1/realtime?model={target}{query}", proxy=None, **options)
 
     @asynccontextmanager
     async def through(self, query: str = "", **options: Any) -> AsyncIterator[tuple[ClientConnection, ServerConnection]]:
