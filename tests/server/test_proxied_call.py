@@ -1,4 +1,4 @@
-"""A proxied call over WebRTC: a stock client and the calls of a served model talk past us; a sideband that only listens records it."""
+"""A proxied call over WebRTC: a stock client and a served model talk past us; a sideband that only listens records it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
