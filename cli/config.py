@@ -25,6 +25,8 @@ def command(config: str | None, as_json: bool) -> None:
             print_json(shown | {"variable": option.variable})
         return
     click.echo(f"# {loaded.file or 'no turnlog.toml here'}")
+    for name in loaded.unknown:
+        click.echo(f"# ${name} is set, and is no option")
     section = ""
     for path, option in OPTIONS.items():
         if (table := ".".join(path[:-1])) != section:

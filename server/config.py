@@ -22,6 +22,7 @@ __all__ = ["FILE", "Config", "load_config"]
 FILE = "turnlog.toml"
 """What is read where no file is named, if it is there."""
 _LARGEST = 1 << 20
+_OTHERS = {"TURNLOG_CONFIG", "TURNLOG_DEBUG", "TURNLOG_PROVIDER_KEY"}  # of other commands, and of all
 _WITH_PASSWORD = re.compile(r"(://)[^/@\s\"]+@")
 _SPLIT = re.compile(r"[,\s]+")
 
@@ -41,6 +42,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[tuple[str, ...], Any]
     origins: dict[tuple[str, ...], str]
     file: str = ""
+    unknown: list[str] = []  # variables that look like options and are none
 
     def section(self, struct: type[S]) -> S:
         """A section as its struct, e.g. `config.section(ServerSettings)`."""
@@ -92,7 +94,7 @@ def load_config(path: str | None = None, *, environment: Mapping[str, str] = os.
         found = _find(option, written, environment, given or {})
         values[option.path] = option.default if found is None else _converted(option, found)
         origins[option.path] = "default" if found is None else found.origin
-    return Config(values=values, origins=origins, file=file)
+    return Config(values=values, origins=origins, file=file, unknown=_unheeded(environment))
 
 
 def _find(option: Option, written: _Written, environment: Mapping[str, str], given: Given) -> _Value | None:
@@ -173,6 +175,13 @@ def _unknown(path: str, what: str, name: str, known: list[str]) -> TurnlogError:
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
     return TurnlogError("TL210", f"{path}: {what} is unknown", hint)
+
+
+def _unheeded(environment: Mapping[str, str]) -> list[str]:
+    """Strategy: told, and no error: what starts this process may set variables of that name for reasons of its own."""
+    known = {option.variable for option in OPTIONS.values()} | _OTHERS
+    known |= {f"{option.variable}_FILE" for option in OPTIONS.values() if option.secret}
+    return sorted(name for name in environment if name.startswith("TURNLOG_") and name not in known)
 
 
 def _toml(value: Any) -> str:

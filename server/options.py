@@ -21,11 +21,11 @@ def _option(meaning: str, *, variable: str = "", secret: bool = False) -> Meta:
 
 
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """[serve]: what is served, and where."""
+    """[serve]: what is served, and where. Kubernetes sets TURNLOG_PORT to something else beside a service of that name."""
 
-    app: Annotated[str, _option("MODULE:APP")] = ""
-    host: Annotated[str, _option("the address to listen on")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535, description="0 takes a free one")] = 8080
+    app: Annotated[str, _option("MODULE:APP", variable="TURNLOG_SERVE_APP")] = ""
+    host: Annotated[str, _option("the address to listen on", variable="TURNLOG_SERVE_HOST")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535), _option("0 takes a free one", variable="TURNLOG_SERVE_PORT")] = 8080
 
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):

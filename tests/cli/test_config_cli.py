@@ -36,9 +36,10 @@ def test_the_configuration_in_force_is_shown_without_secrets(turnlog_in: Command
     assert lines["port = 4711"] == "turnlog.toml" and lines["drain_s = 7.0"] == "$TURNLOG_DRAIN_S"
     assert lines['openai_api_key = "••••"'] == "$OPENAI_API_KEY" and lines['host = "127.0.0.1"'] == "default"
     assert "0123456789" not in done.stdout and "secretsecret" not in done.stdout
+    assert turnlog_in.run("config", TURNLOG_DRIAN_S="7").stdout.splitlines()[1] == "# $TURNLOG_DRIAN_S is set, and is no option"
     rows = [json.loads(line) for line in turnlog_in.run("config", "--json").stdout.splitlines()]
     (row,) = [row for row in rows if row["option"] == "serve.port"]
-    assert row == {"option": "serve.port", "value": "4711", "origin": "turnlog.toml", "variable": "TURNLOG_PORT"}
+    assert row == {"option": "serve.port", "value": "4711", "origin": "turnlog.toml", "variable": "TURNLOG_SERVE_PORT"}
 
 
 def test_a_configuration_that_is_wrong_is_named(turnlog_in: Command) -> None:

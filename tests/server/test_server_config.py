@@ -47,13 +47,12 @@ def test_every_field_is_an_option_with_a_variable_of_its_own() -> None:
 def test_the_command_line_counts_more_than_the_environment_and_that_more_than_the_file() -> None:
     """Each value has the origin that counted."""
     written('[serve]\nport = 1\nhost = "::1"\napp = "a:app"\n[server]\ndrain_s = 5\non_drain = "keep"\n')
-    config = load_config(
-        environment={"TURNLOG_PORT": "2", "TURNLOG_HOST": "127.0.0.2", "TURNLOG_DRAIN_S": ""}, given={("serve", "port"): 3}
-    )
+    environment = {"TURNLOG_SERVE_PORT": "2", "TURNLOG_SERVE_HOST": "127.0.0.2", "TURNLOG_DRAIN_S": ""}
+    config = load_config(environment=environment, given={("serve", "port"): 3})
     assert config.section(ServeOptions) == ServeOptions(app="a:app", host="127.0.0.2", port=3)
     assert (config.section(ServerSettings).drain_s, config.section(ServerSettings).on_drain) == (5, "keep")
     origins = [config.origins["serve", name] for name in ("port", "host", "app")]
-    assert origins == ["command line", "$TURNLOG_HOST", "turnlog.toml"]
+    assert origins == ["command line", "$TURNLOG_SERVE_HOST", "turnlog.toml"]
 
 
 def test_variables_are_read_as_their_options_types() -> None:
@@ -135,7 +134,7 @@ def test_a_file_that_cannot_be_meant_is_tl210(text: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
-        ({"TURNLOG_PORT": "many"}, r"serve\.port \(\$TURNLOG_PORT\)"),
+        ({"TURNLOG_SERVE_PORT": "many"}, r"serve\.port \(\$TURNLOG_SERVE_PORT\)"),
         ({"TURNLOG_STRICT": "perhaps"}, r"engine\.strict \(\$TURNLOG_STRICT\)"),
         ({"TURNLOG_KEYS": "a", "TURNLOG_KEYS_FILE": "b"}, r"\$TURNLOG_KEYS and \$TURNLOG_KEYS_FILE are both set"),
         ({"OPENAI_API_KEY_FILE": os.sep}, r"\$OPENAI_API_KEY_FILE names /, which cannot be read: Is a directory"),
@@ -154,10 +153,16 @@ def test_a_file_that_is_named_must_be_there() -> None:
         load_config("other.toml", environment={})
 
 
+def test_what_looks_like_an_option_is_told() -> None:
+    """A misspelt variable, and no other: not those of secrets' files, of other commands, or of somebody else's name."""
+    environment = dict.fromkeys(("TURNLOG_DRIAN_S", "TURNLOG_DEBUG", "TURNLOG_CONFIG", "DRAIN_S"), "1")
+    assert load_config(environment=environment).unknown == ["TURNLOG_DRIAN_S"]
+
+
 def test_values_given_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line's values pass the same types; the process's environment is read where none is given."""
     given: dict[tuple[str, ...], Any] = {("server", "drain_s"): float("inf")}
     with pytest.raises(TurnlogError, match=r"server\.drain_s \(command line\)"):
         load_config(given=given)
-    monkeypatch.setenv("TURNLOG_PORT", "4711")
+    monkeypatch.setenv("TURNLOG_SERVE_PORT", "4711")
     assert load_config().section(ServeOptions).port == 4711
