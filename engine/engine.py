@@ -27,6 +27,7 @@ from .decider import Handling
 from .directory import Directory
 from .draining import drained
 from .effects import Effects
+from .executions import Executions
 from .handler_run import HandlerRun
 from .host_run import HostRun
 from .live import LiveSession
@@ -96,6 +97,7 @@ class Engine:
         self._nonces = Nonces(entropy=sources.entropy)
         self._ids = Nonces(_ID_SIZE, entropy=sources.entropy)
         self.calls = Calls(ice, self._ids)
+        self.executions = Executions(sources.entropy, lambda: sources.clock().now_ns())
         self._stopping = True  # until entered
 
     async def __aenter__(self) -> Self:
@@ -136,6 +138,7 @@ class Engine:
         async with AsyncExitStack() as closing:
             if isinstance(self._given, str):
                 closing.push_async_callback(self.store.close)
+            closing.push_async_callback(self.executions.stop)
             closing.push_async_callback(self.tools.stop)
             closing.push_async_callback(self.projections.stop)
             closing.push_async_callback(self.calls.close)

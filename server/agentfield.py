@@ -4,8 +4,6 @@ What its control plane forgets is kept: the session runs and holds its metadata,
 for a session that runs here. What the query of an offer leaves out is the session's. Errors are {"error": text}.
 """
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -16,14 +14,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..core.definition import SessionDefinition, validate_transport
-from ..core.errors import DefinitionError, HandlerError, LinkError, TurnlogError
+from ..core.errors import DefinitionError, LinkError
 from ..engine.app import Declared
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
 from ..transports.web.call_request import read_body
 from ..transports.webrtc.sdp import check_offer
 from .access import Access
-from .answers import STATUS, error_headers, is_fault
+from .agentfield_errors import Refused, answering
+from .agentfield_tools import target_of_tool
 from .asked import peer_of
 from .callers import Admission, CallerTokens
 from .calls import METHODS
@@ -34,8 +33,6 @@ START_GRACE_S: Final = 60
 """How long a session that was started here waits for its first caller."""
 _CHOOSES: Final = ("openai", "azure", "openrouter")
 """The providers whose model and voice are named for each session."""
-
-log = logging.getLogger("turnlog.server")
 
 
 class _StartBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,15 +45,6 @@ class _StartBody(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None = None
 
 
-class _Refused(Exception):
-    """An answer that is no success: its status, and the fields beside "error"."""
-
-    def __init__(self, status: int, error: str, **fields: str) -> None:
-        super().__init__(error)
-        self.status = status
-        self.body = {"error": error, **fields}
-
-
 class AgentFieldRoutes:
     """`POST /api/v1/session-targets/{target}/start`, `…/session-instances/{id}/realtime-offer`, and the older `…/sessions/…`."""
 
@@ -64,7 +52,7 @@ class AgentFieldRoutes:
         self._engine = engine
         self._access = access
         self._tokens = tokens
-        start, offer = self._route(self.start), self._route(self.offer)
+        start, offer = answering(self.start), answering(self.offer)
         self.routes = [
             Route("/api/v1/session-targets/{target}/start", start, methods=METHODS),
             Route("/api/v1/sessions/{target}/start", start, methods=METHODS),
@@ -93,21 +81,25 @@ class AgentFieldRoutes:
         except BaseException:
             live.end("no_caller", drain=False)
             raise
-        return Response(msgspec.json.encode(_started(live)), 201, _papers(admitted), "application/json")
+        return Response(msgspec.json.encode(_started(live, self._targets(live))), 201, _papers(admitted), "application/json")
+
+    def _targets(self, live: LiveSession) -> dict[str, str]:
+        """Where each tool of the session runs: on its own node, or on the one that it was declared of."""
+        return {tool: target_of_tool(self._engine.tools.box, live, tool) for tool in live.definition.tools}
 
     def _declared(self, target: str) -> Declared:
         node, _, name = target.partition(".")
         if not node or not name:
-            raise _Refused(400, "session target must be <node>.<session>")
+            raise Refused(400, "session target must be <node>.<session>")
         directory = self._engine.directory
         if node not in directory.nodes():
-            raise _Refused(404, "agent not found")
+            raise Refused(404, "agent not found")
         if not directory.of(node):
-            raise _Refused(404, "agent has no registered sessions")
+            raise Refused(404, "agent has no registered sessions")
         try:
             return directory.resolve(target)
         except DefinitionError:
-            raise _Refused(404, "session not registered") from None
+            raise Refused(404, "session not registered") from None
 
     # --- realtime-offer ---
 
@@ -118,36 +110,14 @@ class AgentFieldRoutes:
         _check_query(live, request)
         body = await read_body(request)
         if not body.strip():
-            raise _Refused(400, "SDP offer body is required")
+            raise Refused(400, "SDP offer body is required")
         offer = check_offer(body)
         try:
             answered = await self._engine.answer(live.id, offer, peer=peer_of(request), seat=admitted.seat)
         except LinkError as error:
-            raise _Refused(502, error.message, **_boundary(live.definition, error)) from error
+            raise Refused(502, error.message, **_boundary(live.definition, error)) from error
         headers = _papers(admitted) | {"Location": f"/v1/realtime/calls/{answered.call_id}", "Cache-Control": "no-store"}
         return Response(answered.sdp, 200, headers, "application/sdp")
-
-    # --- both ---
-
-    def _route(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        async def answered(request: Request) -> Response:
-            try:
-                if request.method != "POST":
-                    raise _Refused(405, "this address takes POST only")
-                return await endpoint(request)
-            except _Refused as refused:
-                return _error(refused.status, refused.body, {"Allow": "POST"} if refused.status == 405 else {})
-            except TurnlogError as error:
-                status = 400 if isinstance(error, DefinitionError | HandlerError) else STATUS.get(error.code, 503)
-                if is_fault(error, status):
-                    log.error("a session could not be served: %s", error)
-                return _error(status, {"error": error.message}, error_headers(error, status))
-
-        return answered
-
-
-def _error(status: int, body: dict[str, str], headers: Mapping[str, str]) -> Response:
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
 def _body(data: bytes) -> _StartBody:
@@ -156,7 +126,7 @@ def _body(data: bytes) -> _StartBody:
     try:
         return msgspec.json.decode(data, type=_StartBody)
     except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
-        raise _Refused(400, "invalid JSON body") from None
+        raise Refused(400, "invalid JSON body") from None
 
 
 def _check_transport(declared: Declared, provider: str, transport: str) -> None:
@@ -166,9 +136,9 @@ def _check_transport(declared: Declared, provider: str, transport: str) -> None:
     try:
         asked = validate_transport(provider, transport)
     except DefinitionError as error:
-        raise _Refused(400, error.message, provider=provider, transport=transport) from None
+        raise Refused(400, error.message, provider=provider, transport=transport) from None
     if asked != (definition.provider, definition.transport):
-        raise _Refused(400, _registered(declared.target, definition, *asked))
+        raise Refused(400, _registered(declared.target, definition, *asked))
 
 
 def _registered(target: str, definition: SessionDefinition, provider: str, transport: str) -> str:
@@ -182,7 +152,7 @@ def _overrides(definition: SessionDefinition, asked: _StartBody) -> dict[str, st
     wanted = {key: value for key, value in wanted.items() if value != getattr(definition, key)}
     for key, value in wanted.items():
         if definition.provider not in _CHOOSES:
-            raise _Refused(400, f"provider={definition.provider} takes no {key}; requested {key}={value[:100]}")
+            raise Refused(400, f"provider={definition.provider} takes no {key}; requested {key}={value[:100]}")
     return wanted
 
 
@@ -191,12 +161,12 @@ def _check_query(live: LiveSession, request: Request) -> None:
     definition, query = live.definition, request.query_params
     transport = query.get("transport") or "webrtc"
     if transport.strip().lower().replace("-", "_") != "webrtc":
-        raise _Refused(400, "realtime-offer requires transport=webrtc")
+        raise Refused(400, "realtime-offer requires transport=webrtc")
     named = {"provider": definition.provider, "target": live.target, "model": definition.model, "voice": definition.voice}
     for key, own in named.items():
         given = (query.get(key) or own or "").strip()
         if given != (own or "") and not (key == "provider" and given.lower() == own):
-            raise _Refused(400, f"session {live.id} is of {key}={own or ''}; requested {key}={given[:100]}")
+            raise Refused(400, f"session {live.id} is of {key}={own or ''}; requested {key}={given[:100]}")
 
 
 def _boundary(definition: SessionDefinition, error: LinkError) -> dict[str, str]:
@@ -210,8 +180,8 @@ def _papers(admitted: Admission) -> dict[str, str]:
     return {"Turnlog-Session": admitted.live.id, "Turnlog-Token": admitted.token}
 
 
-def _started(live: LiveSession) -> dict[str, Any]:
-    definition, node = live.definition, live.target.partition(".")[0]
+def _started(live: LiveSession, tool_targets: dict[str, str]) -> dict[str, Any]:
+    definition = live.definition
     chosen = {"model": definition.model, "voice": definition.voice}
     query = {**chosen, "provider": definition.provider, "target": live.target, "transport": "webrtc"}
     instance = f"/api/v1/session-instances/{live.id}"
@@ -223,7 +193,7 @@ def _started(live: LiveSession) -> dict[str, Any]:
         **{key: value or "" for key, value in chosen.items()},
         "modalities": definition.modalities,
         "tags": definition.tags,
-        "tool_targets": {tool: f"{node}.{tool}" for tool in definition.tools},
+        "tool_targets": tool_targets,
         "turn_detection": definition.turn_detection if definition.provider == "openai" else None,
         "offer_url": f"{instance}/realtime-offer?{urlencode(sorted((key, value) for key, value in query.items() if value))}",
         "tool_url": f"{instance}/tools/{{tool}}",

@@ -11,6 +11,7 @@ from ..core.errors import TurnlogError
 from ..engine.engine import Engine
 from .access import Access
 from .agentfield import AgentFieldRoutes
+from .agentfield_tools import ToolRoutes
 from .answers import error_answer
 from .api.routes import ApiRoutes
 from .callers import CallerTokens
@@ -40,6 +41,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             *CallsEndpoint(engine, access, tokens).routes,
             *ClientSecretsEndpoint(engine, access).routes,
             *AgentFieldRoutes(engine, access, tokens).routes,
+            *ToolRoutes(engine, access, tokens).routes,
             *Metrics(engine, access).routes,
             *NodeSockets(engine, access).routes,
             *Page(engine, access).routes,

@@ -18,6 +18,7 @@ from typing import Any
 from ..engine.app import App
 from ..engine.draining import drained
 from ..engine.engine import Engine
+from ..transports.control_plane import ControlPlane
 from ..transports.web.serving import check_tls, listen, serve_app, url_of
 from ..transports.webrtc.ice import IceSettings
 from .app import create_app
@@ -49,7 +50,8 @@ async def serve(
         check_tls(settings.tls)
     stop, drain = asyncio.Event(), asyncio.Event()
     with listen(host, port) as listener, stopped_by_signals(stop, drain):
-        arguments = {"ice": IceSettings.from_environment(), **engine_arguments}
+        here = {"ice": IceSettings.from_environment(), "control_plane": ControlPlane.from_environment()}
+        arguments = {**here, **engine_arguments}
         async with Engine(app, store=store, **arguments) as engine:
             await serve_on(listener, engine, stop, drain=drain, settings=settings, on_listening=on_listening)
 

@@ -10,6 +10,7 @@ the request with its headers; redirects are not followed.
 import asyncio
 import hmac
 import secrets
+from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -31,6 +32,7 @@ ENDED: Final = _SUCCEEDED | {"failed", "error", "cancelled", "canceled", "timeou
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.05, 2.0
 _REQUEST_S: Final = 30.0
 _TRIES: Final = 4  # of a request that the network or the control plane failed; its idempotency key makes the work one
+_EARLY: Final = 1000
 _SHOWN: Final = 500  # characters of an answer in an error
 _MAX_BYTES: Final = 16 * 1024 * 1024
 
@@ -56,6 +58,7 @@ class Reasoners:
         self._client: httpx.AsyncClient | None = None
         self._secret = secrets.token_urlsafe(32)  # signs what comes by webhook; made anew with each process
         self._awaited: dict[str, asyncio.Future[_Execution]] = {}
+        self._early: OrderedDict[str, _Execution] = OrderedDict()  # told before the answer to the request that began it
 
     async def run(self, target: str, given: Mapping[str, Any], headers: Headers) -> Any:
         """Run a reasoner and wait for its result. headers: of the session, with Idempotency-Key.
@@ -94,8 +97,14 @@ class Reasoners:
             execution = msgspec.json.decode(body, type=_Execution)
         except (ValueError, RecursionError) as error:
             raise ProtocolError("TL331", f"the webhook is no execution: {error}", "send the execution as JSON") from None
+        if execution.status.lower() not in ENDED:
+            return
         waiting = self._awaited.get(execution.execution_id)
-        if waiting and not waiting.done() and execution.status.lower() in ENDED:
+        if waiting is None:
+            self._early[execution.execution_id] = execution
+            while len(self._early) > _EARLY:
+                self._early.popitem(last=False)
+        elif not waiting.done():
             waiting.set_result(execution)
 
     async def close(self) -> None:
@@ -107,6 +116,8 @@ class Reasoners:
     # --- waiting ---
 
     async def _ended(self, execution: str, target: str, headers: Headers) -> _Execution:
+        if told := self._early.pop(execution, None):
+            return told
         waiting = self._awaited.setdefault(execution, asyncio.get_running_loop().create_future())
         # Strategy: asked for also where a webhook will tell, only rarely: one that is lost must not cost the call.
         pause_s = _LONGEST_POLL_S if self.plane.webhook else _FIRST_POLL_S
@@ -116,9 +127,9 @@ class Reasoners:
                     async with asyncio.timeout(pause_s):
                         return await asyncio.shield(waiting)
                 answer = await self._tried("GET", f"executions/{quote(execution, safe='')}", headers, None)
-                told = _decoded(answer, target)
-                if told.status.lower() in ENDED:
-                    return told
+                looked = _decoded(answer, target)
+                if looked.status.lower() in ENDED:
+                    return looked
                 pause_s = min(pause_s * 1.5, _LONGEST_POLL_S)
         finally:
             self._awaited.pop(execution, None)

@@ -49,6 +49,7 @@ from .engine.watchdog import HandlerLimits
 from .engine.what_if import what_if
 from .store.feed import FeedEntry
 from .store.projection_folder import ProjectionFolder
+from .transports.control_plane import ControlPlane
 from .transports.webrtc.ice import IceServer, IceSettings
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Answered",
     "App",
     "AudioClip",
+    "ControlPlane",
     "DefinitionError",
     "Divergence",
     "DivergenceReport",

@@ -37,6 +37,11 @@ TABLE: dict[str, Rule] = {
     "POST /api/v1/sessions/{target}/start": Rule("key", "start"),
     "POST /api/v1/session-instances/{session}/realtime-offer": Rule("caller", "start"),
     "POST /api/v1/sessions/{session}/realtime-offer": Rule("caller", "start"),
+    "POST /api/v1/session-instances/{session}/tools/{tool}": Rule("caller", "start"),
+    "POST /api/v1/sessions/{session}/tools/{tool}": Rule("caller", "start"),
+    "POST /api/v1/execute/async/{target}": Rule("key", "start"),
+    "GET /api/v1/executions/{execution}": Rule("key", "start"),
+    "POST /api/v1/turnlog/executions": Rule("open"),  # what is not signed is refused
     "DELETE /v1/turnlog/sessions/{session}/tokens": Rule("session", "start"),
     "GET /v1/turnlog/openapi.json": Rule("key", "observe"),
     "GET /v1/turnlog/sessions": Rule("key", "observe"),

@@ -1,0 +1,146 @@
+"""AgentField's tool route in both spellings: only what the session names, run here or passed on, and asked for by its id."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import turnlog
+from tests.agentfield.control_plane import Plane, plane
+from tests.server.hosting import Hosted, hosted
+from turnlog.server.settings import ServerSettings
+from turnlog.transports.control_plane import ControlPlane
+
+app = turnlog.App("hotel")
+app.reasoner("other.find", name="find")
+hold = asyncio.Event()
+
+
+@app.tool
+async def price(nights: int) -> dict[str, int]:
+    """What a stay costs."""
+    return {"euros": 50 * nights}
+
+
+@app.tool
+async def secret() -> str:
+    """What no session names."""
+    return "open"
+
+
+@app.tool(timeout=0.05)  # type: ignore[untyped-decorator] # App.tool serves both spellings
+async def slow() -> str:
+    """Never done."""
+    await hold.wait()
+    return ""
+
+
+@app.session("desk", provider="local", transport="in_process", tools=["price", "find", "slow"])
+async def desk(session: turnlog.RealtimeSession) -> None:
+    """Waits."""
+    async for _ in session.turns():
+        pass
+
+
+class World:
+    """A server with keys, and a control plane beside it."""
+
+    def __init__(self, server: Hosted, there: Plane, http: httpx.AsyncClient) -> None:
+        self.server, self.there, self.http = server, there, http
+
+    async def start(self) -> tuple[str, dict[str, str]]:
+        """A session, and its caller's token as a header."""
+        answer = await self.http.post("/api/v1/session-targets/hotel.desk/start", headers=KEY)
+        assert answer.json()["tool_targets"] == {"price": "hotel.price", "find": "other.find", "slow": "hotel.slow"}
+        return answer.json()["session_id"], {"Authorization": f"Bearer {answer.headers['Turnlog-Token']}"}
+
+    async def ended(self, execution: str) -> dict[str, Any]:
+        """How an execution ended."""
+        while True:
+            told: dict[str, Any] = (await self.http.get(f"/api/v1/executions/{execution}", headers=KEY)).json()
+            if told["status"] != "running":
+                return told
+            await asyncio.sleep(0.01)
+
+
+KEY = {"X-API-Key": "key-one"}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Running."""
+    async with (
+        plane() as (there, url),
+        hosted(app, tmp_path, settings=ServerSettings(keys=("key-one",)), control_plane=ControlPlane(url=url)) as server,
+        httpx.AsyncClient(base_url=server.url) as http,
+    ):
+        yield World(server, there, http)
+
+
+async def test_a_tool_of_this_process_runs_here(world: World) -> None:
+    """202 with an execution in AgentField's form, whose result, failure or timeout is asked for by its id."""
+    session, token = await world.start()
+    for spelling in ("session-instances", "sessions"):
+        path = f"/api/v1/{spelling}/{session}/tools"
+        answer = await world.http.post(f"{path}/price", headers=token, json={"input": {"nights": 2}})
+        begun = answer.json()
+        assert (answer.status_code, begun["status"], begun["target"]) == (202, "queued", "hotel.price")
+        told = await world.ended(begun["execution_id"])
+        assert (told["status"], told["result"], told["run_id"]) == ("succeeded", {"euros": 100}, begun["run_id"])
+        wrong = await world.http.post(f"{path}/price", headers=token, json={"input": {"people": 2}, "target": "hotel.price"})
+        told = await world.ended(wrong.json()["execution_id"])
+        assert told["status"] == "failed" and "nights" in told["error_message"] and "result" not in told
+    late = await world.http.post(f"{path}/slow", headers=token)
+    assert (await world.ended(late.json()["execution_id"]))["status"] == "timeout"
+
+
+async def test_another_nodes_tool_is_passed_on_as_it_comes(world: World) -> None:
+    """The control plane gets the input, the session and the client's headers; its status and body are the answer."""
+    session, token = await world.start()
+    path = f"/api/v1/session-instances/{session}/tools/find"
+    answer = await world.http.post(path, headers={**token, "X-Run-ID": "run_9", "X-Other": "x"}, json={"input": {"name": "Ann"}})
+    assert (answer.status_code, answer.json()) == (202, {"execution_id": "exec_1", "run_id": "run_1", "status": "queued"})
+    target, headers, body = world.there.asked[-1]
+    assert (target, body) == ("other.find", {"input": {"name": "Ann"}})
+    assert (headers["x-session-id"], headers["x-run-id"]) == (session, "run_9") and "x-other" not in headers
+    told = await world.http.get("/api/v1/executions/exec_1", headers=KEY)
+    assert told.json()["result"] == {"target": "other.find", "got": {"name": "Ann"}}
+    world.there.fail_first = 1
+    assert (await world.http.post(path, headers=token)).status_code == 503
+
+
+async def test_only_what_the_session_names_can_be_called(world: World) -> None:
+    """403 for other tools and targets, 400 for what is none, 401 without its credential, 404 for no such session."""
+    session, token = await world.start()
+    other, _ = await world.start()
+    path = f"/api/v1/session-instances/{session}/tools"
+    for name, body, status in (
+        ("secret", {}, 403),
+        ("price", {"target": "hotel.secret"}, 403),
+        ("find", {"target": "other.delete_all"}, 403),
+        ("price", {"target": "price"}, 400),
+        ("price", {"input": 3}, 400),
+        ("nothing", {}, 403),
+    ):
+        answer = await world.http.post(f"{path}/{name}", headers=token, json=body)
+        assert (answer.status_code, set(answer.json())) == (status, {"error"}), (name, body, answer.text)
+    assert (await world.http.post(f"{path}/price", headers=token, content=b"\xff{")).json() == {"error": "invalid JSON body"}
+    assert (await world.http.post(f"{path}/price")).status_code == 401
+    assert (await world.http.post(f"/api/v1/sessions/{other}/tools/price", headers=token)).status_code == 401
+    assert (await world.http.post("/api/v1/sessions/sess_none/tools/price", headers=KEY)).status_code == 404
+    assert (await world.http.get(f"{path}/price", headers=token)).status_code == 405
+    assert world.there.asked == []
+
+
+async def test_any_tool_of_the_server_is_run_by_its_target(world: World) -> None:
+    """execute/async takes a key, not a caller's token; what is not known is 404, there and here."""
+    _, token = await world.start()
+    answer = await world.http.post("/api/v1/execute/async/hotel.price", headers=KEY, json={"input": {"nights": 3}})
+    assert (await world.ended(answer.json()["execution_id"]))["result"] == {"euros": 150}
+    assert (await world.http.post("/api/v1/execute/async/hotel.nothing", headers=KEY)).status_code == 404
+    assert (await world.http.post("/api/v1/execute/async/hotel.price", headers=token)).status_code == 401
+    await world.http.post("/api/v1/execute/async/other.find", headers=KEY, json={"input": {}})
+    assert world.there.asked[-1][0] == "other.find"
