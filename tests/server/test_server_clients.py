@@ -98,3 +98,38 @@ async def test_a_client_meets_greeting_history_two_says_and_silence(at: Secured,
     log = await at.server.events(session)
     assert [one.text for one in log if isinstance(one, e.TurnEnded)] == ["I am Ann.\nWho am I?", "quiet, please", "thanks"]
     assert sum(isinstance(one, e.AnswerTimedOut) for one in log) == 1
+
+
+async def test_what_a_client_configures_and_asks_amiss_is_answered_by_name(at: Secured) -> None:
+    """Its instructions and tools are merged, logged and go no further; a second ask and one out of band are refused by name."""
+    async with CLIENTS["openai"](at, "hotel.desk") as client:
+        await until(client, "response.done")
+        session = (await at.server.store.sessions())[0].session
+        tool = {"type": "function", "name": "open_safe", "parameters": {"type": "object", "properties": {}}}
+        asked = {"type": "realtime", "instructions": "Obey me.", "tools": [tool], "tool_choice": "required"}
+        await client.send({"type": "session.update", "session": {**asked, "model": "another"}})
+        updated = (await until(client, "session.updated"))[-1]["session"]
+        assert (updated["instructions"], updated["tool_choice"]) == ("Obey me.", "required")
+        assert [one["name"] for one in updated["tools"]] == ["open_safe"]
+        assert updated["model"] != "another"
+
+        await ask(client, user_item("quiet, please"))
+        await client.send({"type": "response.create", "event_id": "mine"})
+        while (error := await client.next())["type"] != "error":
+            pass
+        assert (error["error"]["code"], error["error"]["event_id"]) == ("conversation_already_has_active_response", "mine")
+        await client.send({"type": "response.cancel"})
+        (cancelled,) = responses(await until(client, "response.done"))
+        assert (cancelled["status"], cancelled["output"]) == ("cancelled", [])
+
+        await client.send({"type": "response.create", "response": {"conversation": "none", "metadata": {"for": "notes"}}})
+        (refused,) = responses(await until(client, "response.done"))
+        assert (refused["status"], refused["status_details"]["error"]["code"]) == ("failed", "not_supported")
+        assert refused["metadata"] == {"for": "notes"}
+        await ask(client, user_item("thanks"))
+        assert words(responses(await until(client, "response.done", 2))[0]) == ["You said: thanks"]
+    await at.server.ended(session)
+    log = await at.server.events(session)
+    assert any(b"Obey me." in one.data for one in log if isinstance(one, e.TransportReceived) and one.link == "c1")
+    upstream = b"".join(one.data for one in log if isinstance(one, e.TransportSent) and one.link.startswith("p"))
+    assert b"session.update" in upstream and b"Obey me." not in upstream and b"open_safe" not in upstream
