@@ -26,7 +26,7 @@ from .client_secrets import Opening, merged, opened, settings_of
 __all__ = ["EXPOSED", "METHODS", "CallsEndpoint"]
 
 _PATH = "/v1/realtime/calls"
-EXPOSED = ("Location", "X-Request-Id", "Turnlog-Session", "Turnlog-Token")
+EXPOSED = ("Location", "X-Request-Id", "Turnlog-Session", "Turnlog-Token", "Content-Range", "ETag", "Retry-After")
 """The headers of an answer that a page of another origin may read."""
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -280,7 +280,7 @@ async def test_pages_of_other_origins_may_ask_where_they_may_call(server: Hosted
             assert (await preflight(http, origin)).status_code == 400
         answer = await http.post("/v1/realtime/calls", headers={"origin": "http://localhost:3000"}, content=b"")
         exposed = answer.headers["access-control-expose-headers"]
-        assert exposed == "Location, X-Request-Id, Turnlog-Session, Turnlog-Token"
+        assert exposed == "Location, X-Request-Id, Turnlog-Session, Turnlog-Token, Content-Range, ETag, Retry-After"
     async with httpx.AsyncClient(base_url=locked.url) as http:
         allowed = await preflight(http, "https://app.example")
         assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://app.example")
