@@ -29,9 +29,17 @@ APPEND = json.dumps({"type": "input_audio_buffer.append", "audio": AUDIO})
 AT_ONCE = 20  # callers that connect at the same time
 
 
+class Spread(Pace):
+    """As Pace, and between two events of one session all others have theirs: those who talk do not talk in step."""
+
+    def connected(self) -> float:
+        """A session is there; returns how long after the first one it starts, in seconds."""
+        return super().connected() + self.there / self.sessions / self.rate
+
+
 async def provide(talking: int, rate: float, seconds: float) -> None:
     """Serve until killed."""
-    pace = Pace(talking, rate, seconds)
+    pace = Spread(talking, rate, seconds)
     script = [frame for number in range(1, int(rate * seconds) // EVENTS_OF_A_TURN + 2) for frame in turn(number)]
 
     async def handle(connection: ServerConnection) -> None:
