@@ -116,6 +116,20 @@ async def test_a_start_tells_all_that_its_clients_read(server: Hosted) -> None:
     assert awaited == e.CallerAwaited(grace_ms=START_GRACE_S * 1000)
 
 
+async def test_the_other_half_of_the_matrix_starts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """openrouter by audio_turns: 201 without turn detection, with the model asked for; without a key the provider is lost."""
+    monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
+    turns = turnlog.App("hotel")
+    turns.session("turns", provider="openrouter", transport="audio-turns")(desk)
+    async with hosted(turns, tmp_path, provider=SpeakingProvider()) as server:
+        started = await Client(server.url).start("hotel.turns", model="acme/voice", voice="verse")
+        assert {key: started[key] for key in ("provider", "transport", "model", "voice", "turn_detection")} == {
+            "provider": "openrouter", "transport": "audio_turns", "model": "acme/voice", "voice": "verse", "turn_detection": None,
+        }  # fmt: skip
+        ended = await server.ended(started["session_id"])
+        assert ended.code == "TL303" and "OPENROUTER_API_KEY is required" in ended.detail
+
+
 @pytest.mark.parametrize(("starts", "offers"), SPELLINGS)
 async def test_a_call_by_its_routes_is_a_call_of_the_session(server: Hosted, starts: str, offers: str) -> None:
     """Start, offer with nothing in the query, talk: the handler answers and knows the metadata of the start."""
