@@ -17,8 +17,8 @@ from .relayed import CALLER, PROVIDER, Gone, Relayed
 
 __all__ = ["STALL_S", "RelaySession"]
 
-STALL_S: Final = 30.0
-"""A side that takes nothing for so long is given up."""
+STALL_S: Final = 15.0
+"""A side that takes nothing for so long is given up: before the 20 s after which the other leg's keepalive gives up."""
 _DRAIN_S: Final = 5.0  # for what a side had sent before it broke, and for closing
 
 

@@ -22,8 +22,8 @@ __all__ = ["HANDED_ON", "OURS", "ProxiedCallers", "is_proxied", "upgrade_of"]
 
 HANDED_ON: Final = ("openai-beta", "openai-safety-identifier", "user-agent", "x-client-request-id")
 """The headers of a caller that its provider is to see."""
-OURS: Final = frozenset({"call_id", "metadata", "model", "session_id"})
-"""The parameters of our address; the provider gets the others. `model` names the target here, and the model is declared."""
+OURS: Final = frozenset({"api-key", "api_key", "call_id", "metadata", "model", "session_id"})
+"""The parameters that stay here; the provider gets the others. `model` names the target, and a key is never a caller's own."""
 _SECRET: Final = ("openai-insecure-api-key.", "openai-organization.", "openai-project.")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 

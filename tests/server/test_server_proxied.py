@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from openai import AsyncOpenAI
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.server.hosting import user_item
 from tests.server.proxying import KEY, Proxying, frames_of, proxying
 from turnlog.core import events as e
 from turnlog.core.errors import StoreError, TurnlogError
 from turnlog.engine.replay import replay
 from turnlog.server.settings import ServerSettings
+from turnlog.testing.fake_model import FakeModelProvider
 
 
 @pytest.fixture
@@ -127,7 +130,7 @@ async def test_the_provider_gets_our_key_and_never_the_callers() -> None:
         ]
         seen: list[Any] = []
         for options in shown:
-            async with running.through("&intent=transcription&metadata=%7B%22room%22%3A1%7D", **options) as (caller, provider):
+            async with running.through("&intent=transcription&api-key=mine&metadata=%7B%22room%22%3A1%7D", **options) as (caller, provider):
                 assert provider.request is not None
                 seen.append(provider.request)
                 chosen = caller.subprotocol
@@ -192,6 +195,36 @@ async def test_a_side_that_does_not_read_holds_the_other_back(running: Proxying)
             got += 1
         await pouring
     assert len(await frames_of(running, "c1", "out", await running.log())) == 100
+
+
+async def test_a_side_that_takes_nothing_for_too_long_is_given_up(running: Proxying, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider is told with 1001 that its caller reads nothing, and the session ends as one whose caller was lost."""
+    monkeypatch.setattr("turnlog.engine.relaying.STALL_S", 0.3)
+    async with running.through(max_queue=1, compression=None) as (caller, provider):
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await provider.send(bytes(1 << 20))
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+        caller.transport.abort()
+    assert (await running.log())[-1].reason == "caller_lost"
+
+
+async def test_the_official_sdk_speaks_through_it() -> None:
+    """The openai client by a changed base URL: its typed turn is answered by the provider's model, and the log tells both."""
+    async with FakeModelProvider(reply="the model itself").server.serve(port=0, key=KEY) as url:
+        async with proxying(base=url.removesuffix("/realtime")) as running:
+            client = AsyncOpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+            async with client.realtime.connect(model="calls.line") as connection:
+                await connection.conversation.item.create(item=user_item("a story, please"))
+                await connection.response.create()
+                async for event in connection:
+                    assert event.type != "error", event
+                    if event.type == "response.done":
+                        break
+            log = await running.log()
+            await client.close()
+    assert [one.text for one in log if isinstance(one, e.TurnEnded)] == ["a story, please"]
+    assert [one.transcript for one in log if isinstance(one, e.ResponseEnded)] == ["the model itself"]
 
 
 async def test_a_provider_that_cannot_be_reached_is_told_at_the_upgrade() -> None:
