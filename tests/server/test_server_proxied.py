@@ -130,7 +130,8 @@ async def test_the_provider_gets_our_key_and_never_the_callers() -> None:
         ]
         seen: list[Any] = []
         for options in shown:
-            async with running.through("&intent=transcription&api-key=mine&metadata=%7B%22room%22%3A1%7D", **options) as (caller, provider):
+            query = "&intent=transcription&api-key=mine&metadata=%7B%22room%22%3A1%7D"
+            async with running.through(query, **options) as (caller, provider):
                 assert provider.request is not None
                 seen.append(provider.request)
                 chosen = caller.subprotocol
