@@ -81,10 +81,7 @@ class LiveSession:
         self._run.inbox.put(Ending(e.SessionEnding(reason=reason, drain=drain)))
 
     def leave(self) -> None:
-        """Stop here without an end: the log is complete so far and stays open, and callers are told 1012.
-
-        `ended` then raises TurnlogError TL508.
-        """
+        """Stop without an end: the log stays open, complete so far; callers are told 1012, and `ended` raises TL508."""
         self._run.leave()
 
     def signal(self, name: str, data: Any = None, *, key: str = "") -> None:

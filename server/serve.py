@@ -91,7 +91,8 @@ async def _leave(engine: Engine) -> None:
 
 async def _drained(engine: Engine, settings: ServerSettings, drain: asyncio.Event, stop: asyncio.Event) -> None:
     await drain.wait()
-    log.info("draining: %d sessions have %g s", len(engine.sessions), settings.drain_s)
+    running = len(engine.sessions) + len(engine.proxied.sessions)
+    log.info("draining: %d sessions have %g s", running, settings.drain_s)
     await engine.drain(settings.drain_s, keep=settings.on_drain == "keep")
     stop.set()
 
