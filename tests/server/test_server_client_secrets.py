@@ -1,7 +1,11 @@
 """Client secrets, over TLS, with the official SDK and bare: what each opens and what not, and when it ends."""
 
+import asyncio
 import json
+import signal
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,6 +33,7 @@ __all__: list[str] = []
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 KEY: Final = {"Authorization": "Bearer whole"}
 SESSION: Final[dict[str, Any]] = {
     "type": "realtime",
@@ -257,3 +262,24 @@ async def test_tls_that_cannot_be_had_is_tl210(tmp_path: Path, cert: str, key: s
     with pytest.raises(TurnlogError, match="TL210") as caught:
         await serve(app, port=0, store="memory://", settings=ServerSettings(tls_cert=named[0], tls_key=named[1]))
     assert said.lower() in caught.value.message.lower()
+
+
+async def test_the_command_line_serves_tls(tmp_path: Path) -> None:
+    """`turnlog serve --tls-cert --tls-key` tells its https address and answers there, and plain HTTP nowhere."""
+    ca = trustme.CA()
+    ca.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    trust = ssl.create_default_context()
+    ca.configure_trust(trust)
+    both = str(tmp_path / "both.pem")
+    served = ("turnlog.examples.hotel:app", "--port", "0", "--db", "memory://", "--tls-cert", both, "--tls-key", both)
+    command = (sys.executable, "-m", "turnlog", "serve", *served)
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().partition("/v1/")[0]
+    async with httpx.AsyncClient(verify=trust) as http:
+        assert url.startswith("https://127.0.0.1:") and (await http.get(f"{url}/healthz")).status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            await http.get(f"{url.replace('https', 'http')}/healthz")
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    assert process.returncode == 0

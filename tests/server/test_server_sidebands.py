@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from aiortc import RTCSessionDescription
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -98,6 +99,7 @@ async def test_who_may_not_hear_of_a_call_joins_none(server: Hosted) -> None:
     await server.store.access.add_key(digest("other"), ApiKey("key_other", "", ("start",), "other", time.time_ns()))
     async with browser(server.url) as call:
         opened = await call.call(key=KEY)
+        await call.gets("session.created")
         url = f"{server.socket_url(None)}?call_id={opened.headers['location'].rsplit('/', 1)[1]}"
         for shown, status in (("wrong", 401), ("other", 404)):
             with pytest.raises(InvalidStatus) as refused:
@@ -117,3 +119,26 @@ async def test_who_may_not_hear_of_a_call_joins_none(server: Hosted) -> None:
             assert "invalid_json" in said or "TL304" in said
         server.engine.sessions[opened.headers["turnlog-session"]].end("done", drain=False)
         await call.closes()
+
+
+async def test_the_sdk_opens_a_call_with_a_client_secret_and_joins_it_by_its_id(server: Hosted) -> None:
+    """client_secrets.create and calls.create without a model: the secret's voice and target; calls.hangup by the key."""
+    bound: Any = {"type": "realtime", "model": "hotel.desk", "audio": {"output": {"voice": "verse"}}}
+    async with client_of(server, KEY) as house, browser(server.url) as call:
+        secret = await house.realtime.client_secrets.create(session=bound)
+        await call.connection.setLocalDescription(await call.connection.createOffer())
+        async with client_of(server, secret.value) as page:
+            answer = await page.realtime.calls.create(sdp=call.connection.localDescription.sdp)
+        await call.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+        assert (await call.gets("session.updated"))["session"]["audio"]["output"]["voice"] == "verse"
+        headers = answer.response.headers
+        call_id = headers["location"].rsplit("/", 1)[1]
+        async with house.realtime.connect(call_id=call_id) as sideband:
+            await call.gets("output_audio_buffer.stopped")
+            await sideband.conversation.item.create(item=user_item("hello"))
+            await sideband.response.create()
+            await until(sideband, "response.created")
+            await house.realtime.calls.hangup(call_id)
+            await call.closes()
+    assert (await server.ended(headers["turnlog-session"])).reason == "caller_gone"
+    assert (await server.store.session(headers["turnlog-session"])).target == "hotel.desk"
