@@ -33,6 +33,9 @@ def unheard_outside(host: str, keys: tuple[str, ...]) -> str:
 
 @click.command("serve")
 @click.argument("app", metavar="MODULE:APP", required=False)
+@click.option(
+    "--answers", type=click.Choice(["handler", "model"]), help="Who answers in an AgentField app's sessions.  [default: handler]"
+)
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="0 takes a free one.  [default: 8080]")
 @click.option("--key", "keys", multiple=True, help="A key that callers must show; may be repeated. Also $TURNLOG_KEYS.")
@@ -54,7 +57,7 @@ def command(config: str | None, **given: Any) -> None:
     loaded.export(os.environ)
     if not serving.app:
         raise DefinitionError("TL206", "no app is named", "`turnlog serve MODULE:APP`, or `app` under [serve] in turnlog.toml")
-    app = load_app(serving.app)
+    app = load_app(serving.app, answers=serving.answers)
     settings = loaded.section(ServerSettings)
     if warning := unheard_outside(serving.host, settings.keys):
         click.echo(warning, err=True)
@@ -89,7 +92,11 @@ def _log(config: Config) -> None:
     log_to(form=options.format, level=options.level, redactor=Redactor(config.secrets()))
 
 
-_SECTIONS = {"app": "serve", "host": "serve", "port": "serve", "store": "engine", "format": "log"}  # else server
+_SECTIONS = {  # else server
+    **dict.fromkeys(("app", "answers", "host", "port"), "serve"),
+    "store": "engine",
+    "format": "log",
+}
 
 
 def _by_path(given: dict[str, Any]) -> dict[tuple[str, ...], Any]:

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import Any
 
+from ..core.definition import Answers
 from ..core.errors import DefinitionError
 from .agentfield.adapt import adapt_agent, adapt_handler, is_agent
 from .app import App, Handler
@@ -14,11 +15,14 @@ from .frames import raised_in
 __all__ = ["load_app", "load_handler"]
 
 
-def load_app(spec: str) -> App:
-    """The App that MODULE:NAME names, or an AgentField agent as one. Raises DefinitionError TL206, and as `adapt_agent`."""
+def load_app(spec: str, *, answers: Answers = "handler") -> App:
+    """The App that MODULE:NAME names, or an AgentField agent as one, whose sessions are answered by `answers`.
+
+    Raises DefinitionError TL206, and as `adapt_agent`.
+    """
     app = _load(spec, "APP")
     if is_agent(app):
-        return adapt_agent(app)
+        return adapt_agent(app, answers=answers)
     if not isinstance(app, App):
         hint = "name the module's App object, or an AgentField Agent"
         raise DefinitionError("TL206", f"{spec!r} is {type(app).__name__}, no turnlog.App", hint)

@@ -24,6 +24,9 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """[serve]: what is served, and where. Kubernetes sets TURNLOG_PORT to something else beside a service of that name."""
 
     app: Annotated[str, _option("MODULE:APP", variable="TURNLOG_SERVE_APP")] = ""
+    answers: Annotated[
+        Literal["handler", "model"], _option("of an AgentField app's sessions", variable="TURNLOG_SERVE_ANSWERS")
+    ] = "handler"
     host: Annotated[str, _option("the address to listen on", variable="TURNLOG_SERVE_HOST")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535), _option("0 takes a free one", variable="TURNLOG_SERVE_PORT")] = 8080
 

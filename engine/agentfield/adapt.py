@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ...core.definition import Answers
 from ...core.errors import DefinitionError
 from ..app import App, Handler
 from ..session import RealtimeSession
@@ -26,8 +27,10 @@ def is_agent(found: object) -> bool:
     return isinstance(getattr(found, "_session_registry", None), dict) and isinstance(getattr(found, "node_id", None), str)
 
 
-def adapt_agent(agent: Any) -> App:
+def adapt_agent(agent: Any, *, answers: Answers = "handler") -> App:
     """The agent's declarations. Its app.ai, app.call and app.memory are steps from now on where a session's handler uses them.
+
+    answers: AgentField has no word for who does; where the model does, the handler runs beside it.
 
     Raises DefinitionError TL201 to TL203 for what a session is declared to be, TL206 for a handler that is no coroutine function.
     """
@@ -37,7 +40,7 @@ def adapt_agent(agent: Any) -> App:
         definition = entry["definition"]
         options = {field: getattr(definition, field) for field in _FIELDS}
         options["tools"] = [_named(app, tool) for tool in definition.tools]
-        app.session(name, **options)(_adapted(agent, definition, entry["handler"]))
+        app.session(name, answers=answers, **options)(_adapted(agent, definition, entry["handler"]))
         app.sessions[name] = msgspec.structs.replace(
             app.sessions[name],
             definition=msgspec.structs.replace(

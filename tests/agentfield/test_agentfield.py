@@ -100,3 +100,11 @@ def test_what_is_no_agent_is_not_taken_for_one() -> None:
     assert not is_agent(None)
     with pytest.raises(DefinitionError, match=r"no turnlog\.App"):
         load_app("json:dumps")
+
+
+def test_the_model_answers_where_that_is_asked_for(desk: Any) -> None:
+    """AgentField does not declare who answers: the handler, unless the app is loaded otherwise; turn detection stays."""
+    assert {one.definition.answers for one in desk.adapted.sessions.values()} == {"handler"}
+    app = load_app("agentfield_desk:app", answers="model")
+    assert {one.definition.answers for one in app.sessions.values()} == {"model"}
+    assert app.sessions["back"].definition.turn_detection == desk.adapted.sessions["back"].definition.turn_detection
