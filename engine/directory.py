@@ -1,10 +1,11 @@
-"""Which sessions there are, by target `<node>.<session>`: those of the engine's app and of the nodes that are connected."""
+"""Which sessions there are, by target `<node>.<session>`: those of the engine's app and of the nodes that are there."""
 
 from collections.abc import Collection
 
 from ..core.errors import DefinitionError
 from .app import App, Declared
 from .nodes.hub import Connection, Nodes
+from .nodes.registered import Registered, RegisteredNode
 
 __all__ = ["Directory"]
 
@@ -13,23 +14,25 @@ class Directory:
     """The declared sessions that an engine can start."""
 
     def __init__(self, app: App, connected: Nodes) -> None:
+        self.registered = Registered(app.name)
         self._app = app
         self._connected = connected
 
     def nodes(self) -> Collection[str]:
         """The names of the nodes that are known."""
-        return [self._app.name, *self._connected.names()]
+        return [self._app.name, *dict.fromkeys([*self._connected.names(), *self.registered.names()])]
 
     def of(self, node: str) -> Collection[Declared]:
         """The sessions of a node; none where it is not known."""
         if node == self._app.name:
             return list(self._app.sessions.values())
-        home = self._connected.newest(node)
+        home = self.home(node)
         return home.declared() if home else []
 
-    def home(self, target: str) -> Connection | None:
-        """Where the sessions of a target run; None is here."""
-        return self._connected.newest(target.partition(".")[0])
+    def home(self, target: str) -> Connection | RegisteredNode | None:
+        """Where the sessions of a target or node run; None is here. One that runs its handlers itself comes first."""
+        node = target.partition(".")[0]
+        return self._connected.newest(node) or self.registered.get(node)
 
     def all(self) -> list[Declared]:
         """The sessions of all nodes."""

@@ -32,6 +32,7 @@ from .handler_run import HandlerRun
 from .host_run import HostRun
 from .live import LiveSession
 from .nodes.hub import Connection, Nodes
+from .nodes.registered import RegisteredNode
 from .nonces import Nonces
 from .observing import Observer, Observers, Watched
 from .open_tools import OpenTools
@@ -199,7 +200,7 @@ class Engine:
         return live
 
     def _handled(
-        self, home: Connection | None, handler: Handler, started: e.SessionStarted, now_ns: int
+        self, home: Connection | RegisteredNode | None, handler: Handler, started: e.SessionStarted, now_ns: int
     ) -> tuple[Handling, Effects]:
         """What runs a session's handler and its tools: at its node, or here."""
         if home:

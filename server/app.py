@@ -23,6 +23,7 @@ from .nodes import NodeSockets
 from .origins import Origins
 from .page import Page
 from .realtime import RealtimeEndpoint
+from .registration import NodeRegistration
 from .settings import DEFAULTS, ServerSettings
 
 __all__ = ["create_app"]
@@ -44,6 +45,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             *ToolRoutes(engine, access, tokens).routes,
             *Metrics(engine, access).routes,
             *NodeSockets(engine, access).routes,
+            *NodeRegistration(engine, access).routes,
             *Page(engine, access).routes,
             *tokens.routes,
             *ApiRoutes(engine, access, tokens).routes,

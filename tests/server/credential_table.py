@@ -25,6 +25,10 @@ TABLE: dict[str, Rule] = {
     "GET /v1/realtime": Rule("open"),  # that it speaks WebSocket
     "GET /metrics": Rule("whole", "observe"),
     "WS /v1/turnlog/node": Rule("whole", "admin"),
+    "POST /api/v1/nodes/register": Rule("whole", "admin"),
+    "POST /api/v1/nodes/{node}/heartbeat": Rule("whole", "admin"),
+    "POST /api/v1/nodes/{node}/shutdown": Rule("whole", "admin"),
+    "GET /api/v1/nodes/{node}": Rule("whole", "admin"),
     "GET /v1/turnlog/targets": Rule("key", "start"),
     "WS /v1/realtime?model=hotel.desk": Rule("key", "start"),
     "WS /v1/realtime?session_id={session}": Rule("caller", "start"),

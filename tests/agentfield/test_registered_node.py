@@ -1,0 +1,139 @@
+"""Tests for nodes that register over HTTP: an agent of AgentField's SDK at a served engine, with its own requests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from agentfield import Agent
+from agentfield.types import AgentStatus, HeartbeatData
+
+import turnlog
+from tests.server.hosting import hosted
+from turnlog.core.errors import DefinitionError, LinkError
+from turnlog.engine.nodes.registered import Registered, answered_by_model
+from turnlog.engine.replay import replay
+from turnlog.server.settings import ServerSettings
+from turnlog.transports.web.serving import listen, serve_app, url_of
+
+__all__: list[str] = []
+
+hub, known = turnlog.App("hub"), turnlog.App("hotel")
+known.session("desk", provider="openai", transport="websocket")(answered_by_model)
+BEAT = HeartbeatData(status=AgentStatus.READY, timestamp="2026-01-01T00:00:00Z")
+
+
+def hotel(engine: str, key: str | None = None) -> Agent:
+    """An agent as its users write one."""
+    agent = Agent(node_id="hotel", agentfield_server=engine, api_key=key)
+
+    @agent.reasoner()
+    async def find_guest(name: str) -> dict[str, str]:
+        """A guest's room."""
+        return {"room": f"room of {name}"}
+
+    @agent.session("desk", provider="openai", transport="websocket", tools=["hotel.find_guest"])
+    async def desk(session: Any) -> None:
+        raise AssertionError("nothing runs it: the node is registered by HTTP only")
+
+    return agent
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """An ASGI application on a free port; its URL."""
+    stop = asyncio.Event()
+    leave = partial(asyncio.sleep, 0)
+    with listen("127.0.0.1", 0) as listener:
+        running = asyncio.create_task(serve_app(app, listener, stop, leave=leave, max_message_bytes=65536))
+        try:
+            yield url_of(listener)
+        finally:
+            stop.set()
+            await running
+
+
+async def register(agent: Agent, base_url: str) -> bool:
+    """As the SDK does it when an agent starts."""
+    done, _ = await agent.client.register_agent_with_status(
+        node_id=agent.node_id,
+        reasoners=agent.reasoners,
+        skills=agent.skills,
+        base_url=base_url,
+        agent_metadata=agent._build_agent_metadata(),
+    )
+    return bool(done)
+
+
+async def test_an_agent_registers_is_asked_and_leaves(tmp_path: Path) -> None:
+    """By the SDK's own requests: its session is the model's, with its reasoner as a tool that runs at the node."""
+    async with hosted(hub, tmp_path, elsewhere=known, settings=ServerSettings(keys=("right",))) as server:
+        agent, stranger = hotel(server.url, "right"), hotel(server.url, "wrong")
+        async with serving(agent) as base_url:
+            assert not await register(stranger, base_url)
+            assert not await agent.client.send_enhanced_heartbeat("hotel", BEAT)  # nobody knows it yet
+            assert await register(agent, base_url) and await agent.client.send_enhanced_heartbeat("hotel", BEAT)
+            home = server.engine.directory.registered.get("hotel")
+            assert home is not None
+            tool = home.tools.find("find_guest")
+            assert tool.definition()["parameters"]["properties"]["name"]["type"] == "string"
+            assert msgspec.json.decode(await tool.invoke_json('{"name":"Ann"}')) == {"room": "room of Ann"}
+            with pytest.raises(Exception, match="find_guest was answered with HTTP 422"):
+                await tool.invoke([], {"nobody": "Ann"})
+            async with httpx.AsyncClient(base_url=server.url, headers={"X-API-Key": "right"}) as http:
+                started = (await http.post("/api/v1/session-targets/hotel.desk/start")).json()
+                assert (await http.get("/api/v1/nodes/hotel")).json()["sessions"] == ["desk"]
+        with pytest.raises(LinkError) as gone:
+            await tool.invoke([], {"name": "Ann"})
+        assert gone.value.code == "TL320"
+        session = started["session_id"]  # its provider is nowhere, so that it has ended
+        await server.ended(session)
+        begun = (await server.events(session))[0]
+        assert begun.definition.answers == "model" and begun.definition.tools == ["find_guest"]
+        assert replay(server.store.scan(session), answered_by_model).complete
+        assert await agent.client.notify_graceful_shutdown("hotel") and server.engine.directory.registered.names() == []
+        for one in (agent, stranger):
+            await one.client.aclose()
+        for task in asyncio.all_tasks():  # the SDK leaves one behind a reasoner that ran
+            if "_NotificationDispatcher" in repr(task.get_coro()):
+                task.cancel()
+
+
+def test_a_node_without_heartbeats_is_not_there() -> None:
+    """After its time; one heartbeat brings it back."""
+    now = [0.0]
+    nodes = Registered("hub", lost_s=10, clock=lambda: now[0])
+    nodes.register(b'{"id":"hotel","base_url":"http://127.0.0.1:1"}')
+    now[0] = 10
+    assert nodes.names() == ["hotel"]
+    now[0] = 10.1
+    assert nodes.names() == [] and nodes.get("hotel") is None
+    assert nodes.heartbeat("hotel") and nodes.names() == ["hotel"]
+    assert nodes.shutdown("hotel") and not nodes.shutdown("hotel") and not nodes.heartbeat("hotel")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"id":"hub","base_url":"http://x"}',
+        b'{"id":"a.b","base_url":"http://x"}',
+        b'{"id":"hotel","base_url":"file:///etc/passwd"}',
+        b'{"id":"hotel","base_url":"http://x","metadata":{"custom":{"sessions":[{"name":"desk"}]}}}',
+        b'{"id":"hotel","base_url":"http://x","metadata":{"custom":{"sessions":[{"name":"d","provider":"no","transport":"no"}]}}}',
+        b'{"id":"hotel","base_url":"http://x","metadata":{"custom":{"sessions":[{"name":"d","provider":"openai",'
+        b'"transport":"websocket","tools":["none"]}]}}}',
+    ],
+)
+def test_a_registration_that_cannot_be_is_refused(body: bytes) -> None:
+    """With what is wrong with it, and nothing of it stays."""
+    nodes = Registered("hub")
+    with pytest.raises(DefinitionError):
+        nodes.register(body)
+    assert nodes.names() == []
