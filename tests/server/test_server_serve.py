@@ -83,13 +83,12 @@ async def test_a_signal_ends_the_sessions_in_order(tmp_path: Path, number: signa
     await store.close()
 
 
-@pytest.mark.parametrize("second", ["the caller hangs up", "SIGINT", "the time is over"])
+@pytest.mark.parametrize("second", ["the caller hangs up", "SIGINT"])
 async def test_sigterm_drains(tmp_path: Path, caplog: pytest.LogCaptureFixture, second: str) -> None:
-    """Not ready, no new sessions by any way in; the running one goes on until it ends, a SIGINT comes, or its time is over."""
-    keep = second == "the time is over"
+    """Not ready, no new sessions by any way in; the running one goes on until it ends, or a SIGINT comes. No fault is logged."""
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     url = f"sqlite:///{tmp_path / 'calls.db'}"
-    settings = ServerSettings(drain_s=0.3 if keep else 60, on_drain="keep" if keep else "end")
+    settings = ServerSettings(drain_s=60)
     serving = asyncio.create_task(serve(app, "127.0.0.1", 0, url, settings=settings, on_listening=listening.set_result))
     base = await listening
     caller_url = f"{base.replace('http', 'ws')}/v1/realtime?model=hotel.mute"
@@ -110,17 +109,35 @@ async def test_sigterm_drains(tmp_path: Path, caplog: pytest.LogCaptureFixture, 
             pass
         if second == "SIGINT":
             os.kill(os.getpid(), signal.SIGINT)
-        if second == "the caller hangs up":
-            await caller.close()
-        else:
             with pytest.raises(ConnectionClosed):
                 await caller.recv()
-            assert caller.close_code == (1012 if keep else 1001)
+            assert caller.close_code == 1001
     await asyncio.wait_for(serving, 30)
-    assert caplog.text == ""  # a drain is no fault
+    assert caplog.text == ""
+    await only_session_is(url, "ended")
+
+
+async def test_a_drain_may_leave_what_outlasts_it(tmp_path: Path) -> None:
+    """on_drain="keep": the caller is told 1012, and the log verifies and has no end."""
+    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    url = f"sqlite:///{tmp_path / 'calls.db'}"
+    settings = ServerSettings(drain_s=0, on_drain="keep")
+    serving = asyncio.create_task(serve(app, "127.0.0.1", 0, url, settings=settings, on_listening=listening.set_result))
+    async with connect(f"{(await listening).replace('http', 'ws')}/v1/realtime?model=hotel.mute") as caller:
+        assert json.loads(await caller.recv())["type"] == "session.created"
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(ConnectionClosed):
+            await caller.recv()
+        assert (caller.close_code, caller.close_reason) == (1012, "engine_restarts")
+    await asyncio.wait_for(serving, 30)
+    await only_session_is(url, "active")
+
+
+async def only_session_is(url: str, status: str) -> None:
+    """The one session of the store has this status, and verifies."""
     store = await asyncio.to_thread(open_store, url)
     (row,) = await store.sessions()
-    assert row.status == ("active" if keep else "ended") and (await store.verify(row.session)).ok
+    assert row.status == status and (await store.verify(row.session)).ok
     await store.close()
 
 
