@@ -1,7 +1,7 @@
 """`turnlog replay`: today's handler on a recorded session. Nothing is asked of a provider, nothing is written."""
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -14,6 +14,7 @@ from ..engine.replay_all import handler_name, recorded_start
 from ..engine.what_if import Unanswered, what_if
 from ..store.port import Store
 from .debugger import Debugger
+from .fetched import fetched
 from .options import db_option, find_session, json_option, open_for_reading, partial_option, print_json
 from .replay_all import print_replay_all
 from .what_if import print_what_if
@@ -48,6 +49,8 @@ def _seq(ctx: click.Context, parameter: click.Parameter, value: str | None) -> s
 @click.option("--since", metavar="DATE|SESSION", help="With --all: only those that began then or later.")
 @click.option("--target", metavar="APP.SESSION", help="With --all: only those of this target.")
 @partial_option
+@click.option("--engine", metavar="URL", help="Of `turnlog serve`, which has the log; SESSION is then a whole id.")
+@click.option("--key", metavar="KEY", envvar="TURNLOG_KEY", default="", help="For --engine, of scope observe. Also $TURNLOG_KEY.")
 def command(  # one parameter for each option
     session: str | None,
     db: str,
@@ -61,6 +64,8 @@ def command(  # one parameter for each option
     since: str | None,
     target: str | None,
     partial: bool,
+    engine: str | None,
+    key: str,
 ) -> int:
     """Run a handler on a recorded session and compare what it asks for with what the log holds.
 
@@ -69,22 +74,43 @@ def command(  # one parameter for each option
     """
     if everything == (session is not None):
         raise click.UsageError("name a SESSION, or give --all" if not everything else "either a SESSION or --all")
+    if everything and engine is not None:
+        raise click.UsageError("--engine replays one SESSION")
     if not everything and (since or target):
         raise click.UsageError("--since and --target choose among --all sessions")
     if sum((changed, stop is not None, everything)) > 1 or (until is not None and (everything or stop)):
         raise click.UsageError("--what-if, --pdb, --until and --all do different things: give one")
     if session is None:
         return print_replay_all(db, load_handler(handler) if handler else None, since, target, as_json)
-    store, name = open_for_reading(db, session, partial=partial)
+    how = _How(handler=handler, until=until, stop=stop, changed=changed, unanswered=unanswered, as_json=as_json)
+    if engine is None:
+        return _one(how, *open_for_reading(db, session, partial=partial))
+    with fetched(engine, session, key) as path:
+        return _one(how, *open_for_reading(db, path, partial=partial))
+
+
+class _How(NamedTuple):
+    """What is to be done with one session."""
+
+    handler: str | None
+    until: int | None
+    stop: str | None
+    changed: bool
+    unanswered: Unanswered
+    as_json: bool
+
+
+def _one(how: _How, store: Store, name: str) -> int:
     row = asyncio.run(find_session(store, name))
-    chosen = chosen_handler(store, row, handler, warn=not changed)
-    if changed:
-        return print_what_if(what_if(store.scan(row.session, until=until, semantic=True), chosen, unanswered=unanswered), as_json)
-    if stop is not None:
+    chosen = chosen_handler(store, row, how.handler, warn=not how.changed)
+    if how.changed:
+        outcome = what_if(store.scan(row.session, until=how.until, semantic=True), chosen, unanswered=how.unanswered)
+        return print_what_if(outcome, how.as_json)
+    if how.stop is not None:
         debugger = Debugger(list(store.scan(row.session, semantic=True)), chosen)
-        debugger.look(None if stop == _END else int(stop))
+        debugger.look(None if how.stop == _END else int(how.stop))
         return 3 if debugger.diverged else 0
-    return _replay(store, row, chosen, until, as_json)
+    return _replay(store, row, chosen, how.until, how.as_json)
 
 
 def _replay(store: Store, row: SessionRow, chosen: Handler, until: int | None, as_json: bool) -> int:

@@ -14,6 +14,7 @@ from .agentfield import AgentFieldRoutes
 from .agentfield_tools import ToolRoutes
 from .answers import error_answer
 from .api.routes import ApiRoutes
+from .archives import Archives
 from .callers import CallerTokens
 from .calls import METHODS, CallsEndpoint
 from .client_secrets import ClientSecretsEndpoint
@@ -45,6 +46,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             *ToolRoutes(engine, access, tokens).routes,
             *Metrics(engine, access).routes,
             *NodeSockets(engine, access).routes,
+            *Archives(engine, access).routes,
             *NodeRegistration(engine, access).routes,
             *Page(engine, access).routes,
             *tokens.routes,

@@ -25,6 +25,7 @@ TABLE: dict[str, Rule] = {
     "GET /v1/realtime": Rule("open"),  # that it speaks WebSocket
     "GET /metrics": Rule("whole", "observe"),
     "WS /v1/turnlog/node": Rule("whole", "admin"),
+    "GET /v1/turnlog/sessions/{session}/archive": Rule("session", "observe"),
     "POST /api/v1/nodes/register": Rule("whole", "admin"),
     "POST /api/v1/nodes/{node}/heartbeat": Rule("whole", "admin"),
     "POST /api/v1/nodes/{node}/shutdown": Rule("whole", "admin"),

@@ -4,25 +4,30 @@
 """
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 import turnlog
 from tests.server.hosting import Hosted, encode, hosted, receive, user_item
+from turnlog.cli.replay import command as replay_command
 from turnlog.core import events as e
-from turnlog.core.errors import LinkError, ProtocolError
+from turnlog.core.errors import LinkError, ProtocolError, StoreError
 from turnlog.engine.nodes.dialling import node_url, run_node
 from turnlog.server.settings import ServerSettings
 
 __all__: list[str] = []
 
 hub = turnlog.App("hub")
+there = turnlog.App("there")
 hotel = turnlog.App("hotel")
 PATIENCE_S = 10
 HOLD = asyncio.Event()
@@ -76,6 +81,13 @@ async def desk(session: turnlog.RealtimeSession) -> None:
         await session.say(words)
 
 
+@there.session("desk", provider="local", transport="in_process")
+async def desk_there(session: turnlog.RealtimeSession) -> None:
+    """What the other process runs, to replay it."""
+    await session.say("From there.")
+    await session.input()
+
+
 @asynccontextmanager
 async def node(server: Hosted, app: turnlog.App = hotel, key: str = "") -> AsyncIterator[None]:
     """An app's node, connected."""
@@ -121,6 +133,11 @@ async def test_a_handler_at_a_node_answers_callers_of_the_engine(tmp_path: Path)
             session = await server.only_session()
             await server.ended(session)
         assert server.engine.nodes.names() == []
+        replaying = [session, "--engine", server.url, "--handler", f"{__name__}:desk"]
+        replayed = await asyncio.to_thread(CliRunner().invoke, replay_command, replaying, standalone_mode=False)
+        assert replayed.return_value == 0 and "replay: identical" in replayed.output, replayed
+        unknown = await asyncio.to_thread(CliRunner().invoke, replay_command, ["nobody", "--engine", server.url])
+        assert isinstance(unknown.exception, StoreError) and unknown.exception.code == "TL408"
         events = await server.events(session)
     started = events[0]
     assert started.handler == f"{__name__}:desk" and started.code_version and started.target == "hotel.desk"
@@ -203,3 +220,27 @@ async def test_an_engine_that_is_not_there_or_no_url_is_told() -> None:
         with pytest.raises(LinkError) as error:
             await run_node(hotel, url)
         assert error.value.code == "TL301"
+
+
+async def test_turnlog_run_is_a_process_of_its_own(tmp_path: Path) -> None:
+    """`turnlog run MODULE:APP --engine URL` says that it is connected; who calls is answered by its handler."""
+    (tmp_path / "there.py").write_text(
+        "import turnlog\napp = turnlog.App('there')\n\n"
+        "@app.session('desk', provider='local', transport='in_process')\n"
+        "async def desk(session):\n    await session.say('From there.')\n    await session.input()\n"
+    )
+    async with hosted(hub, tmp_path, elsewhere=there) as server:
+        command = (sys.executable, "-m", "turnlog", "run", "there:app", "--engine", server.url)
+        paths = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+        running = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=paths)
+        try:
+            assert running.stdout is not None
+            said = await asyncio.wait_for(running.stdout.readline(), 30)
+            assert said.decode().split("  ")[1].strip() == "sessions: there.desk"
+            async with connect(server.socket_url("there.desk")) as caller:
+                assert await hears(caller) == "From there."
+                await says(caller, "thanks")
+                await server.ended(await server.only_session())
+        finally:
+            running.terminate()
+            await running.wait()
