@@ -138,6 +138,15 @@ class DirectLink(Link, Protocol):
         """
 
 
+@runtime_checkable
+class OpenedLink(Link, Protocol):
+    """A link whose peer has asked for something before it could say anything: by its credential, or by how it called."""
+
+    @property
+    def opening(self) -> bytes:
+        """That, as its first message, which receive() does not give; b"" for nothing."""
+
+
 class Provider(Protocol):
     """Opens links to a model service that speaks Realtime."""
 

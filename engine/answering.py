@@ -87,11 +87,10 @@ class Calls:
             self._calls[held.taken.call_id] = _Call(live.id, offer.seat, held.caller)
             return Answered(held.taken.sdp, held.taken.call_id)
         answered, sdp = await self.check_installed().WebRtcCaller.answer(offer.sdp, self.ice)
-        link = WatchedCall(answered)
+        opening = msgspec.json.encode({"type": "session.update", "session": offer.settings}) if offer.settings else b""
+        link = WatchedCall(answered, opening)
         try:
             self._check_free(live, offer.seat)  # another one may have come meanwhile
-            if offer.settings:
-                link.push(msgspec.json.encode({"type": "session.update", "session": offer.settings}))
             live.attach(link, transport="webrtc", peer=offer.peer, seat=offer.seat)
         except BaseException:
             await link.close(1008, "refused")

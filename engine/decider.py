@@ -177,19 +177,29 @@ class Decider:
             self.core.record(e.TimerFired(timer=timer[0], deadline_ns=timer[1]), e.Root.TIMER, now_ns)
 
     def _present(self, answers: list[_Answer], start: int, now_ns: int) -> list[Send]:
-        """Stage the messages that tell the peers of the facts staged from `start` on, behind the protocol's own answers."""
-        told = list(answers)
-        lines = list(self._lines.values())
-        for staged in self.core.staged[start:]:
-            for line in lines:
-                if staged.seq >= line.since:  # a peer learns of nothing before its own line stands
-                    reduces = type(staged.event) in REDUCING
-                    told += [_Answer(line, raw, staged.seq, reduces) for raw in self._told(line, staged)]
+        """Stage the messages that tell the peers of the facts staged from `start` on, behind the protocol's own answers.
+
+        A peer that said something with its line itself is greeted before it is answered.
+        """
+        staged = self.core.staged[start:]
+        opened = [one for one in staged if type(one.event) is e.LinkOpened] if e.LinkOpened in self.core.staged_types() else []
+        told = self._telling(opened) + answers
+        told += self._telling([one for one in staged if type(one.event) is not e.LinkOpened] if opened else staged)
         if not told:
             return []
         for line, raw, cause, _ in told:
             self.core.record(e.TransportSent(link=line.name, n=line.sent.next(), data=raw), cause, now_ns)
         return [Send(line, raw, reduces) for line, raw, _, reduces in told]
+
+    def _telling(self, staged: list[Staged]) -> list[_Answer]:
+        told: list[_Answer] = []
+        lines = list(self._lines.values())
+        for one in staged:
+            for line in lines:
+                if one.seq >= line.since:  # a peer learns of nothing before its own line stands
+                    reduces = type(one.event) in REDUCING
+                    told += [_Answer(line, raw, one.seq, reduces) for raw in self._told(line, one)]
+        return told
 
     def _told(self, line: Line, staged: Staged) -> list[bytes]:
         try:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ..core.errors import LinkClosed, ProtocolError, TurnlogError
-from ..core.ports import DirectLink, Link
+from ..core.ports import DirectLink, Link, OpenedLink
 from ..transports.realtime.wire import MEDIA_TYPES, InvalidMessage, Message, parse
 from .clock import Clock
 from .inbox import Arrived, Down, Faulted, Inbox, Unreadable, Up
@@ -31,6 +31,8 @@ class Intake:
         line = Line(name, link, leg)
         self._lines[name] = line
         self._inbox.put(Up(line, transport, peer))
+        if isinstance(link, OpenedLink) and link.opening:
+            self.offer(line, link.opening)  # with the line itself: nothing is said to this caller before
         return self._read(line)
 
     async def _read(self, line: Line) -> None:

@@ -95,7 +95,9 @@ class CallsEndpoint:
     ) -> tuple[Admission, Answered]:
         """Start a session for this call: nothing may leave here without the call in it or the session asked to end."""
         target = opening.resolve(self._engine, _model(request, session), "request")
-        live = await self._access.start(opening.principal, target, metadata=metadata_of(request))
+        live = await self._access.start(
+            opening.principal, target, metadata=metadata_of(request), overrides=opening.overrides
+        )
         try:
             admitted = await self._tokens.admit(live)
             answered = await self._engine.answer(

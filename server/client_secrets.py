@@ -43,6 +43,12 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
     settings: dict[str, Any] = {}
 
+    @property
+    def overrides(self) -> dict[str, str]:
+        """What a session is started with in place of what was declared: a voice holds for the very first word."""
+        voice = self.settings.get("audio", {}).get("output", {}).get("voice")
+        return {"voice": voice} if isinstance(voice, str) else {}
+
     def resolve(self, engine: Engine, model: str, where: str = "query") -> str:
         """The target, with the `model` that the request names, "" for none. Raises Refused: 400 for another than the secret's."""
         if not self.target:

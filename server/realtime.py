@@ -73,7 +73,9 @@ class RealtimeEndpoint:
         if declared.proxied:
             await self._proxied.answer(socket, declared, opening.principal)
             return None
-        live = await self._access.start(opening.principal, target, metadata=metadata_of(socket))
+        live = await self._access.start(
+            opening.principal, target, metadata=metadata_of(socket), overrides=opening.overrides
+        )
         return self._begin(socket, live, opening.settings)
 
     async def _begin(self, socket: WebSocket, live: LiveSession, settings: dict[str, Any]) -> None:

@@ -124,7 +124,8 @@ async def test_the_sdk_gets_a_secret_and_opens_with_it_what_it_is_bound_to(world
             first.append(event)
             if event.type == "response.done":
                 break
-        assert [one.type for one in first[:1]] == ["session.created"] and first[-1].response.output[0].content[0].text
+        assert [one.type for one in first[:2]] == ["session.created", "session.updated"]
+        assert first[-1].response.output[0].content[0].text == "Front desk."
         updated = next(one for one in first if one.type == "session.updated").session
         assert (updated.instructions, updated.audio.output.voice) == ("Be brief.", "verse")
         item: Any = user_item("ann")

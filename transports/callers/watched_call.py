@@ -41,14 +41,14 @@ class CallLink(Link, Protocol):
 
 
 class WatchedCall:
-    """The link of one call; see core.ports.DirectLink."""
+    """The link of one call; see core.ports.DirectLink and OpenedLink."""
 
-    def __init__(self, call: CallLink) -> None:
+    def __init__(self, call: CallLink, opening: bytes = b"") -> None:
         self._call = call
+        self.opening = opening
         self._sidebands: set[Link] = set()
         self._over: asyncio.Future[LinkClosed] = asyncio.get_running_loop().create_future()
         self.listen = call.listen
-        self.push = call.push
         self.hang_up = call.hang_up
 
     @property
