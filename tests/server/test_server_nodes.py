@@ -31,6 +31,8 @@ there = turnlog.App("there")
 hotel = turnlog.App("hotel")
 PATIENCE_S = 10
 HOLD = asyncio.Event()
+BEGUN = asyncio.Event()
+RUNS: list[str] = []
 
 
 @hotel.tool
@@ -46,6 +48,16 @@ async def wait_for_it() -> str:
     """Runs until somebody lets it go."""
     await HOLD.wait()
     return "held"
+
+
+@hotel.tool
+async def once_more() -> str:
+    """Runs for ever the first time, and then no longer."""
+    RUNS.append("run")
+    if len(RUNS) == 1:
+        BEGUN.set()
+        await asyncio.Event().wait()
+    return f"run {len(RUNS)}"
 
 
 async def count() -> AsyncIterator[int]:
@@ -69,6 +81,8 @@ async def desk(session: turnlog.RealtimeSession) -> None:
                     words = error.type_name
             case "count":
                 words = " ".join([str(item) async for item in session.stream(count)])
+            case "again":
+                words = await session.options(retries=1).call("once_more")
             case "earlier":
                 words = str(len(await session.earlier(before=10**6)))
             case name:
@@ -166,6 +180,35 @@ async def test_a_session_goes_on_with_the_node_that_comes_back(tmp_path: Path) -
             await says(caller, "bye")
             assert (await server.ended(session)).reason == "completed"
         await caller.close()
+
+
+async def test_what_may_be_tried_again_is_begun_anew(tmp_path: Path) -> None:
+    """A call with retries that ran at the lost node runs once more at the next one."""
+    RUNS.clear()
+    BEGUN.clear()
+    async with hosted(hub, tmp_path, elsewhere=hotel) as server:
+        async with node(server):
+            caller = await connect(server.socket_url("hotel.desk"))
+            assert await hears(caller) == "Good evening."
+            await says(caller, "again")
+            await asyncio.wait_for(BEGUN.wait(), PATIENCE_S)
+        async with node(server):
+            assert await hears(caller) == "run 2"
+            await says(caller, "bye")
+            assert (await server.ended(await server.only_session())).reason == "completed"
+        await caller.close()
+
+
+async def test_a_session_that_is_ended_while_its_node_is_away_waits_for_nobody(tmp_path: Path) -> None:
+    """Its log says that its handler had no part in that, and replays as far as it goes."""
+    async with hosted(hub, tmp_path, elsewhere=hotel) as server:
+        async with node(server):
+            live = await server.engine.start("hotel.desk")
+            async for _, _, _ in server.engine.feed(types=[e.SayRequested]):
+                break
+        live.end("enough", drain=False)
+        ended = await asyncio.wait_for(live.ended(), PATIENCE_S)
+        assert (ended.reason, ended.code) == ("node_lost", "TL320")
 
 
 async def test_a_session_whose_node_does_not_come_back_ends(tmp_path: Path) -> None:
