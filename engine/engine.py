@@ -6,49 +6,33 @@ Every session is a task of the engine's TaskGroup; leaving the context ends the 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from ..core import events as e
-from ..core.core import SessionCore
 from ..core.errors import TurnlogError
 from ..core.ports import Link, Provider
 from ..store.feed import START, FeedEntry, feed
-from ..store.open import open_store
 from ..store.port import Store
 from ..transports.control_plane import ControlPlane
-from ..transports.providers.voice import Voice
 from ..transports.webrtc.ice import IceSettings
 from .answering import Answered, Calls, Offer
-from .app import App, Handler
-from .callback import in_callback
-from .decider import Handling
+from .app import App
 from .directory import Directory
 from .draining import drained
-from .effects import Effects
 from .executions import Executions
-from .handler_run import HandlerRun
-from .host_run import HostRun
+from .kept import Kept
 from .live import LiveSession
-from .nodes.hub import Connection, Nodes
-from .nodes.registered import RegisteredNode
-from .nonces import Nonces
-from .observing import Observer, Observers, Watched
+from .nodes.hub import Nodes
+from .observing import Observer, Observers
 from .open_tools import OpenTools
-from .opening import row_of, started_of
 from .projections import Projection, Projections
-from .projections.declare import check
-from .providers import default_provider
 from .proxying import Host, Proxied
-from .run import SessionRun
+from .shared import Shared
 from .sources import SYSTEM, Sources
+from .starting import Asked, Starter
 from .watchdog import HandlerLimits
 
 __all__ = ["Engine"]
-
-_ID_SIZE = 10
-
 
 class Engine:
     """Runs an App's sessions on one store.
@@ -79,47 +63,44 @@ class Engine:
         observers: Sequence[Observer] = (),
         control_plane: ControlPlane | None = None,
     ) -> None:
-        self.tools = OpenTools(app, control_plane)
-        check(projections)
         self.app = app
+        self.tools = OpenTools(app, control_plane)
         self.nodes = Nodes(app.name)
         self.directory = Directory(app, self.nodes)
         self.sessions: dict[str, LiveSession] = {}
-        self.observers = Observers(observers)
         self.draining = False
-        self._given = store
-        self._providers = dict(providers or {})
-        self._durability = durability
-        self._declared = tuple(projections)
-        self._strict = strict
-        self._limits = limits
-        self._sources = sources
-        self._voice = Voice(sources.voice, entropy=sources.entropy)
-        self._nonces = Nonces(entropy=sources.entropy)
-        self._ids = Nonces(_ID_SIZE, entropy=sources.entropy)
-        self.calls = Calls(ice, self._ids)
-        self.executions = Executions(sources.entropy, lambda: sources.clock().now_ns())
         self._stopping = True  # until entered
+        self._kept = Kept(store, durability, projections)
+        self._shared = Shared.of(providers or {}, sources, Observers(observers))
+        self._starter = Starter(self._shared, self.directory, self.tools, strict=strict, limits=limits)
+        self.calls = Calls(ice, self._shared.ids)
+        self.executions = Executions(sources.entropy, self._shared.now_ns)
+
+    @property
+    def store(self) -> Store:
+        """The log. There is one while the engine runs."""
+        return self._kept.store
+
+    @property
+    def projections(self) -> Projections:
+        """Those that follow the log while the engine runs."""
+        return self._kept.projections
+
+    @property
+    def observers(self) -> Observers:
+        """Who is told of each append."""
+        return self._shared.observers
 
     async def __aenter__(self) -> Self:
         await self.tools.start()
         try:
-            return await self._open()
+            await self._kept.open()
         except BaseException:
             await self.tools.stop()
             raise
-
-    async def _open(self) -> Self:
-        if isinstance(self._given, str):
-            self.store: Store = await asyncio.to_thread(open_store, self._given, durability=self._durability)
-        else:
-            self.store = self._given
-        self.projections = Projections(self.store, self._declared)
-        self.projections.start()
         self._tasks = await asyncio.TaskGroup().__aenter__()
-        spawn = self._tasks.create_task
-        given = self.store, self._providers, self._sources, self._nonces, self._session_id, spawn
-        self.proxied = Proxied(Host(*given, must_run=self.must_run, observers=self.observers, calls=self.calls))
+        host = Host(self.store, self._shared, self._tasks.create_task, must_run=self.must_run, calls=self.calls)
+        self.proxied = Proxied(host)
         self._stopping = False
         return self
 
@@ -137,11 +118,9 @@ class Engine:
 
     async def _close(self) -> None:
         async with AsyncExitStack() as closing:
-            if isinstance(self._given, str):
-                closing.push_async_callback(self.store.close)
+            closing.push_async_callback(self._kept.close)
             closing.push_async_callback(self.executions.stop)
             closing.push_async_callback(self.tools.stop)
-            closing.push_async_callback(self.projections.stop)
             closing.push_async_callback(self.calls.close)
             closing.push_async_callback(self.nodes.close)
 
@@ -165,50 +144,14 @@ class Engine:
         when it drains.
         """
         self.must_run()
-        declared = self.directory.resolve(target).override(overrides or {})
-        if declared.proxied:
-            raise TurnlogError("TL504", f"{target} is proxied: its caller opens it", "connect to /v1/realtime with this model")
-        provider = self._providers.get(declared.definition.provider) or default_provider(declared.definition)
-        strict = self._strict if declared.strict is None else declared.strict
-        home = self.directory.home(declared.target)
-        rules = home.rules() if home else [tool.rules for tool in self.tools.box.values()]
-        tools = [one for one in rules if one.filler or one.cancel_on_interruption]
-        started = started_of(declared, session or self._session_id(), metadata or {}, tools, strict=strict)
-        started = home.signed(started) if home else started
-        clock = self._sources.clock()
-        head = await self.store.create(row_of(started, clock.now_ns(), tenant))
-        core = SessionCore()
-        now_ns = clock.now_ns()
-        handler, effects = self._handled(home, declared.handler, started, now_ns)
-        core.record(started, e.Root.START, now_ns)
-        if caller_within_s is not None:
-            core.record(e.CallerAwaited(grace_ms=caller_within_s * 1000), e.Root.START, now_ns)
-        run = SessionRun(core, self.store, head, clock, handler, effects, self._nonces)
-        run.watched = Watched(self.observers, started.session)
-        live = LiveSession(run, started, provider, self._voice, self._ids)
-        try:
-            await live.begin()
-        except BaseException as error:
-            run.watched.closed(error)
-            await in_callback(handler.close)
-            raise
+        asked = Asked(target, metadata or {}, session, overrides or {}, caller_within_s, tenant)
+        live = await self._starter.begin(self.store, asked)
         if self._stopping or self.draining:  # while this session began
             live.end("engine_stopped", drain=False)
         self.sessions[live.id] = live
         task = self._tasks.create_task(live.drive(), name=f"session {live.id}")
         task.add_done_callback(lambda _: self.sessions.pop(live.id, None))
         return live
-
-    def _handled(
-        self, home: Connection | RegisteredNode | None, handler: Handler, started: e.SessionStarted, now_ns: int
-    ) -> tuple[Handling, Effects]:
-        """What runs a session's handler and its tools: at its node, or here."""
-        if home:
-            return home.open(started, now_ns)
-        effects = Effects(self.tools.box)
-        if not started.replayable:
-            return HostRun(handler, started, now_ns), effects
-        return HandlerRun(handler, started, now_ns, limits=self._limits), effects
 
     def feed(
         self, *, after: str = START, types: Collection[str | type] | None = None, follow: bool = True
@@ -264,11 +207,6 @@ class Engine:
         """
         taken = Offer(sdp=offer, peer=peer, seat=seat, settings=settings or {})
         return await self.calls.answer(self._running(session), taken)
-
-    def _session_id(self) -> str:
-        """AgentField's form: sess_YYYYMMDD_HHMMSS_xxxxxxxx."""
-        begun = datetime.fromtimestamp(self._sources.clock().now_ns() // 1_000_000_000, UTC)
-        return f"sess_{begun:%Y%m%d_%H%M%S}_{self._sources.entropy(4).hex()}"
 
     def _running(self, session: str) -> LiveSession:
         live = self.sessions.get(session)

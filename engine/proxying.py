@@ -1,6 +1,6 @@
 """Proxied sessions: opened for a caller, run as tasks of the engine, ended with it."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,16 +16,14 @@ from .answering import Calls as OpenCalls
 from .app import Declared
 from .clock import Clock
 from .current import SESSION
-from .nonces import Nonces
-from .observing import Observers, Watched
+from .observing import Watched
 from .opening import row_of, started_of
-from .providers import default_provider
 from .relay_call import RelayCall
 from .relay_log import Appends, RelayLog
 from .relay_record import RelayRecord
 from .relayed import CALLER, PROVIDER
 from .relaying import RelaySession
-from .sources import Sources
+from .shared import Shared
 
 __all__ = ["Host", "Proxied"]
 
@@ -34,13 +32,9 @@ class Host(NamedTuple):
     """What an engine gives its proxied sessions."""
 
     store: Store
-    providers: Mapping[str, Provider]
-    sources: Sources
-    nonces: Nonces
-    session_id: Callable[[], str]
+    shared: Shared
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     must_run: Callable[[], None]
-    observers: Observers
     calls: OpenCalls
 
 
@@ -104,12 +98,13 @@ class Proxied:
 
     async def _begin(self, declared: Declared, metadata: dict[str, Any] | None, tenant: str) -> "_Begun":
         self._host.must_run()
-        host, clock = self._host, self._host.sources.clock()
-        started = started_of(declared, host.session_id(), metadata or {}, [])
+        host, shared = self._host, self._host.shared
+        clock = shared.sources.clock()
+        started = started_of(declared, shared.session_id(), metadata or {}, [])
         core = SessionCore()
         head = await host.store.create(row_of(started, clock.now_ns(), tenant))
         core.record(started, e.Root.START, clock.now_ns())
-        appends = Appends(host.store, head, host.nonces, Watched(host.observers, started.session))
+        appends = Appends(host.store, head, shared.nonces, Watched(shared.observers, started.session))
         await appends.append(core.events_to_append(), (), ended=False)
         return _Begun(core, appends, clock)
 
@@ -118,8 +113,7 @@ class Proxied:
         self._host.spawn(self._run(session))
 
     def _provider(self, declared: Declared) -> Provider:
-        definition = declared.definition
-        return self._host.providers.get(definition.provider) or default_provider(definition)
+        return self._host.shared.provider(declared.definition)
 
     async def _reach(self, declared: Declared, upgrade: Upgrade) -> RelayLink | LinkError:
         definition = declared.definition

@@ -141,20 +141,18 @@ async def only_session_is(url: str, status: str) -> None:
     await store.close()
 
 
-async def test_a_store_that_does_not_answer_is_not_ready(tmp_path: Path) -> None:
+async def test_a_store_that_does_not_answer_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """readyz is 503 and says what fails; healthz stays 200, since a new start would mend nothing."""
     async with hosted(app, tmp_path) as server, httpx.AsyncClient(base_url=server.url) as http:
         assert (await http.get("/readyz")).status_code == 200
-        there = server.engine
-        there.store = await asyncio.to_thread(open_store, f"sqlite:///{tmp_path / 'other.db'}")
-        await there.store.close()
+        gone = await asyncio.to_thread(open_store, f"sqlite:///{tmp_path / 'other.db'}")
+        await gone.close()
         (tmp_path / "other.db").unlink()
-        try:
+        with monkeypatch.context() as swapped:
+            swapped.setattr(server.engine._kept, "store", gone)
             answer = await http.get("/readyz")
             assert (answer.status_code, answer.json()) == (503, {"status": "store"})
             assert (await http.get("/healthz")).status_code == 200
-        finally:
-            there.store = server.store
 
 
 SCRIPT = """

@@ -1,0 +1,41 @@
+"""The store of an engine and the projections that follow it: opened and closed with the engine."""
+
+import asyncio
+from collections.abc import Sequence
+
+from ..store.open import open_store
+from ..store.port import Store
+from .projections import Projection, Projections
+from .projections.declare import check
+
+__all__ = ["Kept"]
+
+
+class Kept:
+    """given: a store's URL or path, which is opened here and closed here, or an open one, which its owner closes.
+
+    Raises DefinitionError TL208 for projections that cannot be.
+    """
+
+    def __init__(self, given: str | Store, durability: str, projections: Sequence[Projection]) -> None:
+        check(projections)
+        self._given = given
+        self._durability = durability
+        self._declared = tuple(projections)
+
+    async def open(self) -> None:
+        """Open what is to be opened. Raises StoreError TL401, TL404, TL405 or TL406."""
+        if isinstance(self._given, str):
+            self.store: Store = await asyncio.to_thread(open_store, self._given, durability=self._durability)
+        else:
+            self.store = self._given
+        self.projections = Projections(self.store, self._declared)
+        self.projections.start()
+
+    async def close(self) -> None:
+        """Stop following, and close what was opened here."""
+        try:
+            await self.projections.stop()
+        finally:
+            if isinstance(self._given, str):
+                await self.store.close()
