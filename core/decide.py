@@ -12,7 +12,7 @@ from . import commands as c
 from . import events as e
 from . import signals as s
 from .calling import is_foreign, overridden, typed, typed_turn
-from .hearing import all_delivered, caller_hears, plays_itself
+from .hearing import all_delivered, caller_hears, plays_itself, response_ended
 from .playing import Heads
 from .saying import refused, request, spoken, take_back
 from .state import State
@@ -136,16 +136,7 @@ def _provider_answered(state: State, heads: Heads, link: str, signal: s.Signal, 
             yield _begun(state, link, signal)
             yield from typed_turn(state, signal)
         case s.ResponseFinished() if _is_running(state, signal.response):
-            yield e.ResponseEnded(
-                response=signal.response,
-                status=signal.status,
-                code=signal.code,
-                message=signal.message,
-                generated_ms=signal.generated_ms,
-                transcript=signal.transcript,
-                usage=signal.usage,
-                parts=signal.parts,
-            )
+            yield response_ended(signal)
             yield from spoken(state, heads, signal.response)
             yield from all_delivered(state, heads, signal.response, now_ns)
         case s.ResponseRefused() if signal.say in state.delivery.says:

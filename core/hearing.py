@@ -8,7 +8,7 @@ from .playing import Heads, acknowledged, cut, delivered
 from .saying import end_playout
 from .state import State
 
-__all__ = ["all_delivered", "caller_hears", "plays_itself"]
+__all__ = ["all_delivered", "caller_hears", "plays_itself", "response_ended"]
 
 
 def plays_itself(state: State, heads: Heads, link: str, signal: s.ProviderBuffer, now_ns: int) -> Iterator[e.Event]:
@@ -64,3 +64,17 @@ def all_delivered(state: State, heads: Heads, response: str, now_ns: int) -> Ite
             yield delivered(response, head, now_ns)
             if one.buffered is not None and one.buffered.state == "stopped":  # it was played out: nothing can cut it any more
                 yield from end_playout(state, heads, response)
+
+
+def response_ended(signal: s.ResponseFinished) -> e.ResponseEnded:
+    """The fact that a provider has ended a response."""
+    return e.ResponseEnded(
+        response=signal.response,
+        status=signal.status,
+        code=signal.code,
+        message=signal.message,
+        generated_ms=signal.generated_ms,
+        transcript=signal.transcript,
+        usage=signal.usage,
+        parts=signal.parts,
+    )

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from . import events as e
 from . import signals as s
 from .due import TRANSCRIPT_TIMEOUT_S
-from .hearing import all_delivered, caller_hears, plays_itself
+from .hearing import all_delivered, caller_hears, plays_itself, response_ended
 from .playing import Heads, cut, ends_ns
 from .saying import end_playout
 from .state import State
+from .tool_calls import requested
 
 __all__ = ["observe", "observed_deadline", "observed_time"]
 
@@ -48,22 +49,11 @@ def observe(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: int
         case s.ItemAdded() if signal.kind == "message" and signal.text and not signal.has_audio:
             yield e.ItemSeeded(link=link, item=signal.item, role=signal.role, text=signal.text)
         case s.FunctionCalled() if signal.call_id not in state.tools.model_calls:
-            yield _called(signal)
+            yield requested(signal, allowed=True)
         case s.CancelRequested() | s.OutputCleared() | s.PlayoutReported():
             yield from caller_hears(state, heads, link, signal)
         case s.AnswerRequested() | s.ItemCreated():
             yield from _asked(state, link, signal)
-
-
-def _called(signal: s.FunctionCalled) -> e.ToolRequested:
-    return e.ToolRequested(
-        response=signal.response,
-        item=signal.item,
-        call_id=signal.call_id,
-        name=signal.name,
-        arguments=signal.arguments,
-        output_index=signal.output_index,
-    )
 
 
 def _spoke(state: State, heads: Heads, signal: s.Signal) -> Iterator[e.Event]:
@@ -123,16 +113,7 @@ def _answered(state: State, heads: Heads, link: str, signal: s.Signal, now_ns: i
             one = state.playout.responses.get(signal.response)
             if (one is None and signal.response not in state.playout.unheard) or (one is not None and one.ended):
                 return
-            yield e.ResponseEnded(
-                response=signal.response,
-                status=signal.status,
-                code=signal.code,
-                message=signal.message,
-                generated_ms=signal.generated_ms,
-                transcript=signal.transcript,
-                usage=signal.usage,
-                parts=signal.parts,
-            )
+            yield response_ended(signal)
             yield from all_delivered(state, heads, signal.response, now_ns)
 
 

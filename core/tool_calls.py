@@ -7,7 +7,7 @@ from . import signals as s
 from .state import State
 from .tool_errors import unknown_tool
 
-__all__ = ["ANSWER", "answer_refused", "called", "offered"]
+__all__ = ["ANSWER", "answer_refused", "called", "offered", "requested"]
 
 ANSWER = "answer_"  # event_id of our requests for an answer of the model's own: this and the seq of their dispatch
 
@@ -19,18 +19,23 @@ def offered(state: State) -> list[str]:
     return list(state.links.settings.get("tools", state.life.definition.tools))
 
 
-def called(state: State, signal: s.FunctionCalled) -> Iterator[e.Event]:
-    """The model calls a tool. What it was not offered is answered here, and never runs."""
-    names = offered(state)
-    yield e.ToolRequested(
+def requested(signal: s.FunctionCalled, *, allowed: bool) -> e.ToolRequested:
+    """The fact of a call by the model. allowed: it was offered the tool."""
+    return e.ToolRequested(
         response=signal.response,
         item=signal.item,
         call_id=signal.call_id,
         name=signal.name,
         arguments=signal.arguments,
         output_index=signal.output_index,
-        allowed=signal.name in names,
+        allowed=allowed,
     )
+
+
+def called(state: State, signal: s.FunctionCalled) -> Iterator[e.Event]:
+    """The model calls a tool. What it was not offered is answered here, and never runs."""
+    names = offered(state)
+    yield requested(signal, allowed=signal.name in names)
     if signal.name not in names:
         yield e.ToolAnswered(call_id=signal.call_id, output=unknown_tool(signal.name, names), ok=False)
 

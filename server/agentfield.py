@@ -21,7 +21,7 @@ from ..engine.live import LiveSession
 from ..transports.web.call_request import read_body
 from ..transports.webrtc.sdp import check_offer
 from .access import Access
-from .agentfield_errors import Refused, answering
+from .agentfield_errors import Refused, answering, body_of
 from .agentfield_tools import target_of_tool
 from .asked import peer_of
 from .callers import Admission, CallerTokens
@@ -66,7 +66,7 @@ class AgentFieldRoutes:
         """201 and where the session takes offers and tool calls."""
         principal = await self._access.check(request, "start")
         declared = self._declared(request.path_params["target"])
-        asked = _body(await read_body(request))
+        asked = body_of(await read_body(request), _StartBody)
         _check_transport(declared, asked.provider or "", asked.transport or "")
         overrides = _overrides(declared.definition, asked)
         live = await self._access.start(
@@ -118,15 +118,6 @@ class AgentFieldRoutes:
             raise Refused(502, error.message, **_boundary(live.definition, error)) from error
         headers = _papers(admitted) | {"Location": f"/v1/realtime/calls/{answered.call_id}", "Cache-Control": "no-store"}
         return Response(answered.sdp, 200, headers, "application/sdp")
-
-
-def _body(data: bytes) -> _StartBody:
-    if not data.strip():
-        return _StartBody()
-    try:
-        return msgspec.json.decode(data, type=_StartBody)
-    except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
-        raise Refused(400, "invalid JSON body") from None
 
 
 def _check_transport(declared: Declared, provider: str, transport: str) -> None:

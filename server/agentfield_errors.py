@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -10,8 +11,9 @@ from starlette.responses import Response
 from ..core.errors import DefinitionError, HandlerError, TurnlogError
 from .answers import STATUS, error_headers, is_fault
 
-__all__ = ["Endpoint", "Refused", "answering"]
+__all__ = ["Endpoint", "Refused", "answering", "body_of"]
 
+T = TypeVar("T", bound=msgspec.Struct)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 log = logging.getLogger("turnlog.server")
@@ -45,3 +47,11 @@ def answering(endpoint: Endpoint, method: str = "POST") -> Endpoint:
             return Response(body, status, error_headers(error, status), "application/json")
 
     return answered
+
+
+def body_of(data: bytes, kind: type[T]) -> T:
+    """A body in JSON; no body is one that asks for nothing. Raises Refused: 400."""
+    try:
+        return msgspec.json.decode(data if data.strip() else b"{}", type=kind)
+    except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
+        raise Refused(400, "invalid JSON body") from None

@@ -21,7 +21,7 @@ from ..engine.tools import AnyTool
 from ..transports.control_plane import Submitted
 from ..transports.web.call_request import read_body
 from .access import Access
-from .agentfield_errors import Refused, answering
+from .agentfield_errors import Refused, answering, body_of
 from .callers import CallerTokens
 from .calls import METHODS
 
@@ -62,7 +62,7 @@ class ToolRoutes:
         session, name = request.path_params["session"], request.path_params["tool"]
         await self._tokens.check(request, lambda: session)
         live = self._running(session)
-        asked = _body(await read_body(request))
+        asked = body_of(await read_body(request), _ToolBody)
         box = self._engine.tools.box
         target = asked.target or (target_of_tool(box, live, name) if name in box else _own(live, name))
         node, _, reasoner = target.partition(".")
@@ -76,7 +76,7 @@ class ToolRoutes:
     async def execute(self, request: Request) -> Response:
         """202 and the execution of any tool of this server, for a key."""
         principal = await self._access.check(request, "start")
-        asked = _body(await read_body(request))
+        asked = body_of(await read_body(request), _ToolBody)
         target = request.path_params["target"]
         try:
             tool = self._engine.tools.box.find(target)
@@ -141,15 +141,6 @@ def target_of_tool(box: Toolbox, live: LiveSession, name: str) -> str:
 
 def _own(live: LiveSession, name: str) -> str:
     return f"{live.target.partition('.')[0]}.{name}"
-
-
-def _body(data: bytes) -> _ToolBody:
-    if not data.strip():
-        return _ToolBody()
-    try:
-        return msgspec.json.decode(data, type=_ToolBody)
-    except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
-        raise Refused(400, "invalid JSON body") from None
 
 
 def _carried(request: Request) -> dict[str, str]:
