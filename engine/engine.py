@@ -26,7 +26,7 @@ from .nodes.hub import Nodes
 from .observing import Observer, Observers
 from .open_tools import OpenTools
 from .projections import Projection, Projections
-from .proxying import Host, Proxied
+from .relay.proxied import Host, Proxied
 from .shared import Shared
 from .sources import SYSTEM, Sources
 from .starting import Asked, Starter

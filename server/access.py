@@ -19,8 +19,8 @@ from ..core.secrets import digest
 from ..engine.app import Declared
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
-from ..engine.relay_call import RelayCall
-from ..engine.relaying import RelaySession
+from ..engine.relay.call import RelayCall
+from ..engine.relay.session import RelaySession
 from ..store.access import ApiKey, ClientSecret, no_session
 from ..transports.web.call_request import BODY_LIMIT
 from .auth import SEND_KEY, Keys, check_local, shown_key

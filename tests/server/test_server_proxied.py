@@ -200,7 +200,7 @@ async def test_a_side_that_does_not_read_holds_the_other_back(running: Proxying)
 
 async def test_a_side_that_takes_nothing_for_too_long_is_given_up(running: Proxying, monkeypatch: pytest.MonkeyPatch) -> None:
     """The provider is told with 1001 that its caller reads nothing, and the session ends as one whose caller was lost."""
-    monkeypatch.setattr("turnlog.engine.relaying.STALL_S", 0.3)
+    monkeypatch.setattr("turnlog.engine.relay.session.STALL_S", 0.3)
     async with running.through(max_queue=1, compression=None) as (caller, provider):
         with pytest.raises(ConnectionClosed) as closed:
             while True:

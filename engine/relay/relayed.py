@@ -4,12 +4,12 @@ import asyncio
 import logging
 from typing import Final, NamedTuple
 
-from ..core import events as e
-from ..core.core import SessionCore
-from ..core.definition import SessionDefinition
-from ..core.errors import LinkClosed, TurnlogError
-from .clock import Clock
-from .relay_log import RelayLog
+from ...core import events as e
+from ...core.core import SessionCore
+from ...core.definition import SessionDefinition
+from ...core.errors import LinkClosed, TurnlogError
+from ..clock import Clock
+from .log import RelayLog
 
 __all__ = ["CALLER", "LOST", "PROVIDER", "Gone", "Relayed"]
 

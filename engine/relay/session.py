@@ -6,13 +6,13 @@ Closing passes like a frame: with the code and reason that came. Where one side 
 import asyncio
 from typing import Any, Final
 
-from ..core import events as e
-from ..core.core import SessionCore
-from ..core.errors import LinkClosed
-from ..core.relaying import Frames, RelayLink
-from .clock import Clock
-from .relay_log import RelayLog
-from .relay_record import Passed
+from ...core import events as e
+from ...core.core import SessionCore
+from ...core.errors import LinkClosed
+from ...core.relaying import Frames, RelayLink
+from ..clock import Clock
+from .log import RelayLog
+from .record import Passed
 from .relayed import CALLER, PROVIDER, Gone, Relayed
 
 __all__ = ["STALL_S", "RelaySession"]

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Final
 
-from ..core.codec import encode
-from ..core.core import Staged
-from ..core.errors import StoreError
-from ..core.ports import Draft, Head, Log, Segment
-from .clock import Clock
-from .line import TICK_NS
-from .nonces import Nonces
-from .observing import Watched
-from .relay_record import Passed, RelayRecord
+from ...core.codec import encode
+from ...core.core import Staged
+from ...core.errors import StoreError
+from ...core.ports import Draft, Head, Log, Segment
+from ..clock import Clock
+from ..line import TICK_NS
+from ..nonces import Nonces
+from ..observing import Watched
+from .record import Passed, RelayRecord
 
 __all__ = ["LIMIT_BYTES", "RETRY_S", "Appends", "RelayLog"]
 

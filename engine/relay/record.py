@@ -7,16 +7,16 @@ could not be handed on has no TransportSent. Reading may fail; recording what pa
 import logging
 from typing import NamedTuple
 
-from ..core import events as e
-from ..core import signals as s
-from ..core.core import SessionCore, Staged
-from ..core.errors import TurnlogError
-from ..core.ports import Segment
-from ..core.relaying import Frame
-from ..transports.realtime.relay_reader import RelayReader
-from ..transports.realtime.wire import MEDIA_TYPES, Message, parse
-from .line import Track
-from .relay_heads import RelayHeads
+from ...core import events as e
+from ...core import signals as s
+from ...core.core import SessionCore, Staged
+from ...core.errors import TurnlogError
+from ...core.ports import Segment
+from ...core.relaying import Frame
+from ...transports.realtime.relay_reader import RelayReader
+from ...transports.realtime.wire import MEDIA_TYPES, Message, parse
+from ..line import Track
+from .heads import RelayHeads
 
 __all__ = ["Passed", "RelayRecord"]
 

@@ -1,8 +1,8 @@
 """Where playouts stand in a proxied session: what has passed is with the caller, and sounds ms for ms from its arrival on."""
 
-from ..core import events as e
-from ..core import signals as s
-from ..core.ports import PartHead, Playhead
+from ...core import events as e
+from ...core import signals as s
+from ...core.ports import PartHead, Playhead
 
 __all__ = ["RelayHeads"]
 

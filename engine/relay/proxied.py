@@ -4,26 +4,26 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..core import events as e
-from ..core.core import SessionCore
-from ..core.definition import SessionDefinition
-from ..core.errors import LinkError, TurnlogError
-from ..core.ports import Calls, Provider, TakenCall
-from ..core.relaying import RelayLink, Relays, Upgrade
-from ..store.port import Store
-from ..transports.callers.direct import DirectCaller
-from .answering import Calls as OpenCalls
-from .app import Declared
-from .clock import Clock
-from .current import SESSION
-from .observing import Watched
-from .opening import row_of, started_of
-from .relay_call import RelayCall
-from .relay_log import Appends, RelayLog
-from .relay_record import RelayRecord
+from ...core import events as e
+from ...core.core import SessionCore
+from ...core.definition import SessionDefinition
+from ...core.errors import LinkError, TurnlogError
+from ...core.ports import Calls, Provider, TakenCall
+from ...core.relaying import RelayLink, Relays, Upgrade
+from ...store.port import Store
+from ...transports.callers.direct import DirectCaller
+from ..answering import Calls as OpenCalls
+from ..app import Declared
+from ..clock import Clock
+from ..current import SESSION
+from ..observing import Watched
+from ..opening import row_of, started_of
+from ..shared import Shared
+from .call import RelayCall
+from .log import Appends, RelayLog
+from .record import RelayRecord
 from .relayed import CALLER, PROVIDER
-from .relaying import RelaySession
-from .shared import Shared
+from .session import RelaySession
 
 __all__ = ["Host", "Proxied"]
 

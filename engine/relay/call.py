@@ -7,17 +7,17 @@ ends the call: nothing passes for long unrecorded.
 import asyncio
 from typing import Any
 
-from ..core import events as e
-from ..core.core import SessionCore
-from ..core.errors import LinkClosed, TurnlogError
-from ..core.ports import Calls, Link
-from ..transports.callers.direct import DirectCaller
-from .clock import Clock
-from .inbox import Failed, OfCall
-from .relay_log import RelayLog
-from .relay_record import Passed
+from ...core import events as e
+from ...core.core import SessionCore
+from ...core.errors import LinkClosed, TurnlogError
+from ...core.ports import Calls, Link
+from ...transports.callers.direct import DirectCaller
+from ..clock import Clock
+from ..inbox import Failed, OfCall
+from ..sideband import Sideband
+from .log import RelayLog
+from .record import Passed
 from .relayed import CALLER, PROVIDER, Gone, Relayed
-from .sideband import Sideband
 
 __all__ = ["RelayCall"]
 
