@@ -41,7 +41,7 @@ PROFILES = {
         590,
         "the core, WebRTC and offline speech: Moonshine (recognition), Piper with one voice (synthesis), voice activity, codecs",
     ),
-    "test": Profile(".venv", "requirements-dev.lock", "*", 320, 880, "the core, WebRTC, offline speech, development tools"),
+    "test": Profile(".venv", "requirements-dev.lock", "*", 400, 1150, "the core, WebRTC, offline speech, development tools"),
     "bench": Profile(
         ".venv-bench",
         "requirements-bench.lock",
