@@ -189,6 +189,10 @@ class Engine:
         """Send a running session's handler a signal; see LiveSession.signal. Raises TurnlogError TL408, HandlerError TL105."""
         self._running(session).signal(name, data, key=key)
 
+    def say(self, session: str, text: str, **options: Any) -> str:
+        """Have something said in a running session; see LiveSession.say. Raises TurnlogError TL408, HandlerError TL105, TL111."""
+        return self._running(session).say(text, **options)
+
     async def attach(
         self, session: str, link: Link, *, transport: str = "in_process", peer: str = "", seat: str = ""
     ) -> str:

@@ -33,7 +33,7 @@ async def desk(session: RealtimeSession) -> None:
 async def test_a_say_from_outside_is_spoken_and_no_command_of_the_handlers(turnlog: Kit) -> None:
     """It is in the log with index 0 and the root API, is heard, and the handler's own say keeps its index in every replay."""
     async with turnlog.call(app, "hotel.desk") as call:
-        said = call.session.say("The taxi is here", metadata={"from": "dispatch"})
+        said = call.engine.say(call.session.id, "The taxi is here", metadata={"from": "dispatch"})
         await call.caller.hears("taxi is here")
         await call.caller.says("thank you")
         await call.caller.hears("thank you")
