@@ -4,7 +4,7 @@ import importlib
 import inspect
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from ..core.definition import Answers
 from ..core.errors import DefinitionError
@@ -43,16 +43,31 @@ def _load(spec: str, what: str) -> Any:
         raise DefinitionError("TL206", f"{spec!r} is not of the form MODULE:{what}", f"for example hotel:{what.lower()}")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
+    streams = sys.stdout, sys.stderr
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:
         raise _not_imported(spec, error) from error
+    finally:
+        _put_back(*streams)
     try:
         for part in attribute.split("."):
             found = getattr(found, part)
     except AttributeError as error:
         raise DefinitionError("TL206", f"cannot import {spec!r}: {error}", "check the name behind the colon") from None
     return found
+
+
+def _put_back(stdout: TextIO, stderr: TextIO) -> None:
+    """AgentField's SDK copies what is printed, by streams that take no bytes, though they say so: click cannot write to them."""
+    if _is_agentfields(sys.stdout):
+        sys.stdout = stdout
+    if _is_agentfields(sys.stderr):
+        sys.stderr = stderr
+
+
+def _is_agentfields(stream: object) -> bool:
+    return type(stream).__module__.partition(".")[0] == "agentfield"
 
 
 def _not_imported(spec: str, error: Exception) -> DefinitionError:
