@@ -3,6 +3,7 @@
 import functools
 import sys
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -69,13 +70,22 @@ def adapt_handler(handler: Any) -> Handler:
     if definition is None:
         loaded: Handler = handler
         return loaded
-    for found in vars(sys.modules[handler.__module__]).values():
-        if is_agent(found) and any(entry["handler"] is handler for entry in found._session_registry.values()):
-            route(found)
-            return _adapted(found, definition, handler)
+    for module in _around(handler.__module__):
+        for found in list(vars(module).values()):
+            if is_agent(found) and any(entry["handler"] is handler for entry in found._session_registry.values()):
+                route(found)
+                return _adapted(found, definition, handler)
     name = f"{handler.__module__}:{handler.__qualname__}"
     problem = f"no agent of module {handler.__module__} has the handler {name}"
     raise DefinitionError("TL206", problem, "name it in the agent's own module")
+
+
+def _around(name: str) -> list[ModuleType]:
+    """Where a handler's agent may be: in its own module, in those that it imports, in those of its package."""
+    own, package = sys.modules[name], name.partition(".")[0]
+    imported = [found for found in vars(own).values() if isinstance(found, ModuleType)]
+    beside = [module for key, module in list(sys.modules.items()) if key.partition(".")[0] == package]
+    return [own, *imported, *beside]
 
 
 def _adapted(agent: Any, definition: Any, handler: Callable[[Any], Awaitable[Any]]) -> Handler:

@@ -35,7 +35,9 @@ class AgentTool(msgspec.Struct, frozen=True, kw_only=True):
         if len(args) > len(names):
             raise ArgumentError(self.name, f"takes {len(names)} arguments, and was given {len(args)} by position")
         given = dict(zip(names, args, strict=False)) | kwargs
-        result = await self.agent.call_local(f"{self.agent.node_id}.{self.name}", **given)
+        # `target` is call_local's own parameter: one of that name goes by position, and so does what stands before it.
+        first = [given.pop(name) for name in names[: names.index("target") + 1] if name in given] if "target" in given else []
+        result = await self.agent.call_local(f"{self.agent.node_id}.{self.name}", *first, **given)
         return stored(plain_answer(result), self.name)
 
     async def invoke_json(self, arguments: str) -> str:

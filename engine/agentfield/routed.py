@@ -4,15 +4,18 @@ A handler is run again in a replay, where no model, node or memory may be asked:
 one agent, by a class of its own; never to the SDK's.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..current import SESSION
 from .session import CURRENT, AgentSession
 
 __all__ = ["route"]
 
-_SCOPES = {"session": 1, "actor": 1, "workflow": 1, "global_scope": 0}  # of a memory: calls that give a scoped one
+_SCOPES = ("session", "actor", "workflow")  # of a memory: calls with an id that give a scoped one
+_GLOBAL = "global_scope"  # and the one that is no call
 
 
 def route(agent: Any) -> None:
@@ -80,7 +83,7 @@ def _stepped(function: Callable[..., Any], owner: Any, name: str) -> Callable[..
 def plain_answer(result: Any) -> Any:
     """An answer as values that the log can hold: models of pydantic as dicts, an answer with a text as that text."""
     if hasattr(result, "model_dump"):
-        return result.model_dump(mode="json")
+        return result.model_dump(mode="json", by_alias=True)
     if isinstance(result, list | tuple):
         return [plain_answer(item) for item in result]
     if isinstance(result, dict):
@@ -88,6 +91,21 @@ def plain_answer(result: Any) -> Any:
     if not isinstance(result, str | bytes | int | float | bool | type(None)) and isinstance(getattr(result, "text", None), str):
         return result.text  # the SDK's multimodal response
     return result
+
+
+def _memory_of(agent: Any, memory: property) -> Any:
+    """The agent's memory, as of this session. The SDK has one only while a reasoner runs: a context is made for the session."""
+    make = getattr(agent, "_get_current_execution_context", None)
+    if make is None:
+        return memory.__get__(agent)
+    before, agent._current_execution_context = agent._current_execution_context, None
+    try:
+        context = make()
+        if dataclasses.is_dataclass(context) and not isinstance(context, type):
+            agent._current_execution_context = dataclasses.replace(context, session_id=SESSION.get())
+        return memory.__get__(agent)
+    finally:
+        agent._current_execution_context = before
 
 
 class _Memory:
@@ -101,23 +119,18 @@ class _Memory:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"a memory has no {name!r}")
+        if name == _GLOBAL and not self._scope:
+            return _Memory(self._agent, self._memory, (name,))
         if name in _SCOPES and not self._scope:
-
-            def scoped(*ids: str) -> _Memory:
-                if len(ids) != _SCOPES[name]:
-                    raise TypeError(f"memory.{name}() takes {_SCOPES[name]} argument(s), and was given {len(ids)}")
-                return _Memory(self._agent, self._memory, (name, *ids))
-
-            return scoped
+            return lambda scope_id: _Memory(self._agent, self._memory, (name, scope_id))
         return self._operation(name)
 
     def _operation(self, name: str) -> Callable[..., Any]:
         def operate(agent: Any, *args: Any, **kwargs: Any) -> Any:
-            memory: Any = self._memory.__get__(agent)
-            if memory is None:
-                raise RuntimeError("this agent has no memory here: it is not connected to a control plane")
+            memory: Any = _memory_of(agent, self._memory)
             if self._scope:
-                memory = getattr(memory, self._scope[0])(*self._scope[1:])
+                scoped = getattr(memory, self._scope[0])
+                memory = scoped(*self._scope[1:]) if self._scope[1:] else scoped
             return getattr(memory, name)(*args, **kwargs)
 
         label = ".".join(("app.memory", *self._scope[:1], name))

@@ -1,9 +1,17 @@
-"""An AgentField agent in a process of its own, as commands load it."""
+"""AgentField's agents as their users have them: loaded by commands, in packages of several modules, with the SDK's own memory."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnlog.core import events as e
+from turnlog.engine.loading import load_app, load_handler
+from turnlog.engine.replay import replay
+from turnlog.testing.kit import Kit
 
 __all__: list[str] = []
 
@@ -15,3 +23,24 @@ def test_a_command_can_print_once_an_agent_is_loaded() -> None:
     command = (sys.executable, "-m", "turnlog", "check", "agentfield_desk:app")
     done = subprocess.run(command, env=paths, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("agentfield_desk:app: 2 handlers, nothing found\n", "")
+
+
+def test_an_agent_of_several_modules_has_its_memory_and_replays(turnlog: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's own memory works in a handler, for its session; fields with aliases and a parameter `target` come through."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    app = load_app("agentfield_clinic.node:app")
+    memories = sys.modules["agentfield_clinic.memories"]
+    memories.asked.clear()
+
+    async def script(call: Any) -> None:
+        await call.caller.says("help")
+        await call.caller.hears("nine to five True to the ward")
+
+    call = turnlog.run(app, "clinic.desk", script)
+    scopes = [(what, body.get("scope")) for what, body, _ in memories.asked]
+    assert scopes == [("set", "global"), ("get", "global"), ("set", None)]
+    session = call.of(e.SessionStarted)[0].session
+    assert {headers["X-Session-ID"] for _, _, headers in memories.asked} == {session}
+    assert sys.modules["agentfield_clinic.node"].app.memory is None  # elsewhere it is as it was
+    assert replay(call.log, load_handler("agentfield_clinic.desk:desk")).complete
+    assert len(memories.asked) == 3
