@@ -22,7 +22,7 @@ from ..transports.web.call_request import read_body
 from ..transports.webrtc.sdp import check_offer
 from .access import Access
 from .agentfield_errors import Refused, answering, body_of
-from .agentfield_tools import target_of_tool
+from .agentfield_tools import target_of_tool, tools_of
 from .asked import peer_of
 from .callers import Admission, CallerTokens
 from .calls import METHODS
@@ -85,7 +85,8 @@ class AgentFieldRoutes:
 
     def _targets(self, live: LiveSession) -> dict[str, str]:
         """Where each tool of the session runs: on its own node, or on the one that it was declared of."""
-        return {tool: target_of_tool(self._engine.tools.box, live, tool) for tool in live.definition.tools}
+        box = tools_of(self._engine, live.target)
+        return {tool: target_of_tool(box, live, tool) for tool in live.definition.tools}
 
     def _declared(self, target: str) -> Declared:
         node, _, name = target.partition(".")

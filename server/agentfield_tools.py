@@ -16,6 +16,7 @@ from ..core.errors import LinkError, MissingExtra, TurnlogError
 from ..engine.engine import Engine
 from ..engine.executions import Execution
 from ..engine.live import LiveSession
+from ..engine.nodes.registered import RegisteredNode
 from ..engine.toolbox import ReasonerTool, Toolbox
 from ..engine.tools import AnyTool
 from ..transports.control_plane import Submitted
@@ -25,7 +26,7 @@ from .agentfield_errors import Refused, answering, body_of
 from .callers import CallerTokens
 from .calls import METHODS
 
-__all__ = ["CARRIED", "ToolRoutes", "target_of_tool"]
+__all__ = ["CARRIED", "ToolRoutes", "target_of_tool", "tools_of"]
 
 CARRIED: Final = (
     *("X-Caller-Agent-ID", "X-Caller-DID", "X-Actor-ID", "X-API-Key"),
@@ -63,13 +64,15 @@ class ToolRoutes:
         await self._tokens.check(request, lambda: session)
         live = self._running(session)
         asked = body_of(await read_body(request), _ToolBody)
-        box = self._engine.tools.box
+        box = tools_of(self._engine, live.target)
         target = asked.target or (target_of_tool(box, live, name) if name in box else _own(live, name))
         node, _, reasoner = target.partition(".")
         if not node or not reasoner:
             raise Refused(400, "session tool target must be <node>.<reasoner>")
         if name not in live.definition.tools or target not in (_own(live, name), target_of_tool(box, live, name)):
             raise Refused(403, f"session {live.id} has no tool {name[:100]!r} with the target {target[:200]!r}")
+        if name not in box:
+            raise Refused(404, f"tool {name[:100]!r} runs at its node only, for the session's handler and model")
         tenant = (await self._engine.store.session(live.id)).tenant
         return await self._run(request, target, box[name], asked, live.id, tenant)
 
@@ -79,10 +82,11 @@ class ToolRoutes:
         asked = body_of(await read_body(request), _ToolBody)
         target = request.path_params["target"]
         try:
-            tool = self._engine.tools.box.find(target)
+            tool = tools_of(self._engine, target).find(target)
         except LookupError:
             raise Refused(404, f"no reasoner {target[:200]!r} is here") from None
-        return await self._run(request, target, tool, asked, request.headers.get("x-session-id", ""), principal.tenant)
+        session = request.headers.get("x-session-id", "")
+        return await self._run(request, target, tool, asked, session if session.isascii() else "", principal.tenant)
 
     async def look(self, request: Request) -> Response:
         """200 and how an execution stands, for a key that may start one."""
@@ -90,7 +94,7 @@ class ToolRoutes:
         execution = request.path_params["execution"]
         if (one := self._engine.executions.find(execution)) is not None and principal.sees(one.tenant):
             return _json(_told(one), 200)
-        if one is None and not principal.tenant and self._engine.tools.elsewhere.plane is not None:
+        if one is None and execution.strip(".") and not principal.tenant and self._engine.tools.elsewhere.plane is not None:
             return _passed_on(await self._elsewhere(execution).look(execution, _carried(request)))
         raise Refused(404, f"no execution {execution[:200]!r} is known here")
 
@@ -133,6 +137,17 @@ class ToolRoutes:
         return live
 
 
+def tools_of(engine: Engine, target: str) -> Toolbox:
+    """The tools that run for a session, or of a node, by target: this app's, or those that a node has registered over HTTP."""
+    match engine.directory.home(target):
+        case None:
+            return engine.tools.box
+        case RegisteredNode() as home:
+            return home.tools
+        case home:
+            return Toolbox(home.name, {})  # they run at the node, by its link
+
+
 def target_of_tool(box: Toolbox, live: LiveSession, name: str) -> str:
     """<node>.<reasoner> of a session's tool: what it was declared of, or the session's own node's."""
     tool = box.get(name)
@@ -144,7 +159,7 @@ def _own(live: LiveSession, name: str) -> str:
 
 
 def _carried(request: Request) -> dict[str, str]:
-    return {name: value for name in CARRIED if (value := request.headers.get(name))}
+    return {name: value for name in CARRIED if (value := request.headers.get(name, "")) and value.isascii()}
 
 
 def _begun(one: Execution) -> dict[str, Any]:

@@ -184,6 +184,9 @@ def _session(node: str, one: Any, tools: Mapping[str, AnyTool]) -> Declared:
         problem = "a session needs a name, a provider and a transport"
         raise DefinitionError("TL201", problem, "see AgentField's SDK", field="sessions")
     options = {key: one[key] for key in _FIELDS if one.get(key) is not None}
+    for key in ("tools", "tags"):
+        if not isinstance(one.get(key) or [], list):
+            raise DefinitionError("TL201", f"session {one['name']!r}: {key} is no list", "see AgentField's SDK", field=key)
     named = [str(tool).removeprefix(f"{node}.") for tool in one.get("tools") or []]
     if missing := [tool for tool in named if tool not in tools]:
         problem = f"session {one['name']!r} names the tool {missing[0]!r}, which the node does not have"

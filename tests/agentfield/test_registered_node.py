@@ -88,13 +88,18 @@ async def test_an_agent_registers_is_asked_and_leaves(tmp_path: Path) -> None:
             async with httpx.AsyncClient(base_url=server.url, headers={"X-API-Key": "right"}) as http:
                 started = (await http.post("/api/v1/session-targets/hotel.desk/start")).json()
                 assert (await http.get("/api/v1/nodes/hotel")).json()["sessions"] == ["desk"]
+                begun = (await http.post("/api/v1/execute/async/hotel.find_guest", json={"input": {"name": "Bo"}})).json()
+                ran = server.engine.executions.find(begun["execution_id"])
+                while ran and ran.status == "running":
+                    await http.get(f"/api/v1/executions/{ran.id}")
+                assert ran and ran.result == {"room": "room of Bo"}
         with pytest.raises(LinkError) as gone:
             await tool.invoke([], {"name": "Ann"})
         assert gone.value.code == "TL320"
         session = started["session_id"]  # its provider is nowhere, so that it has ended
         await server.ended(session)
-        begun = (await server.events(session))[0]
-        assert begun.definition.answers == "model" and begun.definition.tools == ["find_guest"]
+        definition = (await server.events(session))[0].definition
+        assert definition.answers == "model" and definition.tools == ["find_guest"]
         assert replay(server.store.scan(session), answered_by_model).complete
         assert await agent.client.notify_graceful_shutdown("hotel") and server.engine.directory.registered.names() == []
         for one in (agent, stranger):
@@ -129,6 +134,10 @@ def test_a_node_without_heartbeats_is_not_there() -> None:
         b'{"id":"hotel","base_url":"http://x","metadata":{"custom":{"sessions":[{"name":"d","provider":"no","transport":"no"}]}}}',
         b'{"id":"hotel","base_url":"http://x","metadata":{"custom":{"sessions":[{"name":"d","provider":"openai",'
         b'"transport":"websocket","tools":["none"]}]}}}',
+        b'{"id":"hotel","base_url":"http://x","metadata":{"custom":{"sessions":[{"name":"d","provider":"openai",'
+        b'"transport":"websocket","tools":5}]}}}',
+        b'{"id":"hotel","base_url":"http://x","metadata":{"custom":{"sessions":[{"name":"d","provider":"openai",'
+        b'"transport":"websocket","tags":true}]}}}',
     ],
 )
 def test_a_registration_that_cannot_be_is_refused(body: bytes) -> None:

@@ -144,3 +144,12 @@ async def test_any_tool_of_the_server_is_run_by_its_target(world: World) -> None
     assert (await world.http.post("/api/v1/execute/async/hotel.price", headers=token)).status_code == 401
     await world.http.post("/api/v1/execute/async/other.find", headers=KEY, json={"input": {}})
     assert world.there.asked[-1][0] == "other.find"
+
+
+async def test_a_header_that_is_no_ascii_is_not_carried(world: World) -> None:
+    """The request is served without it; and no name of an execution leads to another address of the control plane."""
+    odd = {b"X-API-Key": b"key-one", b"X-Actor-ID": b"\xe9", b"X-Session-ID": b"\xe9"}
+    answer = await world.http.post("/api/v1/execute/async/other.find", headers=odd, json={"input": {}})
+    assert answer.status_code == 202 and "x-actor-id" not in world.there.asked[-1][1]
+    dots = await world.http.get(world.server.url + "/api/v1/executions/%2e%2e", headers=KEY)
+    assert dots.json() == {"error": "no execution '..' is known here"}

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from websockets.asyncio.client import ClientConnection, connect
@@ -156,6 +157,18 @@ async def test_a_handler_at_a_node_answers_callers_of_the_engine(tmp_path: Path)
     started = events[0]
     assert started.handler == f"{__name__}:desk" and started.code_version and started.target == "hotel.desk"
     assert of_type(events, e.TimerFired) and events[-1].reason == "completed"
+
+
+async def test_a_clients_call_of_a_nodes_tool_is_refused(tmp_path: Path) -> None:
+    """By AgentField's route for tools, which runs those of this process: 404, and the session goes on."""
+    async with hosted(hub, tmp_path, elsewhere=hotel) as server, node(server), httpx.AsyncClient(base_url=server.url) as http:
+        started = (await http.post("/api/v1/session-targets/hotel.desk/start")).json()
+        assert started["tool_targets"] == {"find": "hotel.find"}
+        answer = await http.post(f"/api/v1/session-instances/{started['session_id']}/tools/find", json={"input": {"name": "x"}})
+        assert answer.status_code == 404 and "its node" in answer.json()["error"]
+        live = server.engine.sessions[started["session_id"]]
+        live.end("done", drain=False)
+        await live.ended()
 
 
 async def test_a_session_goes_on_with_the_node_that_comes_back(tmp_path: Path) -> None:
