@@ -28,7 +28,8 @@ def command(config: str | None, as_json: bool) -> None:
     for name in loaded.unknown:
         click.echo(f"# ${name} is set, and is no option")
     section = ""
-    for path, option in OPTIONS.items():
+    first = {path[:-1]: place for place, path in reversed(list(enumerate(OPTIONS)))}
+    for path, option in sorted(OPTIONS.items(), key=lambda one: first[one[0][:-1]]):  # a table of TOML stands in one piece
         if (table := ".".join(path[:-1])) != section:
             section = table
             click.echo(f"\n[{section}]")

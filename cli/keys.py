@@ -38,7 +38,7 @@ def command() -> None:
     "--scope", "scopes", multiple=True, type=click.Choice(_SCOPES), default=("start", "observe"), show_default=True,
     help="What it may do: start (sessions, and join them), observe (read), admin (all). May be repeated.",
 )  # fmt: skip
-@click.option("--tenant", default="", help="Whose sessions it starts and sees; without it those of all.")
+@click.option("--tenant", default=None, help="Whose sessions it starts and sees; without it those of all.")
 @click.option("--expires", metavar="TIME", default=None, help="In 30m, 12h or 90d, or a date (2027-01-31). Default: never.")
 @click.option("--requests-s", type=float, help="At most so many requests a second.")
 @click.option("--sessions", type=int, help="At most so many sessions at a time.")
@@ -48,13 +48,15 @@ def command() -> None:
 @db_option
 @json_option
 def _create(
-    db: str, as_json: bool, name: str, scopes: Sequence[str], tenant: str, expires: str | None, **limits: Any
+    db: str, as_json: bool, name: str, scopes: Sequence[str], tenant: str | None, expires: str | None, **limits: Any
 ) -> None:
     """Make a key and print it: this once only, the store keeps its digest."""
+    if tenant is not None and not tenant.strip():  # a variable that was not set: the key would open those of all
+        raise click.BadParameter("it is empty", param_hint="--tenant")
     now_ns = time.time_ns()
     secret = KEY_PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
-        f"key_{secrets.token_hex(5)}", name, tuple(one for one in _SCOPES if one in scopes), tenant, now_ns,
+        f"key_{secrets.token_hex(5)}", name, tuple(one for one in _SCOPES if one in scopes), tenant or "", now_ns,
         None if expires is None else _expiry(expires, now_ns), None, Limits(**limits),
     )  # fmt: skip
     asyncio.run(KeyFile(_file(db)).add_key(digest(secret), key))
@@ -108,14 +110,17 @@ def _file(db: str) -> Path:
 
 def _expiry(text: str, now_ns: int) -> int:
     if spelled := re.fullmatch(r"(\d{1,6})([mhd])", text):
-        return now_ns + int(spelled[1]) * _UNITS[spelled[2]] * 1_000_000_000
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is neither 30m, 12h or 90d nor a date", param_hint="--expires") from None
-    when_ns = int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()) * 1_000_000_000
+        when_ns = now_ns + int(spelled[1]) * _UNITS[spelled[2]] * 1_000_000_000
+    else:
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is neither 30m, 12h or 90d nor a date", param_hint="--expires") from None
+        when_ns = int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()) * 1_000_000_000
     if when_ns <= now_ns:
         raise TurnlogError("TL504", f"--expires {text} is in the past", "name a time to come")
+    if when_ns >= 1 << 63:  # what the store can hold
+        raise TurnlogError("TL504", f"--expires {text} is too far away", "name a time before 2262, or leave it out")
     return when_ns
 
 

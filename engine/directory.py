@@ -34,6 +34,10 @@ class Directory:
         node = target.partition(".")[0]
         return self._connected.newest(node) or self.registered.get(node)
 
+    def is_own(self, target: str) -> bool:
+        """Whether it is of the engine's app."""
+        return target.partition(".")[0] == self._app.name
+
     def all(self) -> list[Declared]:
         """The sessions of all nodes."""
         return [declared for node in self.nodes() for declared in self.of(node)]

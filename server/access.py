@@ -170,6 +170,11 @@ class Access:
             raise no_session(session)
         return row
 
+    def asked_by_token(self, connection: HTTPConnection, session: str) -> None:
+        """Count a request by a session's token, as one of the key that it was started with. Raises LimitExceeded TL506."""
+        key, limits = self.limiter.started_by(session)
+        self._counted(connection, Principal(key=key, limits=limits))
+
     def _counted(self, connection: HTTPConnection, principal: Principal) -> Principal:
         self.limiter.ask(principal.key, principal.limits)
         most = self.limiter.of(principal.limits).body_bytes

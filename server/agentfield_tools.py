@@ -71,7 +71,8 @@ class ToolRoutes:
             raise Refused(400, "session tool target must be <node>.<reasoner>")
         if name not in live.definition.tools or target not in (_own(live, name), target_of_tool(box, live, name)):
             raise Refused(403, f"session {live.id} has no tool {name[:100]!r} with the target {target[:200]!r}")
-        if name not in box:
+        is_gone = self._engine.directory.home(live.target) is None and not self._engine.directory.is_own(live.target)
+        if name not in box or is_gone:  # the node is away: a tool of ours by that name is another one
             raise Refused(404, f"tool {name[:100]!r} runs at its node only, for the session's handler and model")
         tenant = (await self._engine.store.session(live.id)).tenant
         return await self._run(request, target, box[name], asked, live.id, tenant)

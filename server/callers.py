@@ -84,6 +84,7 @@ class CallerTokens:
         """
         shown = shown_token(connection)
         if shown is not None and await self._opens(shown, session):
+            self._access.asked_by_token(connection, session)
             return await self._back(shown, session)
         principal = await self._access.holds(connection, "start")
         if principal is None:
@@ -94,6 +95,7 @@ class CallerTokens:
         """As `readmit`, and also for whoever may call this server: where none has a key, for who is local."""
         shown = shown_token(connection)
         if shown is not None and await self._opens(shown, session):
+            self._access.asked_by_token(connection, session)
             return await self._back(shown, session)
         principal = await self._access.check(connection, "start")
         return await self.admit(await self._running_for(principal, session))
@@ -107,10 +109,12 @@ class CallerTokens:
         shown = shown_token(connection)
         if shown is not None and await self._access.holds(connection, "start") is None:
             try:
-                opens = await self._opens(shown, session())
+                own = session()
+                opens = await self._opens(shown, own)
             except TurnlogError:
                 opens = False
             if opens:
+                self._access.asked_by_token(connection, own)
                 return
         principal = await self._access.check(connection, "start")
         if principal.tenant:

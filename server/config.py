@@ -55,7 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         value = self.values[option.path]
         if not option.secret or not value:
             return _WITH_PASSWORD.sub(rf"\1{MASK}@", _toml(value))
-        return f'["{MASK}"] ({len(value)})' if option.many else f'"{MASK}"'
+        return _toml([MASK] * len(value)) if option.many else f'"{MASK}"'
 
     def export(self, environment: MutableMapping[str, str]) -> None:
         """Enter what is set of [providers] where providers look for it when a link is opened."""
@@ -164,11 +164,14 @@ def _read_table(path: str, at: tuple[str, ...], table: dict[str, Any], written: 
 def _read_secret(path: str, origin: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
-            return file.read(_LARGEST).strip()
+            secret = file.read(_LARGEST).strip()
     except (OSError, UnicodeDecodeError, ValueError) as error:
         detail = error.strerror if isinstance(error, OSError) else "it is no text"
         problem = f"{origin} names {path}, which cannot be read: {detail}"
         raise TurnlogError("TL210", problem, "name a file with the secret in it") from None
+    if not secret:  # a server that was to have keys must not start without
+        raise TurnlogError("TL210", f"{origin} names {path}, which is empty", "name a file with the secret in it")
+    return secret
 
 
 def _unknown(path: str, what: str, name: str, known: list[str]) -> TurnlogError:

@@ -36,7 +36,11 @@ class Limiter:
 
     def of_session(self, session: str) -> Limits:
         """The limits of the key that a session was started with: who comes to it by a token has the same."""
-        return self.of(self._sessions.get(session, ("", Limits()))[1])
+        return self.of(self.started_by(session)[1])
+
+    def started_by(self, session: str) -> tuple[str, Limits]:
+        """The key that a session was started with, and its limits."""
+        return self._sessions.get(session, ("", Limits()))
 
     def ask(self, key: str, limits: Limits) -> None:
         """Count a request. Raises LimitExceeded TL506."""

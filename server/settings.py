@@ -35,6 +35,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: Annotated[str, Meta(description="serve https and wss: the certificate with its chain, a file in PEM")] = ""
     tls_key: Annotated[str, Meta(description="its private key, a file in PEM", extra={"secret": False})] = ""
 
+    def __post_init__(self) -> None:
+        """Raises TurnlogError TL210 for a key without a letter: what was to be closed would stand open."""
+        if not all(key.strip() for key in self.keys):
+            raise TurnlogError("TL210", "one of the keys is empty", "give it, or leave it out: then only this machine gets in")
+
     @property
     def tls(self) -> Tls | None:
         """The two files, or None. Raises TurnlogError TL210 for one without the other."""

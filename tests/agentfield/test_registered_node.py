@@ -146,3 +146,26 @@ def test_a_registration_that_cannot_be_is_refused(body: bytes) -> None:
     with pytest.raises(DefinitionError):
         nodes.register(body)
     assert nodes.names() == []
+
+
+async def test_a_client_calls_a_registered_nodes_tool_in_its_session(tmp_path: Path) -> None:
+    """By the tool_url of the start: the reasoner runs at its node, and its result is an execution's."""
+    async with hosted(hub, tmp_path, elsewhere=known) as server, serving(hotel(server.url)) as base_url:
+        desk = {"name": "desk", "provider": "local", "transport": "in_process", "tools": ["hotel.find_guest"]}
+        body = {"id": "hotel", "base_url": base_url, "reasoners": [{"id": "find_guest"}]}
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            sent = body | {"metadata": {"custom": {"sessions": [desk]}}}
+            assert (await http.post("/api/v1/nodes/register", json=sent)).status_code == 201
+            started = (await http.post("/api/v1/session-targets/hotel.desk/start")).json()
+            tool_url = started["tool_url"].replace("{tool}", "find_guest")
+            called = await http.post(tool_url, json={"input": {"name": "Ann"}})
+            assert (called.status_code, called.json()["target"]) == (202, "hotel.find_guest")
+            path = f"/api/v1/executions/{called.json()['execution_id']}"
+            while (told := (await http.get(path)).json())["status"] == "running":
+                pass  # each look lets it go on
+            assert told["result"] == {"room": "room of Ann"}
+            await http.post(f"/v1/turnlog/sessions/{started['session_id']}/end", json={"drain": False})
+        await server.ended(started["session_id"])
+        for task in asyncio.all_tasks():  # the SDK leaves one behind a reasoner that ran
+            if "_NotificationDispatcher" in repr(task.get_coro()):
+                task.cancel()

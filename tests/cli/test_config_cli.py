@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import tomllib
 
 import httpx
 
@@ -37,6 +38,7 @@ def test_the_configuration_in_force_is_shown_without_secrets(turnlog_in: Command
     assert lines['openai_api_key = "••••"'] == "$OPENAI_API_KEY" and lines['host = "127.0.0.1"'] == "default"
     assert "0123456789" not in done.stdout and "secretsecret" not in done.stdout
     assert turnlog_in.run("config", TURNLOG_DRIAN_S="7").stdout.splitlines()[1] == "# $TURNLOG_DRIAN_S is set, and is no option"
+    tomllib.loads(done.stdout)  # each table stands there once
     rows = [json.loads(line) for line in turnlog_in.run("config", "--json").stdout.splitlines()]
     (row,) = [row for row in rows if row["option"] == "serve.port"]
     assert row == {"option": "serve.port", "value": "4711", "origin": "turnlog.toml", "variable": "TURNLOG_SERVE_PORT"}

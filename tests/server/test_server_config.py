@@ -98,7 +98,7 @@ def test_what_is_shown_holds_no_secret() -> None:
     sections = [config.section(struct) for struct in (ServerSettings, EngineOptions, ProviderOptions)]
     text = " ".join([*shown, repr(config), pretty_repr(config), *map(repr, sections[:1]), *map(pretty_repr, sections[2:])])
     assert "secret" not in text and KEY not in text
-    assert '["••••"] (1)' in shown and '"postgresql://••••@db/calls"' in shown
+    assert '["••••"]' in shown and '"postgresql://••••@db/calls"' in shown
     exported: dict[str, str] = {}
     config.export(exported)
     assert exported == {"OPENAI_API_KEY": "sk-secretsecret"}
@@ -119,6 +119,7 @@ def test_what_is_shown_holds_no_secret() -> None:
         (f'[server]\nkeys = "{KEY}"', r"server\.keys \(turnlog\.toml\): it is not valid"),
         ('[server]\nkeys = ["a"]\nkeys_file = "b"', "both set"),
         ('[server]\nkeys_file = "not/there"', "cannot be read: No such file"),
+        ('[server]\nkeys_file = "/dev/null"', "names /dev/null, which is empty"),
         ("[server\n", "is no TOML"),
         ("\x00", "is no TOML"),
     ],
@@ -137,6 +138,7 @@ def test_a_file_that_cannot_be_meant_is_tl210(text: str, says: str) -> None:
         ({"TURNLOG_SERVE_PORT": "many"}, r"serve\.port \(\$TURNLOG_SERVE_PORT\)"),
         ({"TURNLOG_STRICT": "perhaps"}, r"engine\.strict \(\$TURNLOG_STRICT\)"),
         ({"TURNLOG_KEYS": "a", "TURNLOG_KEYS_FILE": "b"}, r"\$TURNLOG_KEYS and \$TURNLOG_KEYS_FILE are both set"),
+        ({"TURNLOG_KEYS_FILE": os.devnull}, r"\$TURNLOG_KEYS_FILE names /dev/null, which is empty"),
         ({"OPENAI_API_KEY_FILE": os.sep}, r"\$OPENAI_API_KEY_FILE names /, which cannot be read: Is a directory"),
     ],
 )
@@ -166,3 +168,13 @@ def test_values_given_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
         load_config(given=given)
     monkeypatch.setenv("TURNLOG_SERVE_PORT", "4711")
     assert load_config().section(ServeOptions).port == 4711
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_key_is_refused_and_leaves_no_server_open(empty: str) -> None:
+    """`--key "$KEY"` where KEY is not set, or the same in a program: a server that was to have keys does not start without."""
+    config = load_config(environment={}, given={("server", "keys"): (empty,)})
+    with pytest.raises(TurnlogError, match="TL210 one of the keys is empty"):
+        config.section(ServerSettings)
+    with pytest.raises(TurnlogError, match="TL210 one of the keys is empty"):
+        ServerSettings(keys=("one", empty))

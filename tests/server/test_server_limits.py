@@ -133,3 +133,21 @@ async def test_a_sessions_tokens_can_be_revoked(server: Hosted) -> None:
             )
         assert caught.value.response.status_code == 401
         await receive(caller, "session.created")
+
+
+async def test_who_comes_by_a_token_counts_as_the_key_that_started_the_session(server: Hosted) -> None:
+    """Over HTTP and at the upgrade: a caller may not ask more often than who let it in."""
+    slow = await key(server, "slow", Limits(requests_s=1 / 50))
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        started = (await http.post("/v1/turnlog/sessions", headers=slow, json={"target": "hotel.desk"})).json()
+        token = {"Authorization": f"Bearer {started['token']}"}
+        tools = f"/api/v1/session-instances/{started['session']}/tools/nothing"
+        refused = await http.post(tools, headers=token)
+        assert refused.status_code == 429 and int(refused.headers["retry-after"]) <= 50
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(server.socket_url(None) + f"?session_id={started['session']}", additional_headers=token)
+        assert caught.value.response.status_code == 429
+        other = (await http.post("/v1/turnlog/sessions", headers={"X-API-Key": "one"}, json={"target": "hotel.desk"})).json()
+        mine = {"Authorization": f"Bearer {other['token']}"}
+        unnamed = f"/api/v1/session-instances/{other['session']}/tools/nothing"
+        assert [(await http.post(unnamed, headers=mine)).status_code for _ in range(2)] == [403, 403]

@@ -300,3 +300,28 @@ async def test_turnlog_run_is_a_process_of_its_own(tmp_path: Path) -> None:
         finally:
             running.terminate()
             await running.wait()
+
+
+async def test_a_lost_nodes_tool_is_not_taken_for_this_engines_of_the_same_name(tmp_path: Path) -> None:
+    """A session of a node names the node's tool: 404 while the node is there, and while it is away."""
+    ran: list[str] = []
+    twin = turnlog.App("twin")
+
+    @twin.tool
+    def find(name: str) -> str:
+        """The engine's own, of the same name."""
+        ran.append(name)
+        return name
+
+    async with hosted(twin, tmp_path, elsewhere=hotel) as server, httpx.AsyncClient(base_url=server.url) as http:
+        async with node(server):
+            started = (await http.post("/api/v1/session-targets/hotel.desk/start")).json()
+            tool_url = started["tool_url"].replace("{tool}", "find")
+            assert (await http.post(tool_url, json={"input": {"name": "Ann"}})).status_code == 404
+        async with asyncio.timeout(PATIENCE_S):
+            while "hotel" in server.engine.directory.nodes():
+                await http.get("/healthz")
+        answer = await http.post(tool_url, json={"input": {"name": "Ann"}})
+        assert (answer.status_code, ran) == (404, []) and "runs at its node only" in answer.json()["error"]
+        await http.post(f"/v1/turnlog/sessions/{started['session_id']}/end", json={"drain": False})
+        await server.ended(started["session_id"])
