@@ -7,6 +7,7 @@ both together are the suite. The second pass runs whatever became of the first; 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,8 @@ def verdict(ran: list[Ran]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Run both passes and tell of both."""
+    # A shell starts what is in its background with SIGINT ignored: programs that tests stop by it would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     ran: list[Ran] = []
     for name, options in passes().items():
         print(f"== {name}", flush=True)
