@@ -4,6 +4,7 @@ Kept in memory, the last ones only: what is to be known later is the caller's to
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,6 +22,10 @@ KEPT: Final = 1000
 """How many executions are remembered."""
 LIMIT_S: Final = 60.0
 """Of a tool that has no timeout of its own."""
+PATIENCE_S: Final = 5.0
+"""For tools to end in when the engine stops."""
+
+log = logging.getLogger("turnlog")
 
 
 class Execution(msgspec.Struct, kw_only=True):
@@ -72,12 +77,14 @@ class Executions:
         """One that was started here, unless so many were started since that it was forgotten."""
         return self._kept.get(execution)
 
-    async def stop(self) -> None:
-        """End what is running. Twice does nothing."""
+    async def stop(self, patience_s: float = PATIENCE_S) -> None:
+        """End what is running; a tool that does not end when it is cancelled is left. Twice does nothing."""
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, left = await asyncio.wait(self._tasks, timeout=patience_s)
+            for task in left:
+                log.warning("%s does not end: its tool is left running", task.get_name())
 
     async def _run(self, one: Execution, tool: AnyTool, given: dict[str, Any]) -> None:
         CALL.set(one.id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import turnlog
 from tests.agentfield.control_plane import Plane, plane
 from tests.server.hosting import Hosted, hosted
+from turnlog.engine.executions import Executions
 from turnlog.server.settings import ServerSettings
 from turnlog.transports.control_plane import ControlPlane
 
@@ -153,3 +155,27 @@ async def test_a_header_that_is_no_ascii_is_not_carried(world: World) -> None:
     assert answer.status_code == 202 and "x-actor-id" not in world.there.asked[-1][1]
     dots = await world.http.get(world.server.url + "/api/v1/executions/%2e%2e", headers=KEY)
     assert dots.json() == {"error": "no execution '..' is known here"}
+
+
+async def test_a_tool_that_does_not_end_holds_up_no_stop(caplog: pytest.LogCaptureFixture) -> None:
+    """One that swallows its cancellation is left behind after a while, and named."""
+    begun, let_go = asyncio.Event(), asyncio.Event()
+    other = turnlog.App("other")
+
+    @other.tool
+    async def stubborn() -> str:
+        """Ends when it is let go, and not before."""
+        while not let_go.is_set():
+            begun.set()
+            with suppress(asyncio.CancelledError):
+                await let_go.wait()
+        return "ended"
+
+    executions = Executions(bytes, lambda: 0)
+    one = executions.start(other.tools["stubborn"], "other.stubborn", {})
+    await begun.wait()
+    async with asyncio.timeout(5):
+        await executions.stop(patience_s=0.01)
+    assert f"execution {one.id} does not end" in caplog.text
+    let_go.set()
+    await executions.stop()
