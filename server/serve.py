@@ -99,16 +99,20 @@ async def _drained(engine: Engine, settings: ServerSettings, drain: asyncio.Even
 
 @contextmanager
 def stopped_by_signals(stop: asyncio.Event, drain: asyncio.Event | None = None) -> Iterator[None]:
-    """Let SIGINT set `stop`, and SIGTERM `drain` if it is given, the first time; a second one does what it did before."""
+    """Let SIGINT set `stop`, and SIGTERM `drain` if it is given, then `stop`; one behind that does what it did before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
+    first = [drain] if drain else []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def on_signal(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM and first:
+            loop.call_soon_threadsafe(first.pop().set)
+            return
         signal.signal(number, before[signal.Signals(number)])
-        loop.call_soon_threadsafe((drain if drain and number == signal.SIGTERM else stop).set)
+        loop.call_soon_threadsafe(stop.set)
 
     for number in before:
         signal.signal(number, on_signal)
