@@ -14,15 +14,14 @@ from rich.table import Table
 
 from ..core.errors import StoreError, TurnlogError
 from ..core.limits import Limits
-from ..core.secrets import digest
+from ..core.secrets import KEY_PREFIX, digest
 from ..store.access import ApiKey
 from ..store.open import open_store, store_path
 from ..store.sqlite_access import KeyFile
 from .options import console, db_option, json_option, print_json
 
-__all__ = ["KEY_PREFIX", "command"]
+__all__ = ["command"]
 
-KEY_PREFIX: Final = "tl_"
 _SCOPES: Final = ("admin", "start", "observe")
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
 

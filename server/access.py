@@ -15,7 +15,7 @@ from ..core.errors import TurnlogError
 from ..core.limits import Limits
 from ..core.ports import SessionRow, TakenCall
 from ..core.relaying import Upgrade
-from ..core.secrets import digest
+from ..core.secrets import KEY_PREFIX, digest
 from ..engine.app import Declared
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
@@ -64,6 +64,10 @@ class Access:
     async def needs_key(self) -> bool:
         """Whether nobody is let in without a key; else this machine is. A revoked key is one, too: it opens no other door."""
         return bool(self._keys) or bool(await self._engine.store.access.keys())
+
+    def is_ours(self, key: str) -> bool:
+        """Whether this is a key of a server of ours, known here or not."""
+        return key.startswith(KEY_PREFIX) or self._keys.has(key)
 
     async def check(self, connection: HTTPConnection, scope: Scope) -> Principal:
         """Who asks, if it may; it has asked once more. Raises TurnlogError TL501, TL507, LimitExceeded TL506."""

@@ -87,7 +87,10 @@ class ToolRoutes:
         except LookupError:
             raise Refused(404, f"no reasoner {target[:200]!r} is here") from None
         session = request.headers.get("x-session-id", "")
-        return await self._run(request, target, tool, asked, session if session.isascii() else "", principal.tenant)
+        session = session if session.isascii() else ""
+        if session and principal.tenant:
+            await self._access.row_for(principal, session)
+        return await self._run(request, target, tool, asked, session, principal.tenant)
 
     async def look(self, request: Request) -> Response:
         """200 and how an execution stands, for a key that may start one."""
@@ -96,7 +99,7 @@ class ToolRoutes:
         if (one := self._engine.executions.find(execution)) is not None and principal.sees(one.tenant):
             return _json(_told(one), 200)
         if one is None and execution.strip(".") and not principal.tenant and self._engine.tools.elsewhere.plane is not None:
-            return _passed_on(await self._elsewhere(execution).look(execution, _carried(request)))
+            return _passed_on(await self._elsewhere(execution).look(execution, self._carried(request)))
         raise Refused(404, f"no execution {execution[:200]!r} is known here")
 
     async def arrive(self, request: Request) -> Response:
@@ -116,7 +119,7 @@ class ToolRoutes:
             run = request.headers.get("x-run-id", "")
             begun = self._engine.executions.start(tool, target, given, session=session, tenant=tenant, run=run)
             return _json(_begun(begun), 202)
-        headers = _carried(request) | ({"X-Session-ID": session} if session else {})
+        headers = self._carried(request) | ({"X-Session-ID": session} if session else {})
         try:
             answer = await self._elsewhere(target).submit(target, msgspec.json.encode({"input": given}), headers)
         except LinkError as error:
@@ -130,6 +133,13 @@ class ToolRoutes:
             raise Refused(502, str(error.args[0])) from None
         except MissingExtra as error:
             raise Refused(502, error.message) from None
+
+    def _carried(self, request: Request) -> dict[str, str]:
+        """The client's own headers. A key of this server is nobody else's: another control plane has keys of its own."""
+        given = {name: value for name in CARRIED if (value := request.headers.get(name, "")) and value.isascii()}
+        if self._access.is_ours(given.get("X-API-Key", "")):
+            del given["X-API-Key"]
+        return given
 
     def _running(self, session: str) -> LiveSession:
         live = self._engine.sessions.get(session)
@@ -157,10 +167,6 @@ def target_of_tool(box: Toolbox, live: LiveSession, name: str) -> str:
 
 def _own(live: LiveSession, name: str) -> str:
     return f"{live.target.partition('.')[0]}.{name}"
-
-
-def _carried(request: Request) -> dict[str, str]:
-    return {name: value for name in CARRIED if (value := request.headers.get(name, "")) and value.isascii()}
 
 
 def _begun(one: Execution) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """An AgentField agent as an App: its sessions with their own handlers, its reasoners and skills as tools."""
 
 import functools
+import inspect
 import sys
 from collections.abc import Awaitable, Callable
 from types import ModuleType
@@ -41,6 +42,9 @@ def adapt_agent(agent: Any, *, answers: Answers = "handler") -> App:
         definition = entry["definition"]
         options = {field: getattr(definition, field) for field in _FIELDS}
         options["tools"] = [_named(app, tool) for tool in definition.tools]
+        if not inspect.iscoroutinefunction(entry["handler"]):
+            problem = f"the handler of session {name!r} is no coroutine function"
+            raise DefinitionError("TL206", problem, "write it as `async def`: AgentField takes any, and never calls it")
         app.session(name, answers=answers, **options)(_adapted(agent, definition, entry["handler"]))
         app.sessions[name] = msgspec.structs.replace(
             app.sessions[name],

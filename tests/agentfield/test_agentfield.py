@@ -94,6 +94,17 @@ def test_a_target_that_nobody_runs_fails_the_call(desk: Any, turnlog: Kit) -> No
     turnlog.run(desk.adapted, "hotel.back", script)
 
 
+def test_a_handler_that_is_no_coroutine_function_is_refused(desk: Any) -> None:
+    """The SDK registers any function: TL206 names the session where the agent is loaded."""
+
+    def plain(session: Any) -> None:
+        """Cannot be awaited."""
+
+    desk.app.session("plain", provider="openai", transport="websocket")(plain)
+    with pytest.raises(DefinitionError, match="session 'plain' is no coroutine function"):
+        adapt_agent(desk.app)
+
+
 def test_what_is_no_agent_is_not_taken_for_one() -> None:
     """An agent is known by its registry of sessions and its node's name."""
     assert not is_agent(App("hotel"))

@@ -145,7 +145,11 @@ async def test_any_tool_of_the_server_is_run_by_its_target(world: World) -> None
     assert (await world.http.post("/api/v1/execute/async/hotel.nothing", headers=KEY)).status_code == 404
     assert (await world.http.post("/api/v1/execute/async/hotel.price", headers=token)).status_code == 401
     await world.http.post("/api/v1/execute/async/other.find", headers=KEY, json={"input": {}})
-    assert world.there.asked[-1][0] == "other.find"
+    target, headers, _ = world.there.asked[-1]
+    assert target == "other.find" and "x-api-key" not in headers  # ours is nobody else's
+    bearer = {"Authorization": "Bearer key-one", "X-API-Key": "theirs"}
+    await world.http.post("/api/v1/execute/async/other.find", headers=bearer, json={"input": {}})
+    assert world.there.asked[-1][1]["x-api-key"] == "theirs"
 
 
 async def test_a_header_that_is_no_ascii_is_not_carried(world: World) -> None:
