@@ -33,6 +33,8 @@ def essence_spoken(event: e.Event | e.Unknown | e.Erased) -> str:
             return f"somebody else has changed {', '.join(event.changed)} on {event.link}"
         case e.ToolRequested():
             return f"{event.call_id} {event.name}({event.arguments}){'' if event.allowed else ', which it was not offered'}"
+        case e.ClientToolCalled():
+            return f"{event.call_id} {event.name}({event.arguments}), a client's"
         case e.ToolAnswered():
             return f"{event.call_id} {'' if event.ok else 'failed: '}{event.output}"
         case e.ToolOutputDispatched():

@@ -179,7 +179,7 @@ def _is_running(state: State, response: str) -> bool:
 def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event]:
     match signal:
         case s.CallerConfigured():
-            if settings := applicable(signal.changes):
+            if settings := applicable(signal.changes, client_tools=state.life.definition.client_tools):
                 yield e.SettingsAsked(link=link, settings=settings)
         case s.ItemCreated():
             yield e.ItemSeeded(link=link, item=signal.item, role=signal.role, text=signal.text, raw=signal.raw)
@@ -196,8 +196,11 @@ def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event
                 )
 
 
-def applicable(changes: dict[str, Any]) -> dict[str, Any]:
-    """The part of a caller's session.update that reaches the provider: modalities, formats, voice, turn detection timing."""
+def applicable(changes: dict[str, Any], *, client_tools: bool = False) -> dict[str, Any]:
+    """The part of a caller's session.update that reaches the provider: modalities, formats, voice, turn detection timing.
+
+    client_tools: the definition's; then its instructions, tools and tool_choice, too.
+    """
     audio = changes.get("audio") or {}
     input_, output = audio.get("input") or {}, audio.get("output") or {}
     asked = {
@@ -207,6 +210,9 @@ def applicable(changes: dict[str, Any]) -> dict[str, Any]:
         "voice": output.get("voice"),
     }
     settings = {key: value for key, value in asked.items() if value is not None}
+    if client_tools:
+        theirs = {"instructions": "instructions", "client_tools": "tools", "tool_choice": "tool_choice"}
+        settings |= {key: changes[name] for key, name in theirs.items() if changes.get(name) is not None}
     if "turn_detection" in input_:  # null is a choice: the caller commits its audio itself
         settings["turn_detection"] = input_["turn_detection"]
     return settings

@@ -91,6 +91,7 @@ class SessionDefinition(msgspec.Struct, frozen=True, kw_only=True):
     resume_after_false_start: bool = False  # what was cut by no speech is spoken on
     client_updates: ClientUpdates = "reassert"  # in a direct call: what becomes of a configuration that its client sends past us
     reattach_grace_s: int = 30  # how long a session waits for a caller whose connection dropped
+    client_tools: bool = False  # a client's own instructions, tools and tool_choice reach the model
     answer_timeout_s: int = 10  # how long a caller's response.create waits for a say, before it gets an empty answer
 
     def to_dict(self) -> dict[str, Any]:

@@ -33,8 +33,18 @@ def requested(signal: s.FunctionCalled, *, allowed: bool) -> e.ToolRequested:
 
 
 def called(state: State, signal: s.FunctionCalled) -> Iterator[e.Event]:
-    """The model calls a tool. What it was not offered is answered here, and never runs."""
+    """The model calls a tool: a client's is the client's to answer. What it was not offered is answered here, and never runs."""
     names = offered(state)
+    theirs = {tool.get("name") for tool in state.links.settings.get("client_tools", ())} if state.model_answers else set()
+    if signal.name in theirs and signal.name not in names:
+        yield e.ClientToolCalled(
+            response=signal.response,
+            item=signal.item,
+            call_id=signal.call_id,
+            name=signal.name,
+            arguments=signal.arguments,
+        )
+        return
     yield requested(signal, allowed=signal.name in names)
     if signal.name not in names:
         yield e.ToolAnswered(call_id=signal.call_id, output=unknown_tool(signal.name, names), ok=False)

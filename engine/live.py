@@ -149,7 +149,7 @@ class LiveSession:
         if self._names["p"]:
             raise TurnlogError("TL505", f"session {self.id} has its call already", "start a new session for this caller")
         self._names["p"], self._is_direct = 1, True  # the sideband's
-        asked = applicable(settings or {})
+        asked = applicable(settings or {}, client_tools=self.definition.client_tools)
         try:
             taken = await calls.take_call(offer, self.id, configuration(self._run, asked))
         except BaseException as error:

@@ -9,6 +9,7 @@ __all__ = [
     "AnswerDispatched",
     "AnswerRefused",
     "AudioStarted",
+    "ClientToolCalled",
     "ConfigurationConfirmed",
     "ConfigurationDispatched",
     "ConfigurationRefused",
@@ -196,6 +197,16 @@ class ToolRequested(Event, frozen=True, kw_only=True):
     arguments: str
     output_index: int = 0  # its place in the response: outputs go in this order
     allowed: bool = True
+
+
+class ClientToolCalled(Event, frozen=True, kw_only=True):
+    """The model calls a tool that a client has brought (`client_tools`): the client answers it, by an item of its own."""
+
+    response: str
+    item: str
+    call_id: str
+    name: str
+    arguments: str
 
 
 class ToolAnswered(Event, frozen=True, kw_only=True):

@@ -86,6 +86,7 @@ def test_every_event_of_a_log_has_one_line_and_whole_facts(typed: Typed) -> None
         (e.DigitPressed(digit="5"), "5"),
         (e.AnswersSwitched(answers="model"), "the model answers from here on"),
         (e.AnswerRefused(link="p1", code="busy", message="later"), "busy later"),
+        (e.ClientToolCalled(response="r", item="i", call_id="c_1", name="open", arguments="{}"), "c_1 open({}), a client's"),
         (e.ConfigurationDispatched(link="p1", answers="model", answer_held=True), HELD),
         (e.ResponseStarted(response="r", dead=True), "nobody waits for r"),
         (e.AnswerAsked(link="c1", request={"a": [1]}), 'link=c1 request={"a":[1]}'),

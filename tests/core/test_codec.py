@@ -90,6 +90,7 @@ SAMPLES: list[e.Event] = [
     e.SayRefused(say="say_2", attempt=2, code="busy", message="m"),
     e.ItemForwarded(link="p1", item="i", raw=PLAIN, previous="h"),
     e.AnswerDispatched(link="p1", request=PLAIN),
+    e.ClientToolCalled(response="r", item="i", call_id="c", name="n", arguments="{}"),
     e.AnswerRefused(link="p1", code="c", message="m", answer=7),
     e.InputCommitDispatched(link="p1"),
     e.InputClearDispatched(link="p1"),

@@ -107,6 +107,8 @@ class CallerLeg:
                 self._watch.begin(state)
             case e.ResponseStarted(dead=False) if event.say or state.model_answers:
                 self._output.begin(event.response)
+            case e.ClientToolCalled():
+                self._output.called(event)
             case e.ResponseEnded():
                 self._output.end(event.response, _outcome(event))
             case e.ResponseDelivered():

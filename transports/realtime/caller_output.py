@@ -6,6 +6,7 @@ what comes of it. A response that was cut is over: nothing of it is shown any mo
 
 import msgspec
 
+from ...core import events as e
 from ...core import signals as s
 from .recent import REMEMBERED
 from .server import ServerProtocol
@@ -27,6 +28,7 @@ class _Waiting(msgspec.Struct, kw_only=True):
     """A response that began while another is shown."""
 
     signals: list[s.OutputAudio | s.OutputText] = []
+    calls: list[e.ClientToolCalled] = []
     outcome: Outcome = Outcome()
     over: bool = False  # all of it is among the signals
 
@@ -83,6 +85,13 @@ class CallerOutput:
             if len(self._parts) > REMEMBERED:
                 del self._parts[next(iter(self._parts))]
 
+    def called(self, call: e.ClientToolCalled) -> None:
+        """A call of a tool that the client has brought, as an item of the response."""
+        if (shown := self._shown.get(call.response)) is not None:
+            self._server.function_call(shown.mine, call.call_id, call.name, call.arguments)
+        elif (waiting := self._waiting.get(call.response)) is not None:
+            waiting.calls.append(call)
+
     def end(self, response: str, outcome: Outcome) -> None:
         """The provider made no more of it; some may still be on its way to the caller."""
         one = self._shown.get(response) or self._waiting.get(response)
@@ -119,6 +128,8 @@ class CallerOutput:
         self.begin(response)
         for signal in waiting.signals:
             self.media(signal)
+        for call in waiting.calls:
+            self.called(call)
         self.end(response, waiting.outcome)
         if waiting.over:
             self.finish(response)

@@ -1,7 +1,8 @@
 """The session object that configures a provider, from a definition and what its callers asked for. Pure.
 
 A handler answers, or a say is open: then create_response and interrupt_response go out as false, whatever was declared (the
-engine decides what is said and what is cut). Where a handler answers the model gets no tools. A null idle_timeout_ms is never
+engine decides what is said and what is cut). Where a handler answers the model gets no
+tools. A client's tools (`client_tools`) stand behind the session's own, which keep their names. A null idle_timeout_ms is never
 sent, since with a value the model would speak by itself.
 """
 
@@ -48,8 +49,10 @@ def provider_session(
     if instructions := settings.get("instructions", definition.instructions):
         session["instructions"] = instructions
     named = settings.get("tools", definition.tools)
-    if answers and (named or "tools" in settings):
-        session |= {"tools": [tool for tool in tools if tool["name"] in named], "tool_choice": "auto"}
+    theirs = [tool for tool in settings.get("client_tools", ()) if tool.get("name") not in named]
+    if answers and (named or theirs or not settings.keys().isdisjoint(("tools", "client_tools"))):
+        ours = [tool for tool in tools if tool["name"] in named]
+        session |= {"tools": [*ours, *theirs], "tool_choice": settings.get("tool_choice", "auto")}
     elif not answers and definition.answers == "model":
         session["tools"] = []  # those it had while it answered
     return session
