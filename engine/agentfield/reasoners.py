@@ -7,6 +7,7 @@ import msgspec
 
 from ...core import events as e
 from ..tools import ArgumentError, arguments_of, as_json, stored, tool_rules
+from .contexts import in_session
 from .routed import plain_answer
 
 __all__ = ["AgentTool", "tools_of"]
@@ -37,7 +38,8 @@ class AgentTool(msgspec.Struct, frozen=True, kw_only=True):
         given = dict(zip(names, args, strict=False)) | kwargs
         # `target` is call_local's own parameter: one of that name goes by position, and so does what stands before it.
         first = [given.pop(name) for name in names[: names.index("target") + 1] if name in given] if "target" in given else []
-        result = await self.agent.call_local(f"{self.agent.node_id}.{self.name}", *first, **given)
+        with in_session(self.agent):  # as the control plane's X-Session-ID tells a reasoner
+            result = await self.agent.call_local(f"{self.agent.node_id}.{self.name}", *first, **given)
         return stored(plain_answer(result), self.name)
 
     async def invoke_json(self, arguments: str) -> str:

@@ -4,12 +4,11 @@ A handler is run again in a replay, where no model, node or memory may be asked:
 one agent, by a class of its own; never to the SDK's.
 """
 
-import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..current import SESSION
+from .contexts import as_current
 from .session import CURRENT, AgentSession
 
 __all__ = ["route"]
@@ -94,18 +93,9 @@ def plain_answer(result: Any) -> Any:
 
 
 def _memory_of(agent: Any, memory: property) -> Any:
-    """The agent's memory, as of this session. The SDK has one only while a reasoner runs: a context is made for the session."""
-    make = getattr(agent, "_get_current_execution_context", None)
-    if make is None:
+    """The agent's memory, as of this session."""
+    with as_current(agent):
         return memory.__get__(agent)
-    before, agent._current_execution_context = agent._current_execution_context, None
-    try:
-        context = make()
-        if dataclasses.is_dataclass(context) and not isinstance(context, type):
-            agent._current_execution_context = dataclasses.replace(context, session_id=SESSION.get())
-        return memory.__get__(agent)
-    finally:
-        agent._current_execution_context = before
 
 
 class _Memory:

@@ -26,7 +26,7 @@ def test_a_command_can_print_once_an_agent_is_loaded() -> None:
 
 
 def test_an_agent_of_several_modules_has_its_memory_and_replays(turnlog: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK's own memory works in a handler, for its session; fields with aliases and a parameter `target` come through."""
+    """The SDK's memory and a reasoner's app.ctx are the session's; fields with aliases and a parameter `target` come through."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     app = load_app("agentfield_clinic.node:app")
     memories = sys.modules["agentfield_clinic.memories"]
@@ -41,6 +41,7 @@ def test_an_agent_of_several_modules_has_its_memory_and_replays(turnlog: Kit, mo
     assert scopes == [("set", "global"), ("get", "global"), ("set", None)]
     session = call.of(e.SessionStarted)[0].session
     assert {headers["X-Session-ID"] for _, _, headers in memories.asked} == {session}
-    assert sys.modules["agentfield_clinic.node"].app.memory is None  # elsewhere it is as it was
+    node = sys.modules["agentfield_clinic.node"].app
+    assert node.memory is None and node.ctx is None  # elsewhere it is as it was
     assert replay(call.log, load_handler("agentfield_clinic.desk:desk")).complete
     assert len(memories.asked) == 3

@@ -25,4 +25,5 @@ async def desk(session: Any) -> None:
     await memory.set("last", turn.text)
     triage = await node.app.ai(user=turn.text, schema=Triage)
     sent = await session.call("clinic.send", text=turn.text, target="ward")
+    assert sent["session"] == session.session_id
     await session.say(f"{hours}, {triage.is_urgent}, to the {sent['target']}.")

@@ -24,7 +24,7 @@ memories.keep_here(app)
 @app.reasoner()
 async def send(text: str, target: str, copies: int = 1) -> dict[str, Any]:
     """Send a note to somebody."""
-    return {"text": text, "target": target, "copies": copies}
+    return {"text": text, "target": target, "copies": copies, "session": app.ctx.session_id if app.ctx else None}
 
 
 from . import desk  # noqa: E402, F401 # as its users write it: declared when the agent is there
