@@ -50,7 +50,7 @@ def test_the_first_fields_are_agentfields_in_its_order() -> None:
     assert names[len(AGENTFIELD) :] == (
         *("instructions", "answers", "transcription", "language", "say_mode", "echo"),
         *("lead_ms", "min_speech_ms", "min_words", "resume_after_false_start", "client_updates"),
-        *("reattach_grace_s", "answer_timeout_s"),
+        *("reattach_grace_s", "client_tools", "answer_timeout_s"),
     )
 
 

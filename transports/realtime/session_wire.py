@@ -1,9 +1,9 @@
 """The session object that configures a provider, from a definition and what its callers asked for. Pure.
 
 A handler answers, or a say is open: then create_response and interrupt_response go out as false, whatever was declared (the
-engine decides what is said and what is cut). Where a handler answers the model gets no
-tools. A client's tools (`client_tools`) stand behind the session's own, which keep their names. A null idle_timeout_ms is never
-sent, since with a value the model would speak by itself.
+engine decides what is said and what is cut). Where a handler answers the model gets no tools. A client's tools (`client_tools`)
+stand behind the session's own, which keep their names. A null idle_timeout_ms is never sent, since with a value the model would
+speak by itself.
 """
 
 from typing import Any
