@@ -6,6 +6,7 @@ from ..core.errors import DefinitionError
 from .app import App, Declared
 from .nodes.hub import Connection, Nodes
 from .nodes.registered import Registered, RegisteredNode
+from .tools import AnyTool
 
 __all__ = ["Directory"]
 
@@ -33,6 +34,11 @@ class Directory:
         """Where the sessions of a target or node run; None is here. One that runs its handlers itself comes first."""
         node = target.partition(".")[0]
         return self._connected.newest(node) or self.registered.get(node)
+
+    def tool_at(self, node: str, name: str) -> AnyTool | None:
+        """A tool of a node that is registered over HTTP; None where there is none."""
+        home = self.registered.get(node)
+        return home.tools.get(name) if home else None
 
     def is_own(self, target: str) -> bool:
         """Whether it is of the engine's app."""

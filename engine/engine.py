@@ -67,6 +67,7 @@ class Engine:
         self.tools = OpenTools(app, control_plane)
         self.nodes = Nodes(app.name)
         self.directory = Directory(app, self.nodes)
+        self.tools.elsewhere.registered = self.directory.tool_at
         self.sessions: dict[str, LiveSession] = {}
         self.draining = False
         self._stopping = True  # until entered

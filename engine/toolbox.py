@@ -4,7 +4,7 @@ A name without a dot is a tool of this engine. "node.name" is this app's own too
 a control plane runs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from ..transports import extras
 from ..transports.control_plane import ControlPlane, Executions, Headers
 from .current import CALL, SESSION
 from .propagation import trace_headers
-from .tools import AnyTool, ArgumentError, arguments_of, as_json, checked_timeout, stored, tool_rules
+from .tools import AnyTool, arguments_of, as_json, checked_timeout, stored, tool_rules
 
 __all__ = ["Elsewhere", "ReasonerTool", "Toolbox", "declare_reasoner"]
 
@@ -23,10 +23,14 @@ _ANYTHING: dict[str, Any] = {"type": "object", "properties": {}, "additionalProp
 
 
 class Elsewhere:
-    """The control plane of an engine, if it has one: opened when a reasoner is first called."""
+    """Where other nodes' tools are run: at nodes that are registered here, else by a control plane, if there is one.
+
+    The control plane is opened when a reasoner is first called. registered: finds a tool by node and name.
+    """
 
     def __init__(self, plane: ControlPlane | None) -> None:
         self.plane = plane
+        self.registered: Callable[[str, str], AnyTool | None] = lambda node, name: None
         self._reasoners: Executions | None = None
 
     def reasoners(self, target: str) -> Executions:
@@ -67,11 +71,11 @@ class ReasonerTool(msgspec.Struct, frozen=True, kw_only=True):
     async def invoke(self, args: list[Any], kwargs: dict[str, Any]) -> bytes:
         """Run it there; its result as msgpack.
 
-        Raises ArgumentError for arguments by position (its node knows them by name), LinkError TL330, ExecutionFailed.
+        Arguments by position go as arg_0, arg_1…, as AgentField's SDK sends them: its node knows the names. Raises LinkError
+        TL330, ExecutionFailed.
         """
-        if args:
-            raise ArgumentError(self.target, "its arguments are given by name")
-        result = await self.elsewhere.reasoners(self.target).run(self.target, kwargs, headers_of(SESSION.get(), CALL.get()))
+        given = {f"arg_{n}": value for n, value in enumerate(args)} | kwargs
+        result = await self.elsewhere.reasoners(self.target).run(self.target, given, headers_of(SESSION.get(), CALL.get()))
         return stored(result, self.target)
 
     async def invoke_json(self, arguments: str) -> str:
@@ -130,6 +134,8 @@ class Toolbox(Mapping[str, AnyTool]):
         """The tool of a name or target. Raises LookupError, naming what there is."""
         node, _, name = target.partition(".")
         if tool := self._tools.get(target) or (self._tools.get(name) if node == self._node else None):
+            return tool
+        if name and (tool := self._elsewhere.registered(node, name)):
             return tool
         if name and node != self._node and self._elsewhere.plane is not None:
             return _run_by(declare_reasoner(target), self._elsewhere)

@@ -24,6 +24,7 @@ __all__ = [
     "Tool",
     "arguments_of",
     "as_json",
+    "by_name",
     "checked_timeout",
     "declare_tool",
     "run_stored",
@@ -133,6 +134,14 @@ def arguments_of(tool: str, arguments: str) -> dict[str, Any]:
     if not isinstance(decoded, dict):
         raise ArgumentError(tool, "the arguments must be a JSON object")
     return decoded
+
+
+def by_name(tool: str, parameters: dict[str, Any], args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by position under the names of the parameters, in their order. Raises ArgumentError for more than there are."""
+    names = list(parameters.get("properties", {}))
+    if len(args) > len(names):
+        raise ArgumentError(tool, f"takes {len(names)} arguments, and was given {len(args)} by position")
+    return dict(zip(names, args, strict=False)) | kwargs
 
 
 def as_json(result: bytes) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ...core import events as e
-from ..tools import ArgumentError, arguments_of, as_json, stored, tool_rules
+from ..tools import arguments_of, as_json, by_name, stored, tool_rules
 from .contexts import in_session
 from .routed import plain_answer
 
@@ -33,9 +33,7 @@ class AgentTool(msgspec.Struct, frozen=True, kw_only=True):
         Raises ArgumentError for more of them than there are, and what the SDK raises.
         """
         names = list(self.parameters.get("properties", {}))
-        if len(args) > len(names):
-            raise ArgumentError(self.name, f"takes {len(names)} arguments, and was given {len(args)} by position")
-        given = dict(zip(names, args, strict=False)) | kwargs
+        given = by_name(self.name, self.parameters, args, kwargs)
         # `target` is call_local's own parameter: one of that name goes by position, and so does what stands before it.
         first = [given.pop(name) for name in names[: names.index("target") + 1] if name in given] if "target" in given else []
         with in_session(self.agent):  # as the control plane's X-Session-ID tells a reasoner

@@ -19,7 +19,7 @@ from ..effects import Effects
 from ..handler_run import HandlerRun
 from ..session import RealtimeSession
 from ..toolbox import Toolbox, headers_of
-from ..tools import NAME, AnyTool, ArgumentError, arguments_of, as_json, stored, tool_rules
+from ..tools import NAME, AnyTool, arguments_of, as_json, by_name, stored, tool_rules
 
 __all__ = ["LOST_S", "NodeTool", "Registered", "RegisteredNode", "answered_by_model"]
 
@@ -52,11 +52,10 @@ class NodeTool(msgspec.Struct, frozen=True, kw_only=True):
 
     async def invoke(self, args: list[Any], kwargs: dict[str, Any]) -> bytes:
         """Run it at its node; its result as msgpack. Raises ArgumentError, LinkError TL320, NodeRefused, MissingExtra."""
-        if args:
-            raise ArgumentError(self.name, "its arguments are given by name")
+        given = by_name(self.name, self.parameters, args, kwargs)
         node = extras.load("node_http", "http", "reasoners of other nodes").NodeHttp(self.base_url)
         headers = headers_of(SESSION.get(), CALL.get())
-        return stored(await node.run(self.path, kwargs, headers, self.timeout_s), self.name)
+        return stored(await node.run(self.path, given, headers, self.timeout_s), self.name)
 
     async def invoke_json(self, arguments: str) -> str:
         """Run it with the JSON arguments of a model; the result as JSON text."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from typing import Final, NamedTuple
 
 from ...core import events as e
@@ -48,7 +49,7 @@ class Gone(NamedTuple):
         return e.SessionEnding(reason="caller_lost" if lost else "caller_gone", detail=detail)
 
 
-class Relayed:
+class Relayed(ABC):
     """A proxied session."""
 
     def __init__(self, core: SessionCore, relay_log: RelayLog, clock: Clock) -> None:
@@ -108,9 +109,9 @@ class Relayed:
             await asyncio.shield(asyncio.wait([writing]))
             self._settle(writing)
 
+    @abstractmethod
     async def _pass(self, writing: asyncio.Task[None]) -> Gone:
         """Pass and record until it is over; nothing stands any more then."""
-        raise NotImplementedError
 
     def _as_asked(self) -> Gone:
         reason = self._asked.result()

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
@@ -13,6 +14,7 @@ from tests.server.hosting import encode, hosted, receive, user_item
 from turnlog.core import events as e
 from turnlog.core.errors import LinkError, TurnlogError
 from turnlog.engine.engine import Engine
+from turnlog.engine.toolbox import Elsewhere, ReasonerTool, Toolbox
 from turnlog.transports.control_plane import ControlPlane
 from turnlog.transports.reasoners import ExecutionFailed, Reasoners
 
@@ -71,6 +73,10 @@ async def test_what_takes_its_time_is_asked_for_until_it_ends() -> None:
             await there.asked_twice.wait()
         there.finishes.set()
         assert await running == {"target": "other.find", "got": {"a": 1}}
+        tool = Toolbox("hotel", {}, Elsewhere(ControlPlane(url=url))).find("other.find")
+        assert msgspec.msgpack.decode(await tool.invoke([7, 8], {"b": 9}))["got"] == {"arg_0": 7, "arg_1": 8, "b": 9}
+        assert isinstance(tool, ReasonerTool)
+        await tool.elsewhere.close()
         with pytest.raises(ExecutionFailed, match="no such guest"):
             await reasoners.run("other.fails", {}, {})
         await reasoners.close()

@@ -83,6 +83,10 @@ async def test_an_agent_registers_is_asked_and_leaves(tmp_path: Path) -> None:
             tool = home.tools.find("find_guest")
             assert tool.definition()["parameters"]["properties"]["name"]["type"] == "string"
             assert msgspec.json.decode(await tool.invoke_json('{"name":"Ann"}')) == {"room": "room of Ann"}
+            called = server.engine.tools.box.find("hotel.find_guest")  # as a handler of another node calls it
+            assert msgspec.msgpack.decode(await called.invoke(["Cy"], {})) == {"room": "room of Cy"}
+            with pytest.raises(LookupError, match=r"no tool 'hotel\.nothing'"):
+                server.engine.tools.box.find("hotel.nothing")
             with pytest.raises(Exception, match="find_guest was answered with HTTP 422"):
                 await tool.invoke([], {"nobody": "Ann"})
             async with httpx.AsyncClient(base_url=server.url, headers={"X-API-Key": "right"}) as http:
