@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	if command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	then echo $$p; break; fi; done)
 RUN = .venv/bin/python
-TYPED = turnlog _turnlog_pytest.py tests tools $(if $(wildcard examples/*.py),examples)
+TYPED = turnlog _turnlog_pytest.py _turnlog_start.py tests tools $(if $(wildcard examples/*.py),examples)
 
 # The demo's options, each only if it was given.
 DEMO = $(if $(TEXT),--text) $(if $(WAV),--wav "$(WAV)") $(if $(PROVIDER),--provider "$(PROVIDER)") $(if $(PAGE),--page)

@@ -11,6 +11,8 @@ import traceback
 
 import click
 
+from _turnlog_start import INTERRUPTED, quiet_imports
+
 from ..core.errors import Divergence, MissingExtra, TurnlogError
 from ..transports.speech.installed import installed_version
 
@@ -61,7 +63,8 @@ class _Commands(click.Group):
         module, _, extra = _COMMANDS[cmd_name]
         try:
             name, _, attribute = module.partition(":")
-            loaded: click.Command = getattr(importlib.import_module(f"{__package__}.{name}"), attribute or "command")
+            with quiet_imports():
+                loaded: click.Command = getattr(importlib.import_module(f"{__package__}.{name}"), attribute or "command")
         except ModuleNotFoundError as error:
             if not extra or (error.name or "turnlog").partition(".")[0] == "turnlog":
                 raise
@@ -94,7 +97,7 @@ def _run() -> int:
         error.show()
         return 2
     except (KeyboardInterrupt, click.Abort):
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # the reader (head, less) has left: nothing more to say, also not at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("core", "store", "transports", "engine", "server", "testing", "cli", "migrations", "examples")
-PLUGIN = "_turnlog_pytest.py"  # beside the package, so that pytest can load it without importing turnlog
-SHIPPED_BESIDE = {PLUGIN, "LICENSE", "MANIFEST.in", "README.md", "CHANGELOG.md", "PKG-INFO", "pyproject.toml", "setup.cfg"}
+BESIDE = {"_turnlog_pytest.py", "_turnlog_start.py"}  # the plugin and the command's start: to be had without importing turnlog
+SHIPPED_BESIDE = {*BESIDE, "LICENSE", "MANIFEST.in", "README.md", "CHANGELOG.md", "PKG-INFO", "pyproject.toml", "setup.cfg"}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def wheel(built: Path) -> zipfile.ZipFile:
 def sources() -> set[str]:
     """Every Python file of the package, as it is named inside it."""
     files = {f"turnlog/{path.relative_to(ROOT)}" for layer in LAYERS for path in (ROOT / layer).rglob("*.py")}
-    return files | {f"turnlog/{path.name}" for path in (ROOT / "turnlog").glob("*.py")} | {PLUGIN}
+    return files | {f"turnlog/{path.name}" for path in (ROOT / "turnlog").glob("*.py")} | BESIDE
 
 
 def test_the_wheel_holds_every_source_file(wheel: zipfile.ZipFile) -> None:
@@ -58,15 +58,15 @@ def test_the_wheel_holds_what_is_no_python(wheel: zipfile.ZipFile) -> None:
 
 
 def test_the_wheel_installs_only_turnlog(wheel: zipfile.ZipFile) -> None:
-    """No folder of the checkout (core, tests, tools, …) lands at the top of site-packages, only the plugin beside the package."""
-    assert {name.split("/")[0].split("-")[0] for name in wheel.namelist()} == {"turnlog", PLUGIN}
-    assert len({name.split("/")[0] for name in wheel.namelist()}) == 3  # turnlog/, its dist-info and the plugin
+    """No folder of the checkout (core, tests, tools, …) lands at the top of site-packages, only two modules."""
+    assert {name.split("/")[0].split("-")[0] for name in wheel.namelist()} == {"turnlog", *BESIDE}
+    assert len({name.split("/")[0] for name in wheel.namelist()}) == 4  # turnlog/, its dist-info and the two
 
 
 def test_the_console_script_is_declared(wheel: zipfile.ZipFile) -> None:
-    """`turnlog` runs turnlog.cli.main:main, and pytest finds its plugin."""
+    """`turnlog` runs what begins it quietly, and pytest finds its plugin."""
     entry = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "turnlog = turnlog.cli.main:main" in wheel.read(entry).decode()
+    assert "turnlog = _turnlog_start:main" in wheel.read(entry).decode()
     assert "[pytest11]\n_turnlog_pytest = _turnlog_pytest" in wheel.read(entry).decode()
 
 

@@ -3,6 +3,8 @@
 Declare sessions and tools on an App, run them with an Engine, replay what happened with replay. Everything public is here.
 """
 
+import _turnlog_start  # noqa: F401 -- first of all: for `python -m turnlog` Ctrl-C is quiet from here on
+
 from .core.definition import SessionDefinition
 from .core.divergence import DivergenceReport, DivergenceSide
 from .core.errors import (

@@ -1,6 +1,6 @@
 """`python -m turnlog`: the command line."""
 
-from .cli.main import main
+from _turnlog_start import main
 
 __all__ = ["main"]
 
