@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 
 from ..core.errors import TurnlogError
 from ..engine.engine import Engine
+from ..engine.nodes.hub import GRACE_S
 from ..transports.callers.websocket import CallerSocket
 from .access import Access
 from .answers import error_answer
@@ -21,9 +22,10 @@ _UNREAD: Final = 256 * 1024 * 1024  # a node that comes back reads the past of a
 
 
 class NodeSockets:
-    """The route for nodes."""
+    """The route for nodes. grace_s: how long the engine's sessions wait for a lost one, from here on."""
 
-    def __init__(self, engine: Engine, access: Access) -> None:
+    def __init__(self, engine: Engine, access: Access, *, grace_s: float = GRACE_S) -> None:
+        engine.nodes.grace_s = grace_s
         self._engine = engine
         self._access = access
         self.routes: list[BaseRoute] = [WebSocketRoute("/v1/turnlog/node", self.answer)]

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from ..core.errors import TurnlogError
 from ..core.limits import Limits
+from ..engine.nodes.hub import GRACE_S
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 from ..transports.web.serving import Tls
 
@@ -27,6 +28,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_message_bytes: Annotated[int, Meta(ge=1024, description="the largest message of a caller")] = MAX_MESSAGE_BYTES
     drain_s: Annotated[float, Meta(ge=0, le=86400, description="how long sessions may run on after SIGTERM")] = 20.0
     on_drain: Annotated[Literal["end", "keep"], Meta(description="what becomes of those that run then still")] = "end"
+    node_grace_s: Annotated[float, Meta(ge=0, le=86400, description="how long the sessions of a lost node wait for it")] = GRACE_S
     limits: Limits = Limits()
     caller_token_s: Annotated[int, Meta(ge=1, description="how long a caller's token opens its session")] = 7200
     allow_origins: Annotated[

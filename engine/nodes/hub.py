@@ -142,6 +142,8 @@ class Nodes:
             await self._converse(connection)
         finally:
             self._lost(connection)
+        if heir := self.newest(connection.name):
+            await self._hand_over(heir)
 
     async def close(self) -> None:
         """Close the links of all nodes; they come back to an engine that is started anew."""
@@ -169,10 +171,7 @@ class Nodes:
         return connection
 
     async def _converse(self, connection: Connection) -> None:
-        for session, (node, _, _) in list(self._waiting.items()):
-            if node == connection.name and (waiting := self._waiting.pop(session, None)):
-                waiting[2].cancel()
-                await connection.take(waiting[1])
+        await self._hand_over(connection)
         try:
             while True:
                 connection.receive(wire.read_up(await connection.link.receive()))
@@ -181,6 +180,16 @@ class Nodes:
         except TurnlogError as error:
             log.warning("node %s broke the protocol: %s", connection.name, error)
             await connection.link.close(_BROKEN, str(error))
+
+    async def _hand_over(self, connection: Connection) -> None:
+        """Let it take up the sessions that wait for its node."""
+        for session, (node, _, _) in list(self._waiting.items()):
+            if node == connection.name and (waiting := self._waiting.pop(session, None)):
+                waiting[2].cancel()
+                try:
+                    await connection.take(waiting[1])
+                except TurnlogError as error:  # the log cannot be read
+                    waiting[1].give_up(error.code, error.message)
 
     def _lost(self, connection: Connection) -> None:
         others = self._connected[connection.name]

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 from agentfield import Agent
+from agentfield.connection_manager import ConnectionConfig, ConnectionManager
 from agentfield.types import AgentStatus, HeartbeatData
 
 import turnlog
@@ -111,6 +112,28 @@ async def test_an_agent_registers_is_asked_and_leaves(tmp_path: Path) -> None:
         for task in asyncio.all_tasks():  # the SDK leaves one behind a reasoner that ran
             if "_NotificationDispatcher" in repr(task.get_coro()):
                 task.cancel()
+
+
+async def test_an_agent_whose_engine_was_restarted_registers_by_itself(tmp_path: Path) -> None:
+    """Nothing is stored: its heartbeat is answered with 404, and the SDK's own ConnectionManager registers it anew."""
+    agent = hotel("http://127.0.0.1:9")
+    agent.base_url = "http://127.0.0.1:9"
+    pace = ConnectionConfig(retry_interval=0.01, health_check_interval=0.01)
+    agent.connection_manager = manager = ConnectionManager(agent, pace)
+    connected = asyncio.Event()
+    manager.on_connected = connected.set
+    for engine in ("first", "restarted"):
+        (tmp_path / engine).mkdir()
+        async with hosted(hub, tmp_path / engine, elsewhere=known) as server, asyncio.timeout(10):
+            agent.client.api_base = f"{server.url}/api/v1"  # where it finds what was started in the first one's place
+            if engine == "first":
+                assert await manager.start()
+            await connected.wait()
+            connected.clear()
+            assert manager.is_connected() and server.engine.directory.registered.names() == ["hotel"]
+            assert server.engine.directory.resolve("hotel.desk").definition.tools == ["find_guest"]
+    await manager.stop()
+    await agent.client.aclose()
 
 
 def test_a_node_without_heartbeats_is_not_there() -> None:

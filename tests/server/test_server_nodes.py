@@ -7,18 +7,17 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from click.testing import CliRunner
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 import turnlog
-from tests.server.hosting import Hosted, encode, hosted, receive, user_item
+from tests.server.hosting import hosted, receive
+from tests.server.noding import PATIENCE_S, hears, node, of_type, says
 from turnlog.cli.replay import command as replay_command
 from turnlog.core import events as e
 from turnlog.core.errors import LinkError, ProtocolError, StoreError
@@ -30,7 +29,6 @@ __all__: list[str] = []
 hub = turnlog.App("hub")
 there = turnlog.App("there")
 hotel = turnlog.App("hotel")
-PATIENCE_S = 10
 HOLD = asyncio.Event()
 BEGUN = asyncio.Event()
 RUNS: list[str] = []
@@ -103,39 +101,10 @@ async def desk_there(session: turnlog.RealtimeSession) -> None:
     await session.input()
 
 
-@asynccontextmanager
-async def node(server: Hosted, app: turnlog.App = hotel, key: str = "") -> AsyncIterator[None]:
-    """An app's node, connected."""
-    connected = asyncio.Event()
-    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(run_node(app, server.url, key, on_connected=connected.set))
-        await connected.wait()
-        yield
-        running.cancel()
-
-
-async def hears(caller: ClientConnection) -> str:
-    """The words of the next response."""
-    async with asyncio.timeout(PATIENCE_S):
-        event = await receive(caller, "response.output_text.done", "response.output_audio_transcript.done")
-    return str(event.get("text") or event.get("transcript"))
-
-
-async def says(caller: ClientConnection, text: str) -> None:
-    """A typed turn."""
-    await caller.send(encode({"type": "conversation.item.create", "item": user_item(text)}))
-    await caller.send(encode({"type": "response.create"}))
-
-
-def of_type(events: list[Any], *kinds: type) -> list[Any]:
-    """Those of these types."""
-    return [one for one in events if isinstance(one, kinds)]
-
-
 async def test_a_handler_at_a_node_answers_callers_of_the_engine(tmp_path: Path) -> None:
     """Says, calls, steps, streams, earlier words and timers work; the log names the node's code, and it replays."""
     async with hosted(hub, tmp_path, elsewhere=hotel) as server:
-        async with node(server):
+        async with node(server, hotel):
             assert [one.target for one in server.engine.directory.all()] == ["hotel.desk"]
             async with connect(server.socket_url("hotel.desk")) as caller:
                 assert await hears(caller) == "Good evening."
@@ -161,20 +130,22 @@ async def test_a_handler_at_a_node_answers_callers_of_the_engine(tmp_path: Path)
 
 async def test_a_clients_call_of_a_nodes_tool_is_refused(tmp_path: Path) -> None:
     """By AgentField's route for tools, which runs those of this process: 404, and the session goes on."""
-    async with hosted(hub, tmp_path, elsewhere=hotel) as server, node(server), httpx.AsyncClient(base_url=server.url) as http:
-        started = (await http.post("/api/v1/session-targets/hotel.desk/start")).json()
-        assert started["tool_targets"] == {"find": "hotel.find"}
-        answer = await http.post(f"/api/v1/session-instances/{started['session_id']}/tools/find", json={"input": {"name": "x"}})
-        assert answer.status_code == 404 and "its node" in answer.json()["error"]
-        live = server.engine.sessions[started["session_id"]]
-        live.end("done", drain=False)
-        await live.ended()
+    async with hosted(hub, tmp_path, elsewhere=hotel) as server, node(server, hotel):
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            started = (await http.post("/api/v1/session-targets/hotel.desk/start")).json()
+            assert started["tool_targets"] == {"find": "hotel.find"}
+            path = f"/api/v1/session-instances/{started['session_id']}/tools/find"
+            answer = await http.post(path, json={"input": {"name": "x"}})
+            assert answer.status_code == 404 and "its node" in answer.json()["error"]
+            live = server.engine.sessions[started["session_id"]]
+            live.end("done", drain=False)
+            await live.ended()
 
 
 async def test_a_session_goes_on_with_the_node_that_comes_back(tmp_path: Path) -> None:
     """A lost node's handler is built anew from the log; what ran there failed with NodeLost; the caller notices nothing else."""
     async with hosted(hub, tmp_path, elsewhere=hotel) as server:
-        async with node(server):
+        async with node(server, hotel):
             caller = await connect(server.socket_url("hotel.desk"))
             assert await hears(caller) == "Good evening."
             await says(caller, "Ann")
@@ -186,7 +157,7 @@ async def test_a_session_goes_on_with_the_node_that_comes_back(tmp_path: Path) -
                 if of == session and b"wait_for_it" in (recorded.data or b""):
                     break
             await feed.aclose()
-        async with node(server):
+        async with node(server, hotel):
             assert await hears(caller) == "NodeLost"
             await says(caller, "Bob")
             assert await hears(caller) == "ROOM OF BOB"
@@ -200,12 +171,12 @@ async def test_what_may_be_tried_again_is_begun_anew(tmp_path: Path) -> None:
     RUNS.clear()
     BEGUN.clear()
     async with hosted(hub, tmp_path, elsewhere=hotel) as server:
-        async with node(server):
+        async with node(server, hotel):
             caller = await connect(server.socket_url("hotel.desk"))
             assert await hears(caller) == "Good evening."
             await says(caller, "again")
             await asyncio.wait_for(BEGUN.wait(), PATIENCE_S)
-        async with node(server):
+        async with node(server, hotel):
             assert await hears(caller) == "run 2"
             await says(caller, "bye")
             assert (await server.ended(await server.only_session())).reason == "completed"
@@ -215,7 +186,7 @@ async def test_what_may_be_tried_again_is_begun_anew(tmp_path: Path) -> None:
 async def test_a_session_that_is_ended_while_its_node_is_away_waits_for_nobody(tmp_path: Path) -> None:
     """Its log says that its handler had no part in that, and replays as far as it goes."""
     async with hosted(hub, tmp_path, elsewhere=hotel) as server:
-        async with node(server):
+        async with node(server, hotel):
             live = await server.engine.start("hotel.desk")
             async for _, _, _ in server.engine.feed(types=[e.SayRequested]):
                 break
@@ -226,9 +197,8 @@ async def test_a_session_that_is_ended_while_its_node_is_away_waits_for_nobody(t
 
 async def test_a_session_whose_node_does_not_come_back_ends(tmp_path: Path) -> None:
     """With node_lost, after the grace."""
-    async with hosted(hub, tmp_path, elsewhere=hotel) as server:
-        server.engine.nodes.grace_s = 0.01
-        async with node(server):
+    async with hosted(hub, tmp_path, elsewhere=hotel, settings=ServerSettings(node_grace_s=0.01)) as server:
+        async with node(server, hotel):
             live = await server.engine.start("hotel.desk")
         ended = await asyncio.wait_for(live.ended(), PATIENCE_S)
         assert (ended.reason, ended.code) == ("node_lost", "TL320") and "hotel" in ended.detail
@@ -243,7 +213,7 @@ async def test_a_node_whose_code_has_changed_does_not_take_a_session_up(tmp_path
         await session.say("Good morning.")
 
     async with hosted(hub, tmp_path, elsewhere=hotel) as server:
-        async with node(server):
+        async with node(server, hotel):
             live = await server.engine.start("hotel.desk")
             async for _, _, _ in server.engine.feed(types=[e.SayRequested]):
                 break
@@ -314,7 +284,7 @@ async def test_a_lost_nodes_tool_is_not_taken_for_this_engines_of_the_same_name(
         return name
 
     async with hosted(twin, tmp_path, elsewhere=hotel) as server, httpx.AsyncClient(base_url=server.url) as http:
-        async with node(server):
+        async with node(server, hotel):
             started = (await http.post("/api/v1/session-targets/hotel.desk/start")).json()
             tool_url = started["tool_url"].replace("{tool}", "find")
             assert (await http.post(tool_url, json={"input": {"name": "Ann"}})).status_code == 404
