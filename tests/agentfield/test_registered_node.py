@@ -132,7 +132,7 @@ async def test_an_agent_whose_engine_was_restarted_registers_by_itself(tmp_path:
             connected.clear()
             assert manager.is_connected() and server.engine.directory.registered.names() == ["hotel"]
             assert server.engine.directory.resolve("hotel.desk").definition.tools == ["find_guest"]
-    await manager.stop()
+    await manager.stop()  # type: ignore[no-untyped-call] # the SDK types it not
     await agent.client.aclose()
 
 
