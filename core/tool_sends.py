@@ -1,7 +1,8 @@
 """What tools call for by the state alone: outputs and the follow-up, fillers, cancellations. Live only.
 
 The order that the protocol wants: outputs go after the response.done of the response that called, in the order of its calls;
-then the model is asked to go on, once, and not while a response runs, the user speaks, or the provider answers anyway.
+then the model is asked to go on, once, and not while a response runs, the user speaks, or the provider answers anyway. Where the
+response called tools of the client's own, too, their outputs are waited for (folds/client_calls.py).
 """
 
 from collections.abc import Iterator
@@ -90,7 +91,8 @@ def _follow_up_ns(state: State) -> int | None:
     if follow_up.answering or lull.speaking or not _can_send(state) or _is_saying(state):
         return None
     paused_ns = 0 if follow_up.refused_ns is None else follow_up.refused_ns + REFUSED_PAUSE_S * _S
-    return max(lull.answer_by_ns, paused_ns, _lost_ns(state))
+    client_ns = state.tools.client_calls.until_ns if state.links.callers else 0  # who has gone gives no output
+    return max(lull.answer_by_ns, paused_ns, _lost_ns(state), client_ns)
 
 
 def _can_send(state: State) -> bool:

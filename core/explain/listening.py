@@ -112,6 +112,11 @@ def _model(moment: Moment) -> Case | None:
         if call.answered is None:
             since = moment.latest(e.ToolRequested, lambda one, call_id=call_id: one.call_id == call_id)  # type: ignore[misc] # B023's remedy
             return Case("tool", "tool", f"the model called {call.requested.name}, which has not returned", since)
+    if state.tools.follow_up.owed and state.links.callers and (theirs := state.tools.client_calls.waiting):
+        since = moment.latest(e.ClientToolCalled, lambda one: one.call_id == theirs)
+        name = since.event.name if isinstance(since.event, e.ClientToolCalled) else "tool"
+        what = f"the model called the client's {name}, without an output yet"
+        return Case("client_tool", "caller", what, since, state.tools.client_calls.until_ns)
     begun = moment.trail.latest(moment.seq, e.ResponseStarted)
     if state.tools.answering and begun:
         return Case("provider_audio", "provider", "the model's answer has begun without audio yet", begun)

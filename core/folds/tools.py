@@ -1,6 +1,7 @@
 """Tools: calls the handler waits for, and calls the model made that owe it an output."""
 
 from .. import events as e
+from .client_calls import ClientCalls
 from .follow_up import FollowUp
 from .lull import Lull
 from .running import RunningTools
@@ -22,11 +23,12 @@ class ModelCall:
 class Tools:
     """Open calls of both kinds, and what follows from them."""
 
-    __slots__ = ("calls", "follow_up", "lull", "model_calls", "responses", "running")
+    __slots__ = ("calls", "client_calls", "follow_up", "lull", "model_calls", "responses", "running")
 
     def __init__(self) -> None:
         self.calls: dict[int, e.CallRequested | e.StepRequested] = {}  # the handler's, by command index
         self.model_calls: dict[str, ModelCall] = {}  # the model's, by call id
+        self.client_calls = ClientCalls()
         self.responses: set[str] = set()  # those that have begun and not ended: they may call more
         self.running = RunningTools()
         self.follow_up = FollowUp()
@@ -62,6 +64,7 @@ class Tools:
             case _:
                 self._apply_model(seq, event)
                 self.running.apply(seq, at_ns, event)
+                self.client_calls.apply(seq, at_ns, event)
                 self.follow_up.apply(seq, at_ns, event)
                 self.lull.apply(seq, at_ns, event)
 

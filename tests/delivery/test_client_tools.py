@@ -101,6 +101,37 @@ async def test_the_model_calls_a_clients_tool_and_the_client_answers(turnlog: Ki
     assert call.of(e.ToolRequested) == [] and call.of(e.ToolAnswered) == []
 
 
+class Both(Dimmer):
+    """Its model calls the session's tool and the client's in one response."""
+
+    async def respond(self, ask: Ask) -> AsyncGenerator[Delta, None]:
+        """Two calls, or their outputs."""
+        self.asked.append(ask)
+        outputs = [item["output"] for item in ask.items if item["type"] == "function_call_output"]
+        if outputs:
+            yield Text(text=" and ".join(outputs))
+        else:
+            yield Called(call_id="call_1", name="price", arguments="{}")
+            yield Called(call_id="call_2", name="dim", arguments='{"to":3}')
+
+
+async def test_one_answer_follows_the_outputs_of_both(turnlog: Kit) -> None:
+    """The session's tool has long answered when the client does: the model is asked once, and knows both outputs."""
+    provider = Both()
+    async with turnlog.call(app, "hotel.open", provider=provider) as call:
+        await ask(call)
+        await call.caller.gets("response.done")
+        await call.caller.is_silent(5)
+        assert len(provider.asked) == 1
+        output = {"type": "function_call_output", "call_id": "call_2", "output": "dark"}
+        call.caller.sends({"type": "conversation.item.create", "item": output})
+        call.caller.sends({"type": "response.create"})
+        said = await call.caller.gets("response.output_text.done")
+        assert said["text"] == "90 and dark"
+        await call.caller.is_silent(40)
+    assert len(provider.asked) == 2
+
+
 async def test_a_session_that_does_not_let_it_keeps_its_boundary(turnlog: Kit) -> None:
     """The update is confirmed to the client and goes no further; a call of such a tool is one of what was not offered."""
     provider = Dimmer()
