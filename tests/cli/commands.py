@@ -33,8 +33,8 @@ class Command(NamedTuple):
     prefix: tuple[str, ...] = ()
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Ours, without what a developer may have set for turnlog."""
-        unset = ("TURNLOG_", "OPENAI_", "COVERAGE_", "PYTHON")
+        """Ours, without what a developer may have set for turnlog, and without pytest's own: it names another test each time."""
+        unset = ("TURNLOG_", "OPENAI_", "COVERAGE_", "PYTHON", "PYTEST_")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
         path = os.pathsep.join(str(part) for part in (self.hidden, ROOT) if part)
         return {**clean, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **more}
