@@ -42,6 +42,7 @@ CODES: dict[str, str] = {
     "TL109": "The session cannot be replayed: it ran with replay=False, or was proxied and has no handler.",
     "TL110": "The session's voice cannot change any more: the caller has heard it.",
     "TL111": "The say cannot be: an option of it is none, or its key was used for other words.",
+    "TL112": "A session's handler asks its AgentField agent for something that cannot be kept in the log.",
     "TL201": "A session definition is not valid.",
     "TL202": "This provider does not exist or cannot be reached by this transport.",
     "TL203": "The turn detection settings are not valid.",

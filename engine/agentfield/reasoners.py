@@ -7,8 +7,8 @@ import msgspec
 
 from ...core import events as e
 from ..tools import arguments_of, as_json, by_name, stored, tool_rules
+from .answers import plain_answer
 from .contexts import in_session
-from .routed import plain_answer
 
 __all__ = ["AgentTool", "tools_of"]
 

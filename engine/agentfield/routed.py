@@ -1,20 +1,35 @@
-"""`app.ai`, `app.call` and `app.memory` of an agent: inside a session's handler they are steps, elsewhere as they were.
+"""What an agent does outside of itself: inside a session's handler it is a step or a call, or refused; elsewhere as it was.
 
 A handler is run again in a replay, where no model, node or memory may be asked: what they answered stands in the log. Done to the
 one agent, by a class of its own; never to the SDK's.
 """
 
-import inspect
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from .contexts import as_current
-from .session import CURRENT, AgentSession
+from ...core.errors import HandlerError
+from .answers import Chunks, given_back, kept
+from .contexts import in_session
+from .memory import Memory
+from .session import CURRENT
 
 __all__ = ["route"]
 
-_SCOPES = ("session", "actor", "workflow")  # of a memory: calls with an id that give a scoped one
-_GLOBAL = "global_scope"  # and the one that is no call
+_ASKED = (
+    *("ai", "ai_with_audio", "ai_with_vision", "ai_with_multimodal", "harness"),
+    *("ai_generate_image", "ai_generate_audio", "ai_generate_music", "ai_generate_video"),
+)
+"""What asks a model: steps."""
+_WAIT = "wait with `await session.signal(name)`, which whoever approves sends to the session"
+_REFUSED = {
+    "pause": _WAIT,
+    "wait_for_resume": _WAIT,
+    "discover": "ask before the session, or in a reasoner that the handler calls",
+    "harness_doctor": "ask before the session, or in a reasoner that the handler calls",
+}
+
+log = logging.getLogger("turnlog")
 
 
 def route(agent: Any) -> None:
@@ -25,111 +40,134 @@ def route(agent: Any) -> None:
 
 
 def _overrides(kind: type) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for name in ("ai", "call"):
-        if hasattr(kind, name):
-            made[name] = _routed(kind, name)
+    made: dict[str, Any] = {name: _asking(kind, name) for name in _ASKED if hasattr(kind, name)}
+    made |= {name: _refusing(kind, name) for name in _REFUSED if hasattr(kind, name)}
+    others = {"call": _call, "call_local": _call_local, "note": _note}
+    made |= {name: _named(override(getattr(kind, name)), kind, name) for name, override in others.items() if hasattr(kind, name)}
     if isinstance(memory := getattr(kind, "memory", None), property):
-        made["memory"] = property(lambda self: _Memory(self, memory, ()) if CURRENT.get() else memory.__get__(self))
+        made["memory"] = property(lambda self: Memory(self, memory, ()) if CURRENT.get() else memory.__get__(self))
+    if isinstance(ctx := getattr(kind, "ctx", None), property):  # else it is that of whatever reasoner runs meanwhile
+        made["ctx"] = property(lambda self: None if CURRENT.get() else ctx.__get__(self))
     return made
 
 
-def _routed(kind: type, name: str) -> Callable[..., Any]:
+def _named(routed: Callable[..., Any], kind: type, name: str) -> Callable[..., Any]:
+    routed.__name__ = routed.__qualname__ = name
+    routed.__doc__ = getattr(kind, name).__doc__
+    return routed
+
+
+# --- calls ---
+
+
+def _call(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def routed(self: Any, target: str, *args: Any, **kwargs: Any) -> Any:
+        session = CURRENT.get()
+        if session is None:
+            return await original(self, target, *args, **kwargs)
+        return await session.call(target, *args, **kwargs)
+
+    return routed
+
+
+def _call_local(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def routed(self: Any, target: str, *args: Any, **kwargs: Any) -> Any:
+        session, node = CURRENT.get(), target.rpartition(".")[0].partition(".")[0]
+        if session is None or node not in ("", self.node_id):  # of another node: the SDK says what it thinks of it
+            return await original(self, target, *args, **kwargs)
+        return await session.call(target, *args, **kwargs)
+
+    return routed
+
+
+def _note(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Nobody waits for a note and none fails: a step whose end nobody looks at."""
+
+    def routed(self: Any, message: str, tags: list[str] | None = None) -> None:
+        session = CURRENT.get()
+        if session is None:
+            original(self, message, tags)
+            return
+
+        async def noted(message: str, tags: list[str] | None) -> None:
+            try:
+                with in_session(self):
+                    original(self, message, tags)
+            except Exception:
+                log.warning("session %s: app.note() failed", session.session_id, exc_info=True)
+
+        session.realtime.step(_as_step(noted, "app.note"), message, tags).close()
+
+    return routed
+
+
+def _refusing(kind: type, name: str) -> Callable[..., Any]:
+    original = getattr(kind, name)
+
+    def routed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if CURRENT.get() is None:
+            return original(self, *args, **kwargs)
+        problem = f"app.{name}() inside a session's handler: what comes of it cannot be kept in the log"
+        raise HandlerError("TL112", problem, _REFUSED[name])
+
+    return _named(routed, kind, name)
+
+
+# --- models ---
+
+
+def _asking(kind: type, name: str) -> Callable[..., Any]:
     original = getattr(kind, name)
 
     async def routed(self: Any, *args: Any, **kwargs: Any) -> Any:
         session = CURRENT.get()
         if session is None:
             return await original(self, *args, **kwargs)
-        if name == "call":
-            return await session.call(*args, **kwargs)
-        return await _ask(session, _stepped(original, self, f"app.{name}"), args, kwargs)
+        schema = kwargs.get("schema")
+        given = kwargs | ({"schema": schema.__name__} if isinstance(schema, type) else {})
+        if name == "ai" and _is_streamed(self, kwargs):
+            return Chunks(session.realtime.stream(_as_step(_streamed(original, self, schema), f"app.{name}"), *args, **given))
+        answer = await session.realtime.step(_as_step(_asked(original, self, schema), f"app.{name}"), *args, **given)
+        return given_back(answer, schema)
 
-    routed.__name__ = routed.__qualname__ = name
-    routed.__doc__ = original.__doc__
-    return routed
-
-
-async def _ask(session: AgentSession, step: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """Run a step. A pydantic model asked for by `schema=` stands by its name in the log; the answer is made an instance of it."""
-    schema = kwargs.pop("schema", None)
-    if schema is None:
-        return await session.realtime.step(step, *args, **kwargs)
-    step = _with_schema(step, schema)
-    answer = await session.realtime.step(step, *args, schema=schema.__name__, **kwargs)
-    return schema.model_validate(answer) if hasattr(schema, "model_validate") else answer
+    return _named(routed, kind, name)
 
 
-def _with_schema(step: Callable[..., Any], schema: Any) -> Callable[..., Any]:
+def _is_streamed(agent: Any, kwargs: dict[str, Any]) -> bool:
+    """As the SDK decides it: what is asked for, else what the agent is configured to do."""
+    asked = kwargs.get("stream")
+    return bool(getattr(getattr(agent, "ai_config", None), "stream", False) if asked is None else asked)
+
+
+def _asked(function: Callable[..., Any], owner: Any, schema: Any) -> Callable[..., Any]:
+    """Asks on the host. A pydantic model asked for by `schema=` stands by its name in the log."""
+
     async def asked(*args: Any, **kwargs: Any) -> Any:
-        return await step(*args, **{**kwargs, "schema": schema})
+        return kept(await function(owner, *args, **_with(schema, kwargs)))
 
-    asked.__module__, asked.__qualname__ = step.__module__, step.__qualname__
     return asked
 
 
-def _stepped(function: Callable[..., Any], owner: Any, name: str) -> Callable[..., Any]:
-    """The function as a step: called on the host, its answer plain."""
+def _streamed(function: Callable[..., Any], owner: Any, schema: Any) -> Callable[..., Any]:
+    async def streamed(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        made = await function(owner, *args, **_with(schema, kwargs))
+        if not hasattr(made, "__aiter__"):
+            raise TypeError(f"app.ai(stream=True) gave {type(made).__name__}, which is no stream")
+        try:
+            async for chunk in made:
+                yield kept(chunk)
+        finally:
+            if close := getattr(made, "aclose", None):
+                await close()
 
-    async def step(*args: Any, **kwargs: Any) -> Any:
-        result = function(owner, *args, **kwargs)
-        return plain_answer(await result if inspect.isawaitable(result) else result)
-
-    step.__module__, step.__qualname__ = "agentfield", name  # as the log names it
-    return step
-
-
-def plain_answer(result: Any) -> Any:
-    """An answer as values that the log can hold: models of pydantic as dicts, an answer with a text as that text."""
-    if hasattr(result, "model_dump"):
-        return result.model_dump(mode="json", by_alias=True)
-    if isinstance(result, list | tuple):
-        return [plain_answer(item) for item in result]
-    if isinstance(result, dict):
-        return {key: plain_answer(value) for key, value in result.items()}
-    if not isinstance(result, str | bytes | int | float | bool | type(None)) and isinstance(getattr(result, "text", None), str):
-        return result.text  # the SDK's multimodal response
-    return result
+    return streamed
 
 
-def _memory_of(agent: Any, memory: property) -> Any:
-    """The agent's memory, as of this session."""
-    with as_current(agent):
-        return memory.__get__(agent)
+def _with(schema: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    return kwargs | {"schema": schema} if schema is not None else kwargs
 
 
-class _Memory:
-    """An agent's memory, or a scope of it, inside of a handler. It is found anew in each step: in a replay there may be none."""
-
-    def __init__(self, agent: Any, memory: property, scope: tuple[str, ...]) -> None:
-        self._agent = agent
-        self._memory = memory
-        self._scope = scope
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(f"a memory has no {name!r}")
-        if name == _GLOBAL and not self._scope:
-            return _Memory(self._agent, self._memory, (name,))
-        if name in _SCOPES and not self._scope:
-            return lambda scope_id: _Memory(self._agent, self._memory, (name, scope_id))
-        return self._operation(name)
-
-    def _operation(self, name: str) -> Callable[..., Any]:
-        def operate(agent: Any, *args: Any, **kwargs: Any) -> Any:
-            memory: Any = _memory_of(agent, self._memory)
-            if self._scope:
-                scoped = getattr(memory, self._scope[0])
-                memory = scoped(*self._scope[1:]) if self._scope[1:] else scoped
-            return getattr(memory, name)(*args, **kwargs)
-
-        label = ".".join(("app.memory", *self._scope[:1], name))
-
-        async def routed(*args: Any, **kwargs: Any) -> Any:
-            session = CURRENT.get()
-            if session is None:
-                raise RuntimeError(f"{label}() was kept from a session's handler: take app.memory anew")
-            step = _stepped(operate, self._agent, label)
-            return await session.realtime.step(step, *args, **kwargs)
-
-        return routed
+def _as_step(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function under the name that the log has for it."""
+    function.__module__, function.__qualname__ = "agentfield", name
+    return function

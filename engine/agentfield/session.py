@@ -29,18 +29,24 @@ class AgentSession:
         """The user's next turn; raises as RealtimeSession.input."""
         return self.realtime.input(timeout=timeout)
 
-    async def say(self, text: str, **metadata: Any) -> dict[str, Any]:
-        """Have it spoken. Returns, once that is durable, what stands in `outbox`; raises as RealtimeSession.say."""
+    async def say(self, text: Any, **metadata: Any) -> dict[str, Any]:
+        """Have it spoken. Returns, once that is durable, what stands in `outbox`; raises as RealtimeSession.say.
+
+        text: words, or an answer of `app.ai` as it came, whose text is meant.
+        """
+        if not isinstance(text, str) and isinstance(words := getattr(text, "text", None), str) and hasattr(text, "audio"):
+            text = words
         kept: dict[str, Any] = c.plain(metadata, "say() metadata")
         await self.realtime.say(text, metadata=kept)
         return {"type": "speech", "text": text, "metadata": kept}
 
-    async def call(self, target: str, /, *args: Any, **kwargs: Any) -> Any:
+    async def call(self, *args: Any, **kwargs: Any) -> Any:
         """Invoke a reasoner or skill, "node.name" or a name of this node's; its result as plain values.
 
-        Raises as RealtimeSession.call.
+        The target goes first, or as `target=` where nothing goes by position. Raises as RealtimeSession.call.
         """
-        return await self.realtime.call(target, *args, **kwargs)
+        given = args or (kwargs.pop("target", None),)
+        return await self.realtime.call(*given, **kwargs)
 
     @property
     def outbox(self) -> list[dict[str, Any]]:
