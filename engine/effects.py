@@ -13,10 +13,10 @@ from ..core import events as e
 from ..core.commands import Call, Options, Say, Step, Stream, plain
 from ..core.core import Staged
 from ..core.tool_errors import told
-from .current import CALL
+from .current import CALL, SESSION
 from .handler_run import words_of
 from .inbox import Attempted, CallDone, ToolDone
-from .toolbox import Toolbox
+from .toolbox import ReasonerTool, Toolbox
 from .tools import ArgumentError, JsonError, run_stored, stored
 
 __all__ = ["MODEL_CALL_S", "STARTED", "Effects", "carried_by"]
@@ -30,7 +30,7 @@ STARTED = frozenset(
 """The events that `start` acts on."""
 
 T = TypeVar("T")
-_Key = int | str | tuple[str, int]  # a call's index, the model's call id, ("stream", index)
+_Key = int | str | tuple[str, int]  # a call's index, the model's call id, ("stream", index), ("elsewhere", index) of a reasoner
 MODEL_CALL_S = 60.0  # of a call by the model whose tool says nothing else: it would wait for ever
 AHEAD = 100  # items of a stream that the handler has not taken: its function goes on when there are fewer
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
@@ -39,6 +39,10 @@ _ONCE = Options()
 
 # Strategy: a tool may itself raise CancelledError (a task of its own was cancelled) or SystemExit; its caller must learn of it.
 _RAISED = (Exception, asyncio.CancelledError, SystemExit)
+
+
+class Cancelled(Exception):
+    """What ended a call that nobody waited for any more."""
 
 
 def _stopped() -> bool:
@@ -76,15 +80,19 @@ class Effects:
         match staged.event:
             case e.CallRequested() as requested:
                 tries = self._try(staged, requested.command.options, partial(self._tool, requested), done)
-                self._start(requested.index, tries)
+                self._start(self._key(requested), tries)
             case e.CallFailed() as ended:
                 self._stop(ended.index)
+                self._stop(("elsewhere", ended.index))
             case e.ToolAnswered() as answered:
                 self._stop(answered.call_id)
             case e.StepRequested() as requested:
                 self.spawn(self._try(staged, requested.command.options, partial(self._step, requested), done))
             case e.CommandAbandoned() as abandoned:
                 self._stop(("stream", abandoned.command))
+                if ("elsewhere", abandoned.command) in self._running:  # it would go on at another node for nobody
+                    self._stop(("elsewhere", abandoned.command))
+                    done(CallDone(abandoned.command, staged.seq, None, Cancelled("the handler waits for it no more")))
             case e.StreamRequested() as requested:
                 self._start(("stream", requested.index), self._stream(staged.seq, requested, done))
             case e.SayRequested() as requested:
@@ -97,6 +105,14 @@ class Effects:
                 self._stop(("stream", self._spoken.pop(settled.say)))  # nobody else reads what a say speaks
             case e.ToolRequested(allowed=True) as asked:
                 self._start(asked.call_id, self._answer(staged.seq, asked, done))
+
+    def _key(self, requested: e.CallRequested) -> _Key:
+        """A call of another node's reasoner is one that can be cancelled there."""
+        try:
+            tool = self._tools.find(requested.command.target)
+        except LookupError:
+            return requested.index
+        return ("elsewhere", requested.index) if isinstance(tool, ReasonerTool) else requested.index
 
     def _start(self, key: _Key, work: Coroutine[Any, Any, None]) -> None:
         self._running[key] = None
@@ -111,6 +127,7 @@ class Effects:
             await work
         finally:
             self._running.pop(key, None)
+            self._tools.left(SESSION.get(), CALL.get())
 
     def _stop(self, key: _Key) -> None:
         """A call or stream has ended in the log. If it runs still, it was cancelled: nobody waits for what comes of it."""

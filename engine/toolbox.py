@@ -41,6 +41,11 @@ class Elsewhere:
             self._reasoners = extras.load("reasoners", "http", "reasoners of other nodes").Reasoners(self.plane)
         return self._reasoners
 
+    def left(self, session: str, call: str) -> None:
+        """A call is over here: what runs for it at the control plane is cancelled there."""
+        if self._reasoners is not None:
+            self._reasoners.left(_once(session, call))
+
     async def close(self) -> None:
         """Let go of its connections."""
         if self._reasoners is not None:
@@ -85,8 +90,12 @@ class ReasonerTool(msgspec.Struct, frozen=True, kw_only=True):
 
 def headers_of(session: str, call: str) -> Headers:
     """What a control plane is told of a call: its session, a key that is the same on every attempt, and the trace."""
-    own = {"X-Session-ID": session, "Idempotency-Key": f"{session}:{call}"} if session else {}
+    own = {"X-Session-ID": session, "Idempotency-Key": _once(session, call)} if session else {}
     return {**own, **trace_headers()}
+
+
+def _once(session: str, call: str) -> str:
+    return f"{session}:{call}"
 
 
 def declare_reasoner(
@@ -129,6 +138,10 @@ class Toolbox(Mapping[str, AnyTool]):
 
     def __len__(self) -> int:
         return len(self._tools)
+
+    def left(self, session: str, call: str) -> None:
+        """A call is over here, however it ended; see Elsewhere."""
+        self._elsewhere.left(session, call)
 
     def find(self, target: str) -> AnyTool:
         """The tool of a name or target. Raises LookupError, naming what there is."""

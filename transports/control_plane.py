@@ -47,6 +47,9 @@ class Executions(Protocol):
     async def run(self, target: str, given: Mapping[str, Any], headers: Headers) -> Any:
         """Run a reasoner and wait for its result."""
 
+    def left(self, key: str) -> None:
+        """Nobody waits any more for what was run with this idempotency key."""
+
     async def submit(self, target: str, body: bytes, headers: Headers) -> Submitted:
         """Pass a caller's own request on, once."""
 

@@ -1,5 +1,7 @@
 """Reasoners of other nodes, by a control plane's `execute/async`: one request starts an execution, others ask what came of it.
 
+What nobody waits for any more is cancelled: POST /api/v1/executions/{id}/cancel, once, whether it helps or not.
+
 AgentField's interface: POST /api/v1/execute/async/{node.reasoner} with {"input"}, answered 202 with an execution_id; then
 GET /api/v1/executions/{id}, or, where a webhook was named, one POST to it, signed with HMAC-SHA256 over its body.
 
@@ -9,6 +11,7 @@ the request with its headers; redirects are not followed.
 
 import asyncio
 import hmac
+import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -35,6 +38,10 @@ _TRIES: Final = 4  # of a request that the network or the control plane failed; 
 _EARLY: Final = 1000
 _SHOWN: Final = 500  # characters of an answer in an error
 _MAX_BYTES: Final = 16 * 1024 * 1024
+_CANCEL_S: Final = 3.0  # for a control plane to answer a cancellation, and for those that are under way at the end
+_IS_OVER: Final = frozenset({404, 409})  # answers to a cancellation that came too late
+
+log = logging.getLogger("turnlog")
 
 
 class ExecutionFailed(Exception):
@@ -59,6 +66,8 @@ class Reasoners:
         self._secret = secrets.token_urlsafe(32)  # signs what comes by webhook; made anew with each process
         self._awaited: dict[str, asyncio.Future[_Execution]] = {}
         self._early: OrderedDict[str, _Execution] = OrderedDict()  # told before the answer to the request that began it
+        self._open: dict[str, str] = {}  # idempotency key -> the execution that runs for it
+        self._cancelling: set[asyncio.Task[None]] = set()
 
     async def run(self, target: str, given: Mapping[str, Any], headers: Headers) -> Any:
         """Run a reasoner and wait for its result. headers: of the session, with Idempotency-Key.
@@ -72,10 +81,36 @@ class Reasoners:
         begun = _decoded(answer, target)
         if not begun.execution_id:
             raise _refused(target, answer, "it named no execution")
-        ended = begun if begun.status.lower() in ENDED else await self._ended(begun.execution_id, target, headers)
+        key = headers.get("Idempotency-Key", "")
+        if begun.status.lower() in ENDED:
+            ended = begun
+        else:
+            # Strategy: an attempt that is given up leaves its execution open: the next one of the call finds it by its key.
+            if key:
+                self._open[key] = begun.execution_id
+            ended = await self._ended(begun.execution_id, target, headers)
+        self._open.pop(key, None)
         if ended.status.lower() not in _SUCCEEDED:
             raise ExecutionFailed(_words(ended) or f"{target} {ended.status}")
         return ended.result
+
+    def left(self, key: str) -> None:
+        """Nobody waits for what was run with this idempotency key. If it runs still, it is cancelled, beside the rest."""
+        if execution := self._open.pop(key, ""):
+            task = asyncio.create_task(self._cancel(execution), name=f"cancel {execution}")
+            self._cancelling.add(task)
+            task.add_done_callback(self._cancelling.discard)
+
+    async def _cancel(self, execution: str) -> None:
+        body = msgspec.json.encode({"reason": "nobody waits for it any more"})
+        try:
+            async with asyncio.timeout(_CANCEL_S):
+                answer = await self._once("POST", f"executions/{quote(execution, safe='')}/cancel", {}, body)
+        except (LinkError, TimeoutError) as error:
+            log.warning("execution %s could not be cancelled: %s", execution, str(error) or f"no answer in {_CANCEL_S:g} s")
+        else:
+            if answer.status >= 300 and answer.status not in _IS_OVER:
+                log.warning("execution %s could not be cancelled: the control plane answered %d", execution, answer.status)
 
     async def submit(self, target: str, body: bytes, headers: Headers) -> Submitted:
         """Pass a caller's own request on, once; the answer as it came. Raises LinkError TL330 where there is none."""
@@ -108,7 +143,9 @@ class Reasoners:
             waiting.set_result(execution)
 
     async def close(self) -> None:
-        """Let go of the connections. Twice does nothing."""
+        """Let go of the connections, once what is being cancelled is. Twice does nothing."""
+        if self._cancelling:
+            await asyncio.wait(self._cancelling)  # each has its own limit
         if self._client is not None:
             client, self._client = self._client, None
             await client.aclose()

@@ -1,4 +1,4 @@
-"""AgentField's control plane on loopback, as far as reasoners are run by it: execute/async, executions, signed webhooks."""
+"""AgentField's control plane on loopback, as far as reasoners are run by it: execute/async, executions, webhooks, cancel."""
 
 import asyncio
 import hmac
@@ -30,6 +30,8 @@ class Plane:
         self.fail_first = 0  # so many requests are answered 503
         self.finishes = asyncio.Event()  # until then executions run
         self.finishes.set()
+        self.cancelled: asyncio.Queue[str] = asyncio.Queue()  # the executions that somebody has cancelled, each time
+        self.cancel_status = 200
         self.forges = False  # webhooks are signed with another secret
         self._executions: dict[str, dict[str, Any]] = {}
         self._by_key: dict[str, str] = {}
@@ -78,6 +80,14 @@ class Plane:
             return JSONResponse({"execution_id": execution, "status": "running"})
         return JSONResponse(self._executions[execution])
 
+    async def cancel(self, request: Request) -> Response:
+        """POST /api/v1/executions/{id}/cancel."""
+        execution = request.path_params["id"]
+        self.cancelled.put_nowait(execution)
+        if self.cancel_status == 200:
+            self._executions[execution] = {"execution_id": execution, "status": "cancelled"}
+        return JSONResponse({"execution_id": execution, "status": "cancelled"}, self.cancel_status)
+
     async def _tell(self, execution: str, hook: dict[str, str]) -> None:
         await self.finishes.wait()
         event = {"event": "execution.completed", **self._executions[execution]}
@@ -97,6 +107,7 @@ async def plane() -> AsyncIterator[tuple[Plane, str]]:
         routes = [
             Route("/api/v1/execute/async/{target}", one.execute, methods=["POST"]),
             Route("/api/v1/executions/{id}", one.look),
+            Route("/api/v1/executions/{id}/cancel", one.cancel, methods=["POST"]),
         ]
         server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off", access_log=False))
         serving = asyncio.create_task(server.serve([listener]))

@@ -1,6 +1,8 @@
 """Reasoners of other nodes by a control plane's execute/async: asked once whatever fails, told by polling or a signed webhook."""
 
 import asyncio
+from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,11 @@ import turnlog
 from tests.agentfield.control_plane import plane
 from tests.server.hosting import encode, hosted, receive, user_item
 from turnlog.core import events as e
+from turnlog.core.commands import Call, Site
+from turnlog.core.core import Staged
 from turnlog.core.errors import LinkError, TurnlogError
+from turnlog.engine.current import working_for
+from turnlog.engine.effects import Effects
 from turnlog.engine.engine import Engine
 from turnlog.engine.toolbox import Elsewhere, ReasonerTool, Toolbox
 from turnlog.transports.control_plane import ControlPlane
@@ -106,6 +112,72 @@ async def test_a_webhook_tells_at_once_and_a_forged_one_nothing(tmp_path: Path) 
                     break
                 await asyncio.sleep(0.01)
             assert there.told == 200
+
+
+async def test_what_a_handler_waits_for_no_more_is_cancelled_there(tmp_path: Path) -> None:
+    """A call that is given up, timed out or cut by the session's end is cancelled at the control plane, once; and it fails."""
+    app = turnlog.App("hotel")
+
+    @app.session("desk", provider="local", transport="in_process")
+    async def desk(session: turnlog.RealtimeSession) -> None:
+        given_up = asyncio.create_task(session.call("other.find", name="Ann"))
+        await session.input()
+        given_up.cancel()
+        with pytest.raises(turnlog.StepError, match="no result within"):
+            await session.options(timeout=0.2, retries=1, backoff=0.01).call("other.find", name="Bo")
+        await session.call("other.find", name="Cy")
+
+    async with plane() as (there, url):
+        there.finishes.clear()
+        async with (
+            hosted(app, tmp_path, control_plane=ControlPlane(url=url)) as server,
+            connect(server.socket_url()) as caller,
+            asyncio.timeout(20),
+        ):
+            await there.asked_twice.wait()
+            assert there.cancelled.empty()
+            await caller.send(encode({"type": "conversation.item.create", "item": user_item("on")}))
+            await caller.send(encode({"type": "response.create"}))
+            assert [await there.cancelled.get(), await there.cancelled.get()] == ["exec_1", "exec_2"]
+            there.polled = 0
+            there.asked_twice.clear()
+            await there.asked_twice.wait()  # the third runs
+            session = await server.only_session()
+            server.engine.sessions[session].end()
+            assert await there.cancelled.get() == "exec_3"
+            await server.ended(session)
+            failed = [event for event in await server.events(session) if isinstance(event, e.CallFailed)]
+        assert there.cancelled.empty() and there.ran == 3
+    assert [(event.index, event.type_name) for event in failed][:2] == [(1, "Cancelled"), (3, "TimeoutError")]
+
+
+def _spawned(tasks: list[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    tasks.append(asyncio.create_task(work))
+
+
+async def test_a_call_that_the_log_ends_is_cancelled_there(caplog: pytest.LogCaptureFixture) -> None:
+    """As when the user speaks over a call; a control plane that refuses is warned of, and not that all was over there."""
+    async with plane() as (there, url):
+        there.finishes.clear()
+        elsewhere = Elsewhere(ControlPlane(url=url))
+        for status, told in ((200, ""), (409, ""), (503, "the control plane answered 503")):
+            there.cancel_status = status
+            effects = Effects(Toolbox("hotel", {}, elsewhere))
+            tasks: list[asyncio.Task[None]] = []
+            effects.spawn = partial(_spawned, tasks)
+            command = Call(target="other.find", kwargs={"status": status})
+            with working_for(f"sess_{status}"):
+                asked = e.CallRequested(index=1, call="call_1", command=command, site=Site("", 0))
+                effects.start(Staged(1, 0, 0, asked), lambda done: None)
+            there.polled = 0
+            there.asked_twice.clear()
+            async with asyncio.timeout(10):
+                await there.asked_twice.wait()
+                effects.start(Staged(2, 0, 0, e.CallFailed(index=1, type_name="Cancelled", message="")), lambda done: None)
+                assert await there.cancelled.get() == f"exec_{there.ran}"
+                await asyncio.wait(tasks)
+                await elsewhere.reasoners("").close()
+            assert told in caplog.text and bool(told) == bool(caplog.text)
 
 
 async def test_a_control_plane_that_is_not_there_is_told() -> None:
