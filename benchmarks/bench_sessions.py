@@ -3,9 +3,11 @@
 This process is `turnlog serve`: engine, SQLite store, HTTP server. The provider and the callers are processes of their own
 (sessions_peers.py) and reach it by WebSockets on loopback; there is no voice activity detection in it. Its CPU (user and
 system, all threads) and memory alone are taken, at three moments: without a session, with those that wait, with those that talk
-beside them. Appends are timed by an observer of the engine. Afterwards every log is verified.
+beside them. Appends are timed by an observer of the engine. Garbage collections are timed from the first session's coming on: those
+that came by themselves ("gc ms"), and one that is forced before each window, for what a full one would cost ("full gc ms").
+Afterwards every log is verified. --plain: full collections come when Python wants them, as in a program that does nothing about it.
 
-    python benchmarks/bench_sessions.py [--quick] [--idle N] [--talking N] [--seconds S]
+    python benchmarks/bench_sessions.py [--quick] [--plain] [--idle N] [--talking N] [--seconds S]
 """
 
 import argparse
@@ -24,7 +26,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from turnlog import App, Engine, RealtimeSession
+from turnlog import App, Engine, RealtimeSession, collections_when_idle
 from turnlog.core.core import Staged
 from turnlog.server.serve import listen, serve_on, url_of
 from turnlog.transports.providers.openai import OpenAIProvider
@@ -67,6 +69,34 @@ class Appends:
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
 
+class Pauses:
+    """The longest garbage collections since the last look (ms): those of themselves, and those that were forced."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._forced = False
+        self.longest = {False: 0.0, True: 0.0}
+        gc.callbacks.append(self._timed)
+
+    def _timed(self, phase: str, about: dict[str, int]) -> None:
+        if phase == "start":
+            self._began = time.perf_counter()
+        else:
+            took = (time.perf_counter() - self._began) * 1000
+            self.longest[self._forced] = max(took, self.longest[self._forced])
+
+    def force(self) -> None:
+        """A full collection."""
+        self._forced = True
+        gc.collect()
+        self._forced = False
+
+    def taken(self) -> tuple[float, float]:
+        """By itself and forced; then begin anew."""
+        found, self.longest = self.longest, {False: 0.0, True: 0.0}
+        return found[False], found[True]
+
+
 class Window(NamedTuple):
     """What was seen while it was open."""
 
@@ -76,11 +106,13 @@ class Window(NamedTuple):
     p50_ms: float
     p99_ms: float
     late_ms: float  # by which the event loop came late to a timer, p99
+    gc_ms: float  # the longest garbage collection that came by itself, the sessions' coming included
+    full_gc_ms: float  # one that was forced
 
 
-async def window(appends: Appends, seconds: float) -> Window:
+async def window(appends: Appends, pauses: Pauses, seconds: float) -> Window:
     """Measure this process for so long."""
-    gc.collect()
+    pauses.force()
     await asyncio.sleep(1)  # what waited for that is over
     appends.reset()
     cpu, began = time.process_time(), time.perf_counter()
@@ -91,7 +123,8 @@ async def window(appends: Appends, seconds: float) -> Window:
         late.append(time.perf_counter() - due)
     took, used = time.perf_counter() - began, time.process_time() - cpu
     p50, p99 = appends.at(0.5), appends.at(0.99)
-    return Window(used / took, rss_mb(), appends.events / took, p50, p99, sorted(late)[len(late) * 99 // 100] * 1000)
+    late_ms = sorted(late)[len(late) * 99 // 100] * 1000
+    return Window(used / took, rss_mb(), appends.events / took, p50, p99, late_ms, *pauses.taken())
 
 
 def rss_mb() -> float:
@@ -162,18 +195,22 @@ async def serving(folder: Path, appends: Appends, talking: int, seconds: float) 
         await served
 
 
-async def measure(folder: Path, idle: int, talking: int, seconds: float) -> tuple[float, Window, Window]:
+async def measure(folder: Path, idle: int, talking: int, seconds: float, *, plain: bool) -> tuple[float, Window, Window]:
     """Memory without a session, then the window of those that wait, then that of those that talk beside them."""
-    appends = Appends()
-    async with serving(folder, appends, talking, seconds) as (engine, peers):
+    appends, pauses = Appends(), Pauses()
+    async with AsyncExitStack() as stack:
+        engine, peers = await stack.enter_async_context(serving(folder, appends, talking, seconds))
+        if not plain:  # as `turnlog serve` does
+            stack.enter_context(collections_when_idle(engine))
         gc.collect()
         empty = rss_mb()
+        pauses.taken()
         await peers.come("bench.idle", idle)
         await asyncio.sleep(2)  # what was opened has been written
-        waiting = await window(appends, seconds)
+        waiting = await window(appends, pauses, seconds)
         await peers.come("bench.talking", talking, talk=True)
         await asyncio.sleep(2 + 200 / RATE)  # the turns of the sessions start spread over one turn
-        talk = await window(appends, seconds)
+        talk = await window(appends, pauses, seconds)
         if len(engine.sessions) != idle + talking:
             raise SystemExit(f"{len(engine.sessions)} sessions run, and {idle + talking} should")
         sessions, store = list(engine.sessions), engine.store
@@ -190,10 +227,14 @@ async def measure(folder: Path, idle: int, talking: int, seconds: float) -> tupl
 
 def report(empty: float, waiting: Window, talk: Window, idle: int, talking: int) -> None:
     """The table, and a line a goal."""
-    print(f"{'':<28}{'core':>8}{'RSS MB':>9}{'events/s':>10}{'append p50 ms':>15}{'p99 ms':>9}{'loop late p99 ms':>18}")
+    print(
+        f"{'':<28}{'core':>8}{'RSS MB':>9}{'events/s':>10}{'append p50 ms':>15}{'p99 ms':>9}{'loop late p99 ms':>18}"
+        f"{'gc ms':>8}{'full gc ms':>12}"
+    )
     for name, of in ((f"{idle} wait", waiting), (f"the same and {talking} talk", talk)):
         print(
             f"{name:<28}{of.core:>8.3f}{of.rss_mb:>9.0f}{of.events_s:>10,.0f}{of.p50_ms:>15.2f}{of.p99_ms:>9.2f}{of.late_ms:>18.1f}"
+            f"{of.gc_ms:>8.1f}{of.full_gc_ms:>12.1f}"
         )
     per_idle = (waiting.rss_mb - empty) * 1024 / idle
     per_talking = (talk.rss_mb - waiting.rss_mb) * 1024 / talking
@@ -216,6 +257,7 @@ def main() -> None:
     """Run once, and print."""
     options = argparse.ArgumentParser(description="Many sessions in one process")
     options.add_argument("--quick", action="store_true", help="a short run, to see that everything works")
+    options.add_argument("--plain", action="store_true", help="do nothing about garbage collection")
     options.add_argument("--idle", type=int, default=0)
     options.add_argument("--talking", type=int, default=0)
     options.add_argument("--seconds", type=float, default=0)
@@ -228,7 +270,7 @@ def main() -> None:
         f"load {os.getloadavg()[0]:.1f}"
     )
     with tempfile.TemporaryDirectory() as folder:
-        empty, waiting, talk = asyncio.run(measure(Path(folder), idle, talking, seconds))
+        empty, waiting, talk = asyncio.run(measure(Path(folder), idle, talking, seconds, plain=given.plain))
     report(empty, waiting, talk, idle, talking)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from ..engine.app import App
 from ..engine.draining import drained
 from ..engine.engine import Engine
+from ..engine.garbage import collections_when_idle
 from ..transports.control_plane import ControlPlane
 from ..transports.web.serving import check_tls, listen, serve_app, url_of
 from ..transports.webrtc.ice import IceSettings
@@ -53,7 +54,8 @@ async def serve(
         here = {"ice": IceSettings.from_environment(), "control_plane": ControlPlane.from_environment()}
         arguments = {**here, **engine_arguments}
         async with Engine(app, store=store, **arguments) as engine:
-            await serve_on(listener, engine, stop, drain=drain, settings=settings, on_listening=on_listening)
+            with collections_when_idle(engine):
+                await serve_on(listener, engine, stop, drain=drain, settings=settings, on_listening=on_listening)
 
 
 async def serve_on(

@@ -31,6 +31,7 @@ from .engine.app import App
 from .engine.clip import AudioClip, clip
 from .engine.engine import Engine
 from .engine.fork import Forked, fork
+from .engine.garbage import collections_when_idle
 from .engine.handles import ItemStream, SayHandle, SayOutcome, Utterance
 from .engine.live import LiveSession
 from .engine.projections import (
@@ -103,6 +104,7 @@ __all__ = [
     "WrongExpectedSeq",
     "catch_up",
     "clip",
+    "collections_when_idle",
     "fork",
     "projection",
     "rederive",

@@ -1,0 +1,88 @@
+"""Full garbage collections wait for moments without a session; what sessions leave is freed nevertheless."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.engine.living import Speaker, app_of
+from turnlog import collections_when_idle
+from turnlog.engine.engine import Engine
+from turnlog.engine.live import LiveSession
+from turnlog.engine.session import RealtimeSession
+
+PATIENCE_S = 10
+
+
+async def waits(session: RealtimeSession) -> None:
+    """Until the session ends."""
+    await session.input()
+
+
+def engine_of() -> Engine:
+    """An engine in memory."""
+    return Engine(app_of(waits), store="memory://", providers={"scripted": Speaker()})
+
+
+async def ended(engine: Engine) -> "weakref.ref[LiveSession]":
+    """A session that has run and ended, if it is still there."""
+    live = await engine.start("hotel.desk")
+    live.end(drain=False)
+    await live.ended()
+    return weakref.ref(live)
+
+
+@contextmanager
+def full_collections() -> Iterator[list[asyncio.Event]]:
+    """How many there are meanwhile; the last entry is set by the next one."""
+    seen = [asyncio.Event()]
+
+    def note(phase: str, about: dict[str, int]) -> None:
+        if phase == "stop" and about["generation"] == 2:
+            seen[-1].set()
+            seen.append(asyncio.Event())
+
+    gc.callbacks.append(note)
+    try:
+        yield seen
+    finally:
+        gc.callbacks.remove(note)
+
+
+async def test_ended_sessions_are_freed_once_none_runs() -> None:
+    """Though their objects refer to each other in circles: one full collection, a moment after the last has ended."""
+    async with engine_of() as engine:
+        with collections_when_idle(engine, idle_s=0.02), full_collections() as seen:
+            sessions = [await ended(engine) for _ in range(5)]
+            assert any(one() is not None for one in sessions), "they are freed at once: nothing is left to be shown"
+            await asyncio.wait_for(seen[0].wait(), PATIENCE_S)
+            assert len(seen) == 2
+            assert [one() for one in sessions[:-1]] == [None] * 4  # the provider of this test keeps its last link
+
+
+async def test_a_session_that_runs_is_not_stopped_for_those_that_have_ended() -> None:
+    """No full collection while one runs, until as many have ended as the engine was told; then its memory does not grow."""
+    async with engine_of() as engine:
+        with collections_when_idle(engine, idle_s=0, most_ended=6), full_collections() as seen:
+            await engine.start("hotel.desk")
+            sessions = [await ended(engine) for _ in range(5)]
+            await asyncio.sleep(0)
+            assert len(seen) == 1
+            sessions += [await ended(engine) for _ in range(7)]
+            assert len(seen) == 3
+            assert sum(one() is not None for one in sessions) <= 1  # the one that the provider keeps
+
+
+async def test_the_settings_of_the_process_are_put_back() -> None:
+    """What was there is frozen and Python's own full collections are rare meanwhile; behind it all is as before."""
+    before = gc.get_threshold()
+    async with engine_of() as engine:
+        with collections_when_idle(engine):
+            assert gc.get_freeze_count() > 10_000
+            assert gc.get_threshold()[:2] == before[:2] and gc.get_threshold()[2] >= before[2]
+        assert (gc.get_freeze_count(), gc.get_threshold()) == (0, before)
+        with full_collections() as seen:
+            await ended(engine)
+            await asyncio.sleep(0)
+            assert len(seen) == 1
