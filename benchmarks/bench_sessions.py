@@ -3,9 +3,9 @@
 This process is `turnlog serve`: engine, SQLite store, HTTP server. The provider and the callers are processes of their own
 (sessions_peers.py) and reach it by WebSockets on loopback; there is no voice activity detection in it. Its CPU (user and
 system, all threads) and memory alone are taken, at three moments: without a session, with those that wait, with those that talk
-beside them. Appends are timed by an observer of the engine. Garbage collections are timed from the first session's coming on: those
-that came by themselves ("gc ms"), and one that is forced before each window, for what a full one would cost ("full gc ms").
-Afterwards every log is verified. --plain: full collections come when Python wants them, as in a program that does nothing about it.
+beside them. Appends are timed by an observer of the engine. Garbage collections are timed from the first session's coming on:
+those that came by themselves ("gc ms"), and one that is forced before each window, for what a full one would cost ("full gc
+ms"). Afterwards every log is verified. --plain: full collections come when Python wants them, as where nothing is done about it.
 
     python benchmarks/bench_sessions.py [--quick] [--plain] [--idle N] [--talking N] [--seconds S]
 """

@@ -1,7 +1,7 @@
-"""When a process that holds calls looks for its cyclic garbage: in moments without a session, not in the midst of somebody's words.
+"""When a process that holds calls looks for its cyclic garbage: in moments without a session, not while somebody speaks.
 
 A full collection stops every session for as long as it takes to look at all objects of all of them (0.1 to 0.8 s for 540). The
-objects of a session refer to each other in circles, so collections alone give their memory back: they are put off, never given up.
+objects of a session refer to each other in circles, so collections alone give their memory back: put off, never given up.
 """
 
 import asyncio
@@ -25,10 +25,11 @@ def collections_when_idle(engine: Engine, *, idle_s: float = IDLE_S, most_ended:
     """Let full garbage collections of this process wait for moments in which `engine` runs no session.
 
     What is there when this is entered (modules, the application) is looked at once and then left out of all collections until
-    this is left (gc.freeze). From then on a full collection is run when sessions have ended and none runs for `idle_s` seconds, and
-    where that never happens each time that `most_ended` sessions have ended, since what they left must be bounded. Python's own full collections become rare instead of
-    impossible: what else the program leaves behind is found, too. Young objects are collected as ever. Meant for the one engine of a
-    process, entered once it has started, in its event loop; the process's settings are put back at the end.
+    this is left (gc.freeze). From then on a full collection is run when sessions have ended and none runs for `idle_s` seconds,
+    and where that never happens each time that `most_ended` sessions have ended, since what they left must be bounded. Python's
+    own full collections become rare instead of impossible: what else the program leaves behind is found, too. Young objects are
+    collected as ever. Meant for the one engine of a process, entered once it has started, in its event loop; the process's
+    settings are put back at the end.
     """
     before = gc.get_threshold()
     gc.collect()
