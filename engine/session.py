@@ -104,7 +104,7 @@ class RealtimeSession:
         command = say_command(spoken, turn=journal.queues.turn_taken, live=journal.asking.host.plays, options=options)
         is_repeated = journal.says.is_repeated(command)
         index = journal.issue(command)
-        if isinstance(spoken, AudioClip) and journal.asking.host.plays and not is_repeated:
+        if isinstance(spoken, AudioClip) and not is_repeated:  # in a replay, too: one at a node goes on live
             journal.asking.host.clips[f"say_{index}"] = spoken
         return journal.completion(index)
 

@@ -45,7 +45,7 @@ def create_app(engine: Engine, settings: ServerSettings = DEFAULTS) -> Starlette
             *AgentFieldRoutes(engine, access, tokens).routes,
             *ToolRoutes(engine, access, tokens).routes,
             *Metrics(engine, access).routes,
-            *NodeSockets(engine, access, grace_s=settings.node_grace_s).routes,
+            *NodeSockets(engine, access, settings).routes,
             *Archives(engine, access).routes,
             *NodeRegistration(engine, access).routes,
             *Page(engine, access).routes,

@@ -11,10 +11,10 @@ from starlette.websockets import WebSocket
 
 from ..core.errors import TurnlogError
 from ..engine.engine import Engine
-from ..engine.nodes.hub import GRACE_S
 from ..transports.callers.websocket import CallerSocket
 from .access import Access
 from .answers import error_answer
+from .settings import ServerSettings
 
 __all__ = ["NodeSockets"]
 
@@ -22,10 +22,11 @@ _UNREAD: Final = 256 * 1024 * 1024  # a node that comes back reads the past of a
 
 
 class NodeSockets:
-    """The route for nodes. grace_s: how long the engine's sessions wait for a lost one, from here on."""
+    """The route for nodes, as the settings want it: how long sessions wait for one, how large its messages may be."""
 
-    def __init__(self, engine: Engine, access: Access, *, grace_s: float = GRACE_S) -> None:
-        engine.nodes.grace_s = grace_s
+    def __init__(self, engine: Engine, access: Access, settings: ServerSettings) -> None:
+        engine.nodes.grace_s = settings.node_grace_s
+        engine.nodes.max_bytes = settings.max_message_bytes
         self._engine = engine
         self._access = access
         self.routes: list[BaseRoute] = [WebSocketRoute("/v1/turnlog/node", self.answer)]
@@ -41,7 +42,7 @@ class NodeSockets:
             await socket.send_denial_response(error_answer(error))
             return
         await socket.accept()
-        link = CallerSocket(socket, limit_bytes=_UNREAD)
+        link = CallerSocket(socket, max_bytes=self._engine.nodes.max_bytes, limit_bytes=_UNREAD)
         async with asyncio.TaskGroup() as beside:
             beside.create_task(self._engine.nodes.serve(link))
             await link.run()

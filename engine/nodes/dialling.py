@@ -21,7 +21,7 @@ from .worker import NodeWorker, hello_of
 __all__ = ["PATH", "node_url", "run_node", "speak"]
 
 PATH = "/v1/turnlog/node"
-_BROKEN = 1008
+_BROKEN, _TOO_BIG = 1008, 1009
 _FIRST_S, _LONGEST_S = 0.1, 5.0
 
 log = logging.getLogger("turnlog")
@@ -63,16 +63,18 @@ async def speak(
     app: App, tools: Toolbox, link: Link, on_connected: Callable[[], None] | None = None
 ) -> None:
     """Serve one link to its end. Raises ProtocolError TL321 if the engine refuses the node, or does not speak this protocol."""
-    worker = NodeWorker(app, tools, link.send)
+    worker, welcome = NodeWorker(app, tools, link.send), False
     try:
         link.send(wire.packed(hello_of(app, tools)))
         while True:
             message = wire.read_down(await link.receive())
-            if isinstance(message, wire.Welcome) and on_connected:
-                on_connected()
+            if isinstance(message, wire.Welcome):
+                welcome = True
+                if on_connected:
+                    on_connected()
             await worker.receive(message)
     except LinkClosed as closed:
-        if closed.close_code == _BROKEN:
+        if closed.close_code == _BROKEN or (closed.close_code == _TOO_BIG and not welcome):  # it would say the same again
             raise ProtocolError("TL321", f"the engine refused the node: {closed.reason}", "see the engine's log") from None
         log.info("the engine is gone: %s", closed)
     except TurnlogError as error:

@@ -6,6 +6,7 @@ and stay where they are until it goes.
 
 import asyncio
 import logging
+import re
 from typing import Final
 
 import msgspec
@@ -25,6 +26,8 @@ __all__ = ["GRACE_S", "HELLO_S", "Connection", "Nodes"]
 GRACE_S: Final = 30.0
 """How long the sessions of a lost node wait for it."""
 HELLO_S: Final = 10.0
+_CODE: Final = re.compile(r"TL\d{3}")
+_WORDS: Final = 500  # of a node, in a log
 _BROKEN, _GOING_AWAY = 1008, 1001
 
 log = logging.getLogger("turnlog")
@@ -97,7 +100,7 @@ class Connection:
                 run.happened(message)
             case wire.Diverged():
                 del self.runs[message.session]
-                run.give_up(message.code, message.message)
+                run.give_up(message.code if _CODE.fullmatch(message.code) else "TL321", message.message[:_WORDS])
 
     def _forget(self, session: str) -> None:
         self.runs.pop(session, None)
@@ -106,11 +109,12 @@ class Connection:
 class Nodes:
     """Connected nodes by name. own: the name of the engine's own app, which no node may have.
 
-    grace_s: how long the sessions of a lost node wait for it.
+    grace_s: how long the sessions of a lost node wait for it. max_bytes: of a node's message, as the link takes it.
     """
 
     def __init__(self, own: str, *, grace_s: float = GRACE_S) -> None:
         self.grace_s = grace_s
+        self.max_bytes = wire.MAX_BYTES
         self._own = own
         self._connected: dict[str, list[Connection]] = {}
         self._waiting: dict[str, tuple[str, RemoteRun, asyncio.TimerHandle]] = {}
@@ -160,12 +164,12 @@ class Nodes:
             raise wire.broken(f"the first message of a node is its hello, not {type(hello).__name__}")
         if hello.protocol != wire.PROTOCOL or hello.flags != ENGINE_FLAGS:
             raise wire.broken(f"node {hello.node!r} speaks version {hello.protocol}.{hello.flags} of this protocol")
-        if not hello.node or "." in hello.node or hello.node == self._own:
+        if not hello.node.isprintable() or not hello.node or "." in hello.node or hello.node == self._own:
             hint = "name the node's app otherwise"
             raise ProtocolError("TL321", f"a node cannot be called {hello.node!r} here", hint)
         connection = Connection(link, hello)
         connection.declared()  # raises for what cannot be read
-        link.send(wire.packed(wire.Welcome(grace_s=self.grace_s)))
+        link.send(wire.packed(wire.Welcome(grace_s=self.grace_s, max_bytes=self.max_bytes)))
         self._connected.setdefault(hello.node, []).append(connection)
         log.info("node %s is connected: %s", hello.node, ", ".join(connection.offered) or "no sessions")
         return connection
@@ -174,12 +178,23 @@ class Nodes:
         await self._hand_over(connection)
         try:
             while True:
-                connection.receive(wire.read_up(await connection.link.receive()))
+                message = wire.read_up(await connection.link.receive())
+                self._refuse_strangers(connection, message)
+                connection.receive(message)
         except LinkClosed as closed:
             log.info("node %s is gone: %s", connection.name, closed)
         except TurnlogError as error:
             log.warning("node %s broke the protocol: %s", connection.name, error)
             await connection.link.close(_BROKEN, str(error))
+
+    def _refuse_strangers(self, connection: Connection, message: wire.Up) -> None:
+        """Raise ProtocolError TL321 for a word on another node's session. Of one that is over it may not know yet."""
+        if isinstance(message, wire.Hello) or message.session in connection.runs:
+            return
+        others = (one for name, connections in self._connected.items() if name != connection.name for one in connections)
+        waits = self._waiting.get(message.session)
+        if any(message.session in one.runs for one in others) or (waits and waits[0] != connection.name):
+            raise wire.broken(f"session {message.session} is another node's")
 
     async def _hand_over(self, connection: Connection) -> None:
         """Let it take up the sessions that wait for its node."""

@@ -15,7 +15,7 @@ from ...core.errors import LinkClosed
 from ...core.ports import Recorded
 from ...store.schema import NOT_SEMANTIC
 from ..asking import HostSide
-from ..clip import AudioClip
+from ..clip import CLIP_MAX_S, AudioClip
 from ..handler_run import DELIVERED, Asked
 from ..inbox import Ending, Input
 from ..issued import Issued
@@ -196,14 +196,20 @@ class RemoteRun:
         command = wire.command_in(message.command)
         if message.index != self.progress.commands + 1:
             raise wire.broken(f"command {message.index} came behind {self.progress.commands}")
+        if not 0 < message.cause <= self.progress.told or not 0 <= message.site.line < 1 << 31:
+            raise wire.broken(f"command {message.index} names a cause or a line that cannot be")
         self.progress.commands = message.index
         if isinstance(command, c.Say) and command.clip is not None and message.clip:
+            if len(message.clip) % 2 or len(message.clip) > CLIP_MAX_S * command.clip.rate * 2:
+                raise wire.broken(f"the recording {command.clip.name!r} is no PCM16 of at most {CLIP_MAX_S} s")
             host = self.journal.asking.host
             host.clips[f"say_{message.index}"] = AudioClip(described=command.clip, pcm16=message.clip)
         self._shore.ask(Asked(Issued(message.index, command, message.site), message.cause))
 
     def seen(self, message: wire.Seen) -> None:
-        """The handler rests."""
+        """The handler rests. Raises ProtocolError TL321."""
+        if message.seq > self.progress.sent:
+            raise wire.broken(f"event {message.seq} was never sent")
         self.progress.seen, self.progress.timer = message.seq, message.timer
         self._shore.wake()
 

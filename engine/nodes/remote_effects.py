@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from ...core import events as e
 from ...core.codec import decode
 from ...core.core import Staged
@@ -68,8 +66,12 @@ class RemoteEffects(Effects):
         """What came of one, for the inbox; None for what is not open here. Raises ProtocolError TL321."""
         match message:
             case wire.Completed():
+                error = None
+                if message.result is None:
+                    error = _raised(message.type_name, message.message, message.data)
+                else:
+                    wire.value_in(message.result)  # who reads the log relies on it
                 known = self._open.pop(("call", message.index), None)
-                error = None if message.result is not None else _raised(message.type_name, message.message, message.data)
                 return known and CallDone(message.index, known[0].seq, message.result, error)
             case wire.Answered():
                 known = self._open.pop(("tool", message.call_id), None)
@@ -77,6 +79,8 @@ class RemoteEffects(Effects):
         event = decode(wire.recorded_in(message.entry))
         if not isinstance(event, e.AttemptFailed | e.StreamItem | e.StreamEnded):
             raise wire.broken(f"{message.entry.type} is nothing that comes of a stream")
+        if isinstance(event, e.StreamItem):
+            wire.value_in(event.item)
         key = ("call" if isinstance(event, e.AttemptFailed) else "stream", event.index)
         known = self._open.pop(key, None) if isinstance(event, e.StreamEnded) else self._open.get(key)
         return known and Attempted(event, known[0].seq)
@@ -140,13 +144,14 @@ def _lost(staged: Staged) -> Input:
 
 
 def _raised(type_name: str, message: str, data: bytes) -> BaseException:
-    """An exception of the name and words that one had at the node."""
+    """An exception of the name and words that one had at the node. Raises ProtocolError TL321 for data that is none."""
     match type_name:
         case "ArgumentError" if ": " in message:
             return ArgumentError(*message.split(": ", 1))
         case "JsonError":
             return JsonError(message)
-    error: BaseException = type(type_name or "Exception", (Exception,), {})(message)
+    name = type_name if type_name.isidentifier() else "Exception"  # others can be no class's name
+    error: BaseException = type(name, (Exception,), {})(message)
     if data:
-        error.data = msgspec.msgpack.decode(data)  # type: ignore[attr-defined] # what carried_by looks for
+        error.data = wire.value_in(data)  # type: ignore[attr-defined] # what carried_by looks for
     return error

@@ -4,7 +4,7 @@ Commands and events travel as the bytes that a log holds (msgpack, in base64): a
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,11 +16,13 @@ from ...core.errors import ProtocolError
 from ...core.ports import Recorded
 
 __all__ = [
+    "MAX_BYTES",
     "PROTOCOL",
     "Answered",
     "AskedFor",
     "Attempt",
     "Completed",
+    "Count",
     "Diverged",
     "Down",
     "Entry",
@@ -44,9 +46,14 @@ __all__ = [
     "read_down",
     "read_up",
     "recorded_in",
+    "value_in",
 ]
 
 PROTOCOL = 1
+MAX_BYTES = 32 * 1024 * 1024
+"""The largest message of a node where the engine names no other."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number of a node: what a log's columns can hold."""
 _NO_NONCE = bytes(16)  # nothing is hashed here
 
 
@@ -94,10 +101,10 @@ class AskedFor(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     """Node: a command of a handler, with its place, its line, and the event that woke it. clip: of a say, PCM16."""
 
     session: str
-    index: int
+    index: Count
     command: bytes
     site: c.Site
-    cause: int
+    cause: Count
     clip: bytes = b""
 
 
@@ -105,16 +112,16 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="see
     """Node: the handler has seen all up to `seq` and rests. timer: its earliest, number and deadline in ns."""
 
     session: str
-    seq: int
-    timer: tuple[int, int] | None = None
+    seq: Count
+    timer: tuple[Count, Count] | None = None
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="completed"):
     """Node: a call or step has returned (result, msgpack) or failed. seq: of its request. data: what the error carries."""
 
     session: str
-    index: int
-    seq: int
+    index: Count
+    seq: Count
     result: bytes | None = None
     type_name: str = ""
     message: str = ""
@@ -126,7 +133,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
     session: str
     call_id: str
-    seq: int
+    seq: Count
     output: str
     ok: bool
 
@@ -147,9 +154,10 @@ class Diverged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="welcome"):
-    """Engine: the node is known. grace_s: how long its sessions wait for it when it is lost."""
+    """Engine: the node is known. grace_s: how long its sessions wait for it when it is lost. max_bytes: of its messages."""
 
     grace_s: float
+    max_bytes: int = MAX_BYTES
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="event"):
@@ -223,6 +231,14 @@ def command_in(data: bytes) -> c.Command:
         return _command(data)
     except (ValueError, RecursionError) as error:
         raise broken(f"a command of the node cannot be read: {error}") from None
+
+
+def value_in(data: bytes) -> Any:
+    """The plain value that msgpack of the node holds. Raises ProtocolError TL321."""
+    try:
+        return msgspec.msgpack.decode(data)
+    except (ValueError, RecursionError) as error:
+        raise broken(f"a value of the node cannot be read: {error}") from None
 
 
 def definition_in(data: bytes) -> SessionDefinition:

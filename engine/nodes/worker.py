@@ -14,7 +14,7 @@ from ...core import commands as c
 from ...core import events as e
 from ...core.codec import decode
 from ...core.core import Staged
-from ...core.errors import LinkClosed, TurnlogError
+from ...core.errors import TurnlogError
 from ..app import App, code_version
 from ..callback import in_callback
 from ..current import working_for
@@ -28,11 +28,11 @@ from ..replay import ReplayRun
 from ..toolbox import Toolbox
 from ..watchdog import HandlerLimits
 from . import wire
+from .uplink import Uplink
 
 __all__ = ["NodeSession", "NodeWorker", "hello_of"]
 
 _PATIENCE_S = 5.0
-_CLIP_MAX = 16 * 1024 * 1024  # bytes of a message, of which base64 makes four for three
 
 log = logging.getLogger("turnlog")
 
@@ -124,9 +124,6 @@ class NodeSession:
         if isinstance(command, c.Say) and command.clip is not None:
             held = self.run.journal.asking.host.clips.get(f"say_{index}")
             clip = held.pcm16 if held else b""
-            if len(clip) > _CLIP_MAX:
-                log.warning("session %s: the clip %s is too long to be sent to the engine", self.session, command.clip.name)
-                clip = b""
         packed = c.encode_command(command)
         self._say(
             wire.AskedFor(session=self.session, index=index, command=packed, site=site, cause=one.cause, clip=clip)
@@ -164,7 +161,7 @@ class NodeWorker:
     ) -> None:
         self._app = app
         self._tools = tools
-        self._send = send
+        self._up = Uplink(send)
         self._limits = HandlerLimits() if limits is None else limits
         self._sessions: dict[str, NodeSession] = {}
         self._past: dict[str, list[wire.Entry]] = {}
@@ -173,7 +170,7 @@ class NodeWorker:
         """What the engine says."""
         match message:
             case wire.Welcome():
-                pass
+                self._up.most = message.max_bytes
             case wire.Happened(session=session, entry=entry):
                 await self._happened(session, entry)
             case wire.Work(session=session, entry=entry):
@@ -191,12 +188,6 @@ class NodeWorker:
         for session in list(self._sessions):
             await self._forget(session)
 
-    def _say(self, message: wire.Up) -> None:
-        try:
-            self._send(wire.packed(message))
-        except LinkClosed:
-            pass  # whoever reads the link learns of it
-
     async def _happened(self, session: str, entry: wire.Entry) -> None:
         staged = _staged(entry)
         if isinstance(staged.event, e.SessionStarted):
@@ -212,7 +203,7 @@ class NodeWorker:
         self._new(started.session).begin(run, seq)
 
     def _new(self, session: str) -> NodeSession:
-        made = self._sessions[session] = NodeSession(session, Effects(self._tools), self._say)
+        made = self._sessions[session] = NodeSession(session, Effects(self._tools), self._up.say)
         return made
 
     async def _resume(self, session: str, seq: int) -> None:
@@ -224,7 +215,7 @@ class NodeWorker:
         except (TurnlogError, StopIteration) as error:
             code = error.code if isinstance(error, TurnlogError) else "TL321"
             words = " ".join(str(error).split())[:500] or "its log has no beginning"
-            self._say(wire.Diverged(session=session, code=code, message=words))
+            self._up.say(wire.Diverged(session=session, code=code, message=words))
 
     def _replay(self, session: str, replay: ReplayRun, seq: int) -> None:
         try:

@@ -70,15 +70,15 @@ async def hosted(
     settings: ServerSettings = DEFAULTS,
     speech: Speech | None = None,
     provider: Provider | None = None,
-    elsewhere: App | None = None,
+    elsewhere: App | tuple[App, ...] = (),
     **engine_arguments: Any,
 ) -> AsyncIterator[Hosted]:
     """Serve `app` on a free port of loopback; says come as text unless `speech` is given, or another provider.
 
     Provider "openai", if `app` has one, is `turnlog provider` with the same speech, which can be called over WebRTC.
 
-    elsewhere: the app of a node. Afterwards every session must have ended, verify, and replay identically, and no task may be
-    left.
+    elsewhere: the apps of nodes. Afterwards every session must have ended, verify, and replay identically where it can be, and
+    no task may be left.
     """
     before = asyncio.all_tasks()
     store = await asyncio.to_thread(open_store, f"sqlite:///{folder / 'calls.db'}")
@@ -102,7 +102,10 @@ async def hosted(
         report = await store.verify(row.session)
         assert report.ok, report.problems
         events = list(store.scan(row.session))
-        of = elsewhere if elsewhere and row.target.startswith(f"{elsewhere.name}.") else app
+        if not decode(events[0]).replayable:  # type: ignore[union-attr] # a SessionStarted
+            continue
+        nodes = (elsewhere,) if isinstance(elsewhere, App) else elsewhere
+        of = next((one for one in nodes if row.target.startswith(f"{one.name}.")), app)
         assert (await asyncio.to_thread(replay, events, of.resolve(row.target).handler)).complete
     await store.close()
     await asyncio.sleep(0)
