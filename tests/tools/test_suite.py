@@ -23,7 +23,8 @@ def test_alone() -> None:
 def test_wrong() -> None:
     assert False
 """
-CONFTEST = "from tests.conftest import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary"
+HOOKS = "pytest_addoption, pytest_collection_modifyitems, pytest_ignore_collect, pytest_terminal_summary"
+CONFTEST = f"from tests.conftest import {HOOKS}"
 SETTINGS = '[tool.pytest.ini_options]\nmarkers = ["realtime"]\naddopts = ["-p", "no:cacheprovider"]\n'
 
 
