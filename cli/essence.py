@@ -55,6 +55,11 @@ def _essence(event: e.Event | e.Unknown | e.Erased) -> str:
             return f"#{event.index} {event.code}: {event.message}"
         case e.SignalReceived():
             return f"{event.name} {_value(event.data)!r} {event.key}"
+        case e.OutsideCallRequested():
+            by = ", ".join(filter(None, (event.caller, event.peer, event.agent)))
+            return f"{event.execution} {event.target}({event.arguments}) by HTTP, {by}"
+        case e.OutsideCallEnded():
+            return f"{event.execution} {event.status} {event.output or event.error or event.elsewhere}"
         case e.CallCompleted():
             return f"#{event.index} {_value(event.result)!r}"
         case e.CallFailed():

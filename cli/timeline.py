@@ -22,7 +22,7 @@ COLUMNS = f"{'seq':>5} {'ms':>8}  {'cause':<6} {'event':<23} what"
 _OF_HANDLER = (e.TimerFired, e.SignalReceived)  # and whatever has a command's index
 _OF_CALLER = (
     *(e.AudioStarted, e.ResponseDelivered, e.PlayoutCut, e.PlayoutEnded, e.SaySettled, e.CallersGone),
-    *(e.CallerAwaited, e.CallOpened, e.CallRefused, e.CallEnded),
+    *(e.CallerAwaited, e.CallOpened, e.CallRefused, e.CallEnded, e.OutsideCallRequested, e.OutsideCallEnded),
     *(e.TurnEnded, e.TurnDiscarded, e.DigitPressed, e.SpeechConfirmed),
 )
 _OF_SESSION = (e.SessionStarted, e.SessionEnding, e.SessionEnded, e.AnswersSwitched, e.Unknown, e.Erased)

@@ -7,16 +7,18 @@ Best made at the top of a module: in a handler it holds up the other sessions, w
 
 import logging
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from ..core.commands import Clip
 from ..core.errors import MediaError, MissingExtra
+from ..transports.providers.voice import Recording
 from ..transports.realtime.audio import read_wav
 from ..transports.speech.resample import Resampler, read_audio
 
-__all__ = ["CLIP_MAX_S", "AudioClip", "clip"]
+__all__ = ["CLIP_MAX_S", "AudioClip", "clip", "recordings"]
 
 CLIP_MAX_S = 600
 _RATE = 24_000  # what is not 16-bit mono WAV is read at the protocol's own rate
@@ -84,6 +86,16 @@ def _read(file: Path) -> tuple[bytes, int]:
     if len(pcm16) > CLIP_MAX_S * rate * 2:
         raise _too_long(file)
     return pcm16, rate
+
+
+def recordings(clips: Mapping[str, AudioClip]) -> Callable[[str], Recording | None]:
+    """How a voice finds what it is to play, by the say. clips: those of the says that are open."""
+
+    def find(say: str) -> Recording | None:
+        clip = clips.get(say)
+        return None if clip is None else Recording(clip.described.digest, clip.pcm16, clip.described.rate)
+
+    return find
 
 
 def _too_long(file: Path) -> MediaError:

@@ -52,11 +52,9 @@ class Executions:
         self._kept: OrderedDict[str, Execution] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(
-        self, tool: AnyTool, target: str, given: dict[str, Any], *, session: str = "", tenant: str = "", run: str = ""
-    ) -> Execution:
-        """Run a tool beside what else goes on. run: the caller's name for what this belongs to."""
-        one = Execution(
+    def new(self, target: str, *, session: str = "", tenant: str = "", run: str = "") -> Execution:
+        """One that is to run. run: the caller's name for what this belongs to."""
+        return Execution(
             id=self._id("exec"),
             run=run or self._id("run"),
             target=target,
@@ -64,14 +62,18 @@ class Executions:
             tenant=tenant,
             started_ns=self._now_ns(),
         )
+
+    def start(
+        self, one: Execution, tool: AnyTool, given: dict[str, Any], ended: Callable[[Execution], None] = lambda one: None
+    ) -> None:
+        """Run its tool beside what else goes on. ended: told when it has, however."""
         self._kept[one.id] = one
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
-        with working_for(session):
-            task = asyncio.create_task(self._run(one, tool, given), name=f"execution {one.id}")
+        with working_for(one.session):
+            task = asyncio.create_task(self._run(one, tool, given, ended), name=f"execution {one.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return one
 
     def find(self, execution: str) -> Execution | None:
         """One that was started here, unless so many were started since that it was forgotten."""
@@ -86,7 +88,9 @@ class Executions:
             for task in left:
                 log.warning("%s does not end: its tool is left running", task.get_name())
 
-    async def _run(self, one: Execution, tool: AnyTool, given: dict[str, Any]) -> None:
+    async def _run(
+        self, one: Execution, tool: AnyTool, given: dict[str, Any], ended: Callable[[Execution], None]
+    ) -> None:
         CALL.set(one.id)
         limit_s = tool.timeout_s or LIMIT_S
         status = "failed"
@@ -104,6 +108,7 @@ class Executions:
             one.error = f"{type(error).__name__}: {words_of(error)}"
         finally:
             one.status, one.ended_ns = status, self._now_ns()
+            ended(one)
 
     def _id(self, kind: str) -> str:
         begun = datetime.fromtimestamp(self._now_ns() // 1_000_000_000, UTC)

@@ -12,17 +12,18 @@ from ..core.definition import SessionDefinition
 from ..core.errors import LinkError, TurnlogError
 from ..core.ports import Calls, Link, Provider
 from ..core.saying import needs_voice
-from ..transports.providers.voice import Recording, Voice
+from ..transports.providers.voice import Voice
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
 from ..transports.realtime.rtp_provider_leg import RtpProviderLeg
 from ..transports.realtime.voice_leg import VoiceLeg
 from .callback import in_callback
+from .clip import recordings
 from .closing import close_of, left
 from .current import SESSION, working_for
 from .direct import Held, calls_of, configuration, enter
 from .host_run import HostRun
-from .inbox import Ending, Failed, OfCall
+from .inbox import Attempted, Ending, Failed, OfCall
 from .joining import join
 from .nonces import Nonces
 from .outside import signalled, told
@@ -36,14 +37,7 @@ log = logging.getLogger("turnlog")
 class LiveSession:
     """A session that this engine runs. Made by Engine.start."""
 
-    def __init__(
-        self,
-        run: SessionRun,
-        started: e.SessionStarted,
-        provider: Provider,
-        voice: Voice,
-        ids: Nonces,
-    ) -> None:
+    def __init__(self, run: SessionRun, started: e.SessionStarted, provider: Provider, voice: Voice, ids: Nonces) -> None:
         self._run = run
         self._ids = ids
         self._started = started
@@ -100,6 +94,14 @@ class LiveSession:
         said = told(text, turn=self._run.core.state.turns.count, made=self._id("said"), options=options)
         self._run.inbox.put(said)
         return said.event.say
+
+    def enter(self, event: e.OutsideCallRequested | e.OutsideCallEnded, cause: int = e.Root.API) -> None:
+        """Record a fact of which neither the handler nor a decision learns.
+
+        Raises TurnlogError TL102 when the session has ended.
+        """
+        self._must_stand()
+        self._run.inbox.put(Attempted(event, cause))  # type: ignore[arg-type] # it is entered as a stream's item is, as it comes
 
     @property
     def takes_callers(self) -> bool:
@@ -265,13 +267,8 @@ class LiveSession:
     def _open_voice(self) -> None:
         if any(name.startswith("v") for name in self._run.lines):
             return
-        clips = self._run.handler.journal.asking.host.clips
-
-        def find(say: str) -> Recording | None:
-            clip = clips.get(say)
-            return None if clip is None else Recording(clip.described.digest, clip.pcm16, clip.described.rate)
-
         name = self._name("v")
+        find = recordings(self._run.handler.journal.asking.host.clips)
         link = self._voice.connect(find, warm=self.definition.say_mode == "tts" and "audio" in self.definition.modalities)
         self._spawn(self._run.attach(name, link, VoiceLeg(name), "in_process", "voice"))
 

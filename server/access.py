@@ -44,6 +44,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = ""
     limits: Limits = Limits()
 
+    @property
+    def name(self) -> str:
+        """As a log may hold it."""
+        return f"key {self.key}" if self.key else "key"
+
     def sees(self, tenant: str) -> bool:
         """Whether a session of this tenant is there for it."""
         return self.tenant in ("", tenant)

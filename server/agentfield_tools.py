@@ -12,17 +12,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..core import events as e
 from ..core.errors import LinkError, MissingExtra, TurnlogError
 from ..engine.engine import Engine
 from ..engine.executions import Execution
 from ..engine.live import LiveSession
 from ..engine.nodes.registered import RegisteredNode
+from ..engine.outside_calls import OutsideCall
 from ..engine.toolbox import ReasonerTool, Toolbox
 from ..engine.tools import AnyTool
 from ..transports.control_plane import Submitted
 from ..transports.web.call_request import read_body
 from .access import Access
 from .agentfield_errors import Refused, answering, body_of
+from .asked import peer_of
 from .callers import CallerTokens
 from .calls import METHODS
 
@@ -40,6 +43,10 @@ _EXECUTIONS: Final = "/api/v1/executions/{execution}"
 class _ToolBody(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None = None
     input: dict[str, Any] | None = None
+
+
+class _Taken(msgspec.Struct, frozen=True, kw_only=True):
+    execution_id: str = ""
 
 
 class ToolRoutes:
@@ -61,7 +68,7 @@ class ToolRoutes:
     async def call(self, request: Request) -> Response:
         """202 and the execution of a tool that the session names, for the session's token or a key."""
         session, name = request.path_params["session"], request.path_params["tool"]
-        await self._tokens.check(request, lambda: session)
+        caller = await self._tokens.check(request, lambda: session)
         live = self._running(session)
         asked = body_of(await read_body(request), _ToolBody)
         box = tools_of(self._engine, live.target)
@@ -75,7 +82,8 @@ class ToolRoutes:
         if name not in box or is_gone:  # the node is away: a tool of ours by that name is another one
             raise Refused(404, f"tool {name[:100]!r} runs at its node only, for the session's handler and model")
         tenant = (await self._engine.store.session(live.id)).tenant
-        return await self._run(request, target, box[name], asked, live.id, tenant)
+        one = self._engine.executions.new(target, session=live.id, tenant=tenant, run=request.headers.get("x-run-id", ""))
+        return await self._run(request, box[name], asked, one, caller)
 
     async def execute(self, request: Request) -> Response:
         """202 and the execution of any tool of this server, for a key."""
@@ -90,7 +98,9 @@ class ToolRoutes:
         session = session if session.isascii() else ""
         if session and principal.tenant:
             await self._access.row_for(principal, session)
-        return await self._run(request, target, tool, asked, session, principal.tenant)
+        run = request.headers.get("x-run-id", "")
+        one = self._engine.executions.new(target, session=session, tenant=principal.tenant, run=run)
+        return await self._run(request, tool, asked, one, principal.name)
 
     async def look(self, request: Request) -> Response:
         """200 and how an execution stands, for a key that may start one."""
@@ -111,20 +121,42 @@ class ToolRoutes:
 
     # --- running ---
 
-    async def _run(
-        self, request: Request, target: str, tool: AnyTool, asked: _ToolBody, session: str, tenant: str = ""
-    ) -> Response:
+    async def _run(self, request: Request, tool: AnyTool, asked: _ToolBody, one: Execution, caller: str) -> Response:
         given = asked.input or {}
+        entered = await self._entered(request, one, given, caller)
         if not isinstance(tool, ReasonerTool):
-            run = request.headers.get("x-run-id", "")
-            begun = self._engine.executions.start(tool, target, given, session=session, tenant=tenant, run=run)
-            return _json(_begun(begun), 202)
-        headers = self._carried(request) | ({"X-Session-ID": session} if session else {})
+            self._engine.executions.start(one, tool, given, *([entered.ended] if entered else []))
+            return _json(_begun(one), 202)
+        headers = self._carried(request) | ({"X-Session-ID": one.session} if one.session else {})
         try:
-            answer = await self._elsewhere(target).submit(target, msgspec.json.encode({"input": given}), headers)
-        except LinkError as error:
-            raise Refused(502, error.message) from None
+            answer = await self._elsewhere(one.target).submit(one.target, msgspec.json.encode({"input": given}), headers)
+        except (LinkError, Refused) as error:
+            words = error.message if isinstance(error, LinkError) else str(error)
+            if entered:
+                entered.failed(words)
+            raise Refused(502, words) from None
+        if entered and (taken := _execution_of(answer)):
+            entered.passed_on(taken)
+        elif entered:
+            entered.failed(f"the control plane answered {answer.status}")
         return _passed_on(answer)
+
+    async def _entered(self, request: Request, one: Execution, given: dict[str, Any], caller: str) -> OutsideCall | None:
+        """The call in the log of its session, if that runs here."""
+        live = self._engine.sessions.get(one.session)
+        if live is None:
+            return None
+        event = e.OutsideCallRequested(
+            execution=one.id,
+            target=one.target,
+            arguments=msgspec.json.encode(given).decode(),
+            caller=caller,
+            peer=peer_of(request),
+            agent=request.headers.get("x-caller-agent-id", "")[:200],
+        )
+        entered = OutsideCall(live, event)
+        await entered.enter(self._engine.observers)
+        return entered
 
     def _elsewhere(self, target: str) -> Any:
         try:
@@ -192,6 +224,15 @@ def _time(ns: int) -> str:
 
 def _json(body: dict[str, Any], status: int) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _execution_of(answer: Submitted) -> str:
+    """What a control plane calls the execution that it has taken; "" where it has taken none."""
+    try:
+        taken = msgspec.json.decode(answer.body, type=_Taken)
+    except (ValueError, RecursionError):
+        return ""
+    return taken.execution_id if answer.status < 300 else ""
 
 
 def _passed_on(answer: Submitted) -> Response:

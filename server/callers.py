@@ -100,8 +100,8 @@ class CallerTokens:
         principal = await self._access.check(connection, "start")
         return await self.admit(await self._running_for(principal, session))
 
-    async def check(self, connection: HTTPConnection, session: Callable[[], str]) -> None:
-        """Let in who may do this with a session: by its token, or whoever may call this server.
+    async def check(self, connection: HTTPConnection, session: Callable[[], str]) -> str:
+        """Let in who may do this with a session: by its token, or whoever may call this server. Returns "token" or its name.
 
         session: finds it, and raises where there is none, which only those learn who may know. Raises TurnlogError TL501, TL507,
         TL408 for another tenant's session, and what `session` raises.
@@ -115,10 +115,11 @@ class CallerTokens:
                 opens = False
             if opens:
                 self._access.asked_by_token(connection, own)
-                return
+                return "token"
         principal = await self._access.check(connection, "start")
         if principal.tenant:
             await self._access.row_for(principal, session())
+        return principal.name
 
     async def _revoke(self, request: Request) -> Response:
         """200 and how many tokens of the session there were. Callers that are attached stay; none comes back with one."""

@@ -50,6 +50,7 @@ from .lifecycle import (
     SessionStarted,
     ToolRules,
 )
+from .outside import OutsideCallEnded, OutsideCallRequested
 from .playout import (
     CancelDispatched,
     HeardPart,
@@ -169,6 +170,8 @@ __all__ = [
     "LinkReady",
     "MediaRecorded",
     "OutputClearDispatched",
+    "OutsideCallEnded",
+    "OutsideCallRequested",
     "PartGenerated",
     "PatchMarked",
     "PeerFaulted",

@@ -12,13 +12,20 @@ import pytest
 import turnlog
 from tests.agentfield.control_plane import Plane, plane
 from tests.server.hosting import Hosted, hosted
+from turnlog.cli.essence import essence
+from turnlog.cli.timeline import side_of
+from turnlog.core import events as e
+from turnlog.core.codec import decode
+from turnlog.core.errors import TurnlogError
+from turnlog.core.explain.silent import why_silent
+from turnlog.core.explain.trail import Trail
 from turnlog.engine.executions import Executions
+from turnlog.engine.outside_calls import OutsideCall
 from turnlog.server.settings import ServerSettings
 from turnlog.transports.control_plane import ControlPlane
 
 app = turnlog.App("hotel")
 app.reasoner("other.find", name="find")
-hold = asyncio.Event()
 
 
 @app.tool
@@ -36,7 +43,7 @@ async def secret() -> str:
 @app.tool(timeout=0.05)  # type: ignore[untyped-decorator] # App.tool serves both spellings
 async def slow() -> str:
     """Never done."""
-    await hold.wait()
+    await asyncio.get_running_loop().create_future()
     return ""
 
 
@@ -137,6 +144,65 @@ async def test_only_what_the_session_names_can_be_called(world: World) -> None:
     assert world.there.asked == []
 
 
+async def test_what_a_client_runs_is_in_its_sessions_log(world: World) -> None:
+    """Who asked for what, before it runs, and what came of it: facts of the session, caused by the API, unseen by replays."""
+    session, token = await world.start()
+    path = f"/api/v1/session-instances/{session}/tools"
+    from_page = {**token, "X-Caller-Agent-ID": "page"}
+    begun = (await world.http.post(f"{path}/price", headers=from_page, json={"input": {"nights": 2}})).json()["execution_id"]
+    await world.ended(begun)
+    await world.ended((await world.http.post(f"{path}/price", headers=token, json={"input": {"x": 1}})).json()["execution_id"])
+    await world.ended((await world.http.post(f"{path}/slow", headers=KEY)).json()["execution_id"])
+    await world.http.post(f"{path}/find", headers=token, json={"input": {"name": "Ann"}})
+    world.there.fail_first = 1
+    await world.http.post("/api/v1/execute/async/other.find", headers={**KEY, "X-Session-ID": session})
+    assert (await world.http.post(f"{path}/secret", headers=token)).status_code == 403  # refused: nothing was run
+    world.server.engine.sessions[session].end()
+    await world.server.ended(session)
+    log = [(one, decode(one)) async for one in world.server.store.read(session)]
+    asked = [(one, event) for one, event in log if isinstance(event, e.OutsideCallRequested)]
+    ended = {event.execution: (one, event) for one, event in log if isinstance(event, e.OutsideCallEnded)}
+    assert {one.cause for one, _ in asked} == {e.Root.API}
+    told = [(event.target, event.arguments, event.caller, event.agent) for _, event in asked]
+    assert told == [
+        ("hotel.price", '{"nights":2}', "token", "page"),
+        ("hotel.price", '{"x":1}', "token", ""),
+        ("hotel.slow", "{}", "key", ""),
+        ("other.find", '{"name":"Ann"}', "token", ""),
+        ("other.find", "{}", "key", ""),
+    ]
+    assert asked[0][1].execution == begun and asked[0][1].peer.startswith("127.0.0.1:")
+    assert all(ended[event.execution][0].cause == one.seq for one, event in asked)
+    first, second, third, fourth, fifth = [ended[event.execution][1] for _, event in asked]
+    assert [event.status for event in (first, second, third, fourth, fifth)] == [
+        *("succeeded", "failed", "timeout", "passed_on", "failed"),
+    ]
+    assert (first.output, fourth.elsewhere) == ('{"euros":100}', "exec_1") and "503" in fifth.error and "nights" in second.error
+    trail = Trail.of(one for one, _ in log)
+    for fact in (asked[0][0].seq, ended[begun][0].seq):  # nobody else is to act because of it
+        assert why_silent(trail, seq=fact - 1).name == why_silent(trail, seq=fact).name
+    assert [link.entry.seq for link in trail.chain(ended[begun][0].seq)] == [ended[begun][0].seq, asked[0][0].seq]
+    assert "price" in essence(asked[0][1]) and "euros" in essence(first) and side_of(first) == "caller"
+
+
+async def test_a_call_for_a_session_that_ends_is_not_run(world: World) -> None:
+    """No tool runs that its session's log cannot hold; of one that ends later than its session the end is left out."""
+    session, token = await world.start()
+    live = world.server.engine.sessions[session]
+    path = f"/api/v1/session-instances/{session}/tools"
+    begun = (await world.http.post(f"{path}/slow", headers=token)).json()["execution_id"]
+    live.end()
+    answer = await world.http.post(f"{path}/price", headers=token, json={"input": {"nights": 2}})
+    await live.ended()
+    assert (await world.ended(begun))["status"] == "timeout"
+    entered = [event for event in await world.server.events(session) if isinstance(event, e.OutsideCallRequested)]
+    assert [event.target for event in entered] == ["hotel.slow"] + ["hotel.price"] * (answer.status_code == 202)
+    call = OutsideCall(live, e.OutsideCallRequested(execution="exec_x", target="hotel.price"))
+    with pytest.raises(TurnlogError, match="TL102"):
+        await call.enter(world.server.engine.observers)
+    call.failed("nobody reads this")
+
+
 async def test_any_tool_of_the_server_is_run_by_its_target(world: World) -> None:
     """execute/async takes a key, not a caller's token; what is not known is 404, there and here."""
     _, token = await world.start()
@@ -176,7 +242,8 @@ async def test_a_tool_that_does_not_end_holds_up_no_stop(caplog: pytest.LogCaptu
         return "ended"
 
     executions = Executions(bytes, lambda: 0)
-    one = executions.start(other.tools["stubborn"], "other.stubborn", {})
+    one = executions.new("other.stubborn")
+    executions.start(one, other.tools["stubborn"], {})
     await begun.wait()
     async with asyncio.timeout(5):
         await executions.stop(patience_s=0.01)

@@ -74,6 +74,8 @@ SAMPLES: list[e.Event] = [
     e.StreamEnded(index=3, type_name="OSError", message="m", data=b"\x01"),
     e.SignalAwaited(index=3, command=c.AwaitSignal(name="paid"), site=SITE),
     e.SignalReceived(name="paid", data=b"\x01", key="k"),
+    e.OutsideCallRequested(execution="x", target="n.t", arguments="{}", caller="token", peer="h:1", agent="n"),
+    e.OutsideCallEnded(execution="x", status="passed_on", output="1", error="m", elsewhere="y"),
     e.UpdateRequested(index=3, command=c.Update(tools=["t"]), site=SITE),
     e.UpdateApplied(index=3),
     e.UpdateRefused(index=3, code="voice_locked", message="m"),
