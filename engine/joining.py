@@ -17,8 +17,8 @@ def join(run: SessionRun) -> None:
     if isinstance(handler, HostRun):
         handler.connect(run.ask)
     elif isinstance(handler, RemoteRun):
-        handler.connect(Shore(run.ask, run.inbox.wake, run.inbox.put, lambda until: _past(run, until)))
+        handler.connect(Shore(run.ask, run.inbox.wake, run.inbox.put, lambda after, until: _past(run, after, until)))
 
 
-def _past(run: SessionRun, until: int) -> Iterator[Recorded]:
-    return run.log.scan(run.head.session, until=until)
+def _past(run: SessionRun, after: int, until: int) -> Iterator[Recorded]:
+    return run.log.scan(run.head.session, after=after, until=until)

@@ -18,7 +18,7 @@ from ..toolbox import Toolbox
 from . import wire
 from .worker import NodeWorker, hello_of
 
-__all__ = ["PATH", "node_url", "run_node", "speak"]
+__all__ = ["PATH", "node_url", "run_node"]
 
 PATH = "/v1/turnlog/node"
 _BROKEN, _TOO_BIG = 1008, 1009
@@ -45,12 +45,13 @@ async def run_node(app: App, engine: str, key: str = "", *, on_connected: Callab
     url = node_url(engine)
     credential = Credential(key, header="Authorization", prefix="Bearer ", source="--key") if key else None
     pause_s, was_there = _FIRST_S, False
-    async with _tools(app) as tools:
+    async with _tools(app) as tools, _worker(app, tools) as worker:
         while True:
             try:
                 link = await dial(url, credential)
                 pause_s, was_there = _FIRST_S, True
-                await speak(app, tools, link, on_connected)
+                hello = msgspec.structs.replace(hello_of(app, tools), kept=worker.kept())
+                await _speak(worker, hello, link, on_connected)
             except LinkError as error:
                 if not was_there or error.code == "TL303":
                     raise
@@ -59,13 +60,14 @@ async def run_node(app: App, engine: str, key: str = "", *, on_connected: Callab
             pause_s = min(2 * pause_s, _LONGEST_S)
 
 
-async def speak(
-    app: App, tools: Toolbox, link: Link, on_connected: Callable[[], None] | None = None
+async def _speak(
+    worker: NodeWorker, hello: wire.Hello, link: Link, on_connected: Callable[[], None] | None = None
 ) -> None:
     """Serve one link to its end. Raises ProtocolError TL321 if the engine refuses the node, or does not speak this protocol."""
-    worker, welcome = NodeWorker(app, tools, link.send), False
+    welcome = False
+    worker.connect(link.send)
     try:
-        link.send(wire.packed(hello_of(app, tools)))
+        link.send(wire.packed(hello))
         while True:
             message = wire.read_down(await link.receive())
             if isinstance(message, wire.Welcome):
@@ -85,8 +87,22 @@ async def speak(
 
 
 async def _end(worker: NodeWorker, link: Link) -> None:
-    await worker.close()
+    await worker.lost()
     await link.close(1001, "the node stops")
+
+
+def _nowhere(message: bytes) -> None:
+    raise LinkClosed(1006, "no link stands yet")
+
+
+@asynccontextmanager
+async def _worker(app: App, tools: Toolbox) -> AsyncIterator[NodeWorker]:
+    """What holds the node's sessions from one link to the next."""
+    worker = NodeWorker(app, tools, _nowhere)
+    try:
+        yield worker
+    finally:
+        await asyncio.shield(worker.close())
 
 
 @asynccontextmanager

@@ -7,6 +7,8 @@ and stay where they are until it goes.
 import asyncio
 import logging
 import re
+from collections.abc import Collection
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -48,6 +50,7 @@ class Connection:
         self.python = hello.python
         self.offered = {one.name: one for one in hello.sessions}
         self.runs: dict[str, RemoteRun] = {}
+        self._kept = dict(hello.kept)  # sessions that it held when it came, until one is taken up
 
     def declared(self) -> list[Declared]:
         """The node's sessions."""
@@ -82,7 +85,14 @@ class Connection:
     async def take(self, run: RemoteRun) -> None:
         """Take up a session that another connection of this node has lost."""
         self.runs[run.session] = run
-        await run.resume(self.link.send, lambda: self._forget(run.session))
+        await run.resume(self.link.send, lambda: self._forget(run.session), self._kept.pop(run.session, (0, 0)))
+
+    def let_go(self, running: Collection[str]) -> None:
+        """Have it forget what it has held for nothing: sessions that run nowhere any more."""
+        for session in [session for session in self._kept if session not in running]:
+            del self._kept[session]
+            with suppress(LinkClosed):  # its reader reports the loss
+                self.link.send(wire.packed(wire.Forget(session=session)))
 
     def receive(self, message: wire.Up) -> None:
         """What the node says of a session; of one that is over it may still say something. Raises ProtocolError TL321."""
@@ -205,6 +215,7 @@ class Nodes:
                     await connection.take(waiting[1])
                 except TurnlogError as error:  # the log cannot be read
                     waiting[1].give_up(error.code, error.message)
+        connection.let_go({session for one in self._connected.get(connection.name, []) for session in one.runs})
 
     def _lost(self, connection: Connection) -> None:
         others = self._connected[connection.name]

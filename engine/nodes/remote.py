@@ -29,12 +29,12 @@ _DELIVERED = frozenset({e.SessionStarted, *DELIVERED})
 
 
 class Shore(NamedTuple):
-    """What a run asks of its session. past: the log up to an event."""
+    """What a run asks of its session. past: the log behind an event, up to another."""
 
     ask: Callable[[Asked], None]
     wake: Callable[[], None]
     put: Callable[[Input], None]
-    past: Callable[[int], Iterator[Recorded]]
+    past: Callable[[int, int], Iterator[Recorded]]
 
 
 class _Asking(NamedTuple):
@@ -161,13 +161,18 @@ class RemoteRun:
         self.progress.seen = min(self.progress.seen, self.progress.sent - 1)  # until a node says so again
         self.effects.lost()
 
-    async def resume(self, send: _Send, leave: Callable[[], None]) -> None:
-        """Let a node take the session up where the log stands."""
+    async def resume(self, send: _Send, leave: Callable[[], None], kept: tuple[int, int] = (0, 0)) -> None:
+        """Let a node take the session up where the log stands.
+
+        kept: the last event that a handler which the node holds still has seen, and the number of its commands. It is sent
+        what came behind that; one whose last commands were lost on their way, or that holds none, is sent the whole past.
+        """
         self.belongs(send, leave)
+        after = kept[0] if kept[1] == self.progress.commands and kept[0] <= self.progress.told else 0
         held: list[bytes] = []
         self._held = held
         until = (self.progress.told, self.progress.sent)
-        past = await asyncio.to_thread(list, self._shore.past(until[0]))
+        past = await asyncio.to_thread(list, self._shore.past(after, until[0]))
         if self._held is not held:  # lost again meanwhile
             return
         for recorded in past:
@@ -176,7 +181,7 @@ class RemoteRun:
                     recorded.seq, recorded.at_ns, recorded.cause, recorded.type, recorded.version, recorded.data
                 )
                 self._pass(wire.packed(wire.Past(session=self.session, entry=entry)))
-        self._pass(wire.packed(wire.Present(session=self.session, seq=until[1])))
+        self._pass(wire.packed(wire.Present(session=self.session, seq=until[1], kept=after > 0)))
         self._held = None
         for raw in held:
             self._pass(raw)

@@ -17,10 +17,10 @@ log = logging.getLogger("turnlog")
 
 
 class Uplink:
-    """The way up. send: takes a message's bytes. most: as many bytes as the engine takes at once, once it has said so."""
+    """The way up. send: takes a message's bytes; of the link that stands. most: as many as the engine takes at once."""
 
     def __init__(self, send: Callable[[bytes], None], most: int = wire.MAX_BYTES) -> None:
-        self._send = send
+        self.send = send
         self.most = most
 
     def say(self, message: wire.Up) -> None:
@@ -29,7 +29,7 @@ class Uplink:
         if len(raw) > self.most and (smaller := self._instead(message, len(raw))) is not None:
             raw = wire.packed(smaller)
         try:
-            self._send(raw)
+            self.send(raw)
         except LinkClosed:
             pass  # whoever reads the link learns of it
 

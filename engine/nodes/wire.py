@@ -87,7 +87,11 @@ class OfferedTool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hello"):
-    """Node: who it is. The first message of a link. flags: the rules by which it runs handlers."""
+    """Node: who it is. The first message of a link. flags: the rules by which it runs handlers.
+
+    kept: the sessions that its process holds still from an earlier link, with the last event that each has seen and the
+    number of its commands.
+    """
 
     node: str
     protocol: int
@@ -95,6 +99,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="he
     python: str
     sessions: list[OfferedSession]
     tools: list[OfferedTool] = []
+    kept: dict[str, tuple[Count, Count]] = {}
 
 
 class AskedFor(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="asked"):
@@ -182,10 +187,11 @@ class Past(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pas
 
 
 class Present(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="present"):
-    """Engine: that was the past. seq: the last event that the handler was to see."""
+    """Engine: that was the past, or what a handler that is `kept` has missed. seq: the last event that it was to see."""
 
     session: str
     seq: int
+    kept: bool = False
 
 
 class Forget(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="forget"):

@@ -1,6 +1,9 @@
 """The node's side: handlers and tools of an app, driven by what an engine says over a link.
 
-Nothing is kept when the link ends: the engine has the log, and a session is taken up again by replaying it.
+When the link ends a handler stays where it stands, and whatever ran for it is stopped, as the engine takes it for lost. If the
+same process comes back, it is sent what its handlers have missed. That is sound because a handler moves by what it is sent alone,
+and that comes in the log's order: the last event names all before it. Whoever else comes back replays the log, and so does a
+handler whose last commands the engine did not get.
 """
 
 import asyncio
@@ -65,27 +68,46 @@ class NodeSession:
     def __init__(self, session: str, effects: Effects, say: Callable[[wire.Up], None]) -> None:
         self.session = session
         self.run: HandlerRun | HostRun
+        self.stands = (0, 0)  # the last event that it was sent, and the number of its commands
         self._effects = effects
         self._say = say
         self._tasks: set[asyncio.Task[None]] = set()
-        effects.spawn = self._spawn
 
     def begin(self, run: HandlerRun | HostRun, seq: int) -> None:
         """Let a new handler run to its first await."""
         self._adopt(run)
+        self.stands = (seq, 0)
         if isinstance(run, HostRun):
             run.connect(self._asked)
         self._rest(seq, run.start(seq))
 
-    def resume(self, run: HandlerRun, asked: list[Asked], seq: int) -> None:
+    def resume(self, run: HandlerRun, stands: tuple[int, int], asked: list[Asked], seq: int) -> None:
         """Go on with a handler that stands where the log does. asked: what the log does not hold yet."""
         self._adopt(run)
         run.journal.asking.patches = None
+        self.stands = stands
         self._rest(seq, asked)
+
+    def catch_up(self, missed: list[Staged], seq: int) -> None:
+        """Go on with the handler that stayed here. What ran for it was stopped, and is not begun by what it missed."""
+        for staged in missed:
+            self.run.observe(staged.seq, staged.at_ns, staged.event)
+            if type(staged.event) in DELIVERED:
+                for one in self.run.deliver(staged.seq, staged.at_ns, staged.event):
+                    self._asked(one)
+            self.stands = (staged.seq, self.stands[1])
+        self._rest(seq, [])
+
+    async def lost(self, effects: Effects) -> None:
+        """The link is gone: stop what runs. effects: for what will."""
+        await self._stop()
+        self._effects = effects
+        self._adopt(self.run)
 
     def see(self, staged: Staged) -> None:
         """Give it the next event."""
         kind, event = type(staged.event), staged.event
+        self.stands = (staged.seq, self.stands[1])
         if kind in OBSERVED:
             self.run.observe(staged.seq, staged.at_ns, event)
         if kind in STARTED:
@@ -101,15 +123,19 @@ class NodeSession:
         """Let go of the handler; what runs is cancelled."""
         if isinstance(self.run, HostRun) and not await self.run.stop(_PATIENCE_S):
             log.warning("session %s: its handler does not end; it is left running", self.session)
+        await self._stop()
+        await in_callback(self.run.close)
+
+    async def _stop(self) -> None:
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_PATIENCE_S)
-        await in_callback(self.run.close)
 
     def _adopt(self, run: HandlerRun | HostRun) -> None:
         self.run = run
         run.journal.asking.host.plays = True
+        self._effects.spawn = self._spawn
         self._effects.work = run.journal.asking.host.work
         self._effects.taken = run.journal.taken
 
@@ -120,6 +146,7 @@ class NodeSession:
 
     def _asked(self, one: Asked) -> None:
         index, command, site = one.issued.index, one.issued.command, one.issued.site
+        self.stands = (self.stands[0], index)
         clip = b""
         if isinstance(command, c.Say) and command.clip is not None:
             held = self.run.journal.asking.host.clips.get(f"say_{index}")
@@ -154,7 +181,7 @@ class NodeSession:
 
 
 class NodeWorker:
-    """All sessions of one link. `send` takes what the engine is told."""
+    """All sessions of a node, over one link after the other. `send` takes what the engine is told over the first one."""
 
     def __init__(
         self, app: App, tools: Toolbox, send: Callable[[bytes], None], limits: HandlerLimits | None = None
@@ -165,6 +192,23 @@ class NodeWorker:
         self._limits = HandlerLimits() if limits is None else limits
         self._sessions: dict[str, NodeSession] = {}
         self._past: dict[str, list[wire.Entry]] = {}
+
+    def kept(self) -> dict[str, tuple[int, int]]:
+        """The sessions that it holds, and where each stands."""
+        return {name: session.stands for name, session in self._sessions.items()}
+
+    def connect(self, send: Callable[[bytes], None]) -> None:
+        """What is said goes over another link from here on; what that engine takes it says itself."""
+        self._up.send, self._up.most = send, wire.MAX_BYTES
+
+    async def lost(self) -> None:
+        """The link is gone. Handlers stay as they stand, but for those that cannot be taken up again."""
+        self._past.clear()
+        for name, session in list(self._sessions.items()):
+            if isinstance(session.run, HostRun):
+                await self._forget(name)
+            else:
+                await session.lost(Effects(self._tools))
 
     async def receive(self, message: wire.Down) -> None:
         """What the engine says."""
@@ -178,8 +222,8 @@ class NodeWorker:
                     running.work(_staged(entry))
             case wire.Past(session=session, entry=entry):
                 self._past.setdefault(session, []).append(entry)
-            case wire.Present(session=session, seq=seq):
-                await self._resume(session, seq)
+            case wire.Present():
+                await self._resume(message)
             case wire.Forget(session=session):
                 await self._forget(session)
 
@@ -206,12 +250,17 @@ class NodeWorker:
         made = self._sessions[session] = NodeSession(session, Effects(self._tools), self._up.say)
         return made
 
-    async def _resume(self, session: str, seq: int) -> None:
-        past = [wire.recorded_in(entry) for entry in self._past.pop(session, [])]
+    async def _resume(self, message: wire.Present) -> None:
+        session, past = message.session, self._past.pop(message.session, [])
         try:
-            target = next(event.target for one in past if isinstance(event := decode(one), e.SessionStarted))
-            replay = ReplayRun(self._app.resolve(target).handler, past)
-            await in_callback(partial(self._replay, session, replay, seq))
+            if message.kept and (held := self._sessions.get(session)):
+                await in_callback(held.catch_up, [_staged(entry) for entry in past], message.seq)
+                return
+            await self._forget(session)
+            recorded = [wire.recorded_in(entry) for entry in past]
+            target = next(event.target for one in recorded if isinstance(event := decode(one), e.SessionStarted))
+            replay = ReplayRun(self._app.resolve(target).handler, recorded)
+            await in_callback(partial(self._replay, session, replay, message.seq))
         except (TurnlogError, StopIteration) as error:
             code = error.code if isinstance(error, TurnlogError) else "TL321"
             words = " ".join(str(error).split())[:500] or "its log has no beginning"
@@ -224,7 +273,8 @@ class NodeWorker:
             replay.close()
             raise
         assert replay.live is not None  # it ran
-        self._new(session).resume(replay.live, list(replay.asked), seq)
+        stands = max(seq, replay.log[-1].seq), replay.commands
+        self._new(session).resume(replay.live, stands, list(replay.asked), seq)
 
     async def _forget(self, session: str) -> None:
         self._past.pop(session, None)

@@ -33,6 +33,7 @@ class Faraway(RemoteRun):
         self.world = world
         self.down: deque[bytes] = deque()
         self.asks: list[Asked] = []
+        self.deaf = False
         self.connect(Shore(self.asks.append, lambda: None, lambda done: None, self.past))
         self.join()
 
@@ -41,12 +42,14 @@ class Faraway(RemoteRun):
         self.worker = NodeWorker(self.world.app, Toolbox("hotel", {}), self.up)
         self.belongs(self.down.append, lambda: None)
 
-    def past(self, until: int) -> Iterator[Recorded]:
+    def past(self, after: int, until: int) -> Iterator[Recorded]:
         """The world's log."""
-        return (recorded for recorded in self.world.log if recorded.seq <= until)
+        return (recorded for recorded in self.world.log if after < recorded.seq <= until)
 
     def up(self, raw: bytes) -> None:
-        """A message of the node."""
+        """A message of the node, unless the link broke meanwhile."""
+        if self.deaf:
+            return
         match wire.read_up(raw):
             case wire.AskedFor() as message:
                 self.asked(message)
@@ -61,12 +64,21 @@ class Faraway(RemoteRun):
             self.world.loop.run_until_complete(self.worker.receive(wire.read_down(self.down.popleft())))
 
     def breaks(self) -> None:
-        """The node dies, with all that was on its way; another one takes over."""
+        """The link breaks, with all that was on its way either way; the same node comes back, or another one takes over."""
+        self.deaf = True
+        self.travel(self.world.wire.choice([0, 0, 1, 3]))
+        self.deaf = False
         self.down.clear()
         self.lost()
-        self.world.loop.run_until_complete(self.worker.close())
-        self.join()
-        self.world.loop.run_until_complete(self.resume(self.down.append, lambda: None))
+        kept = (0, 0)
+        if self.world.wire.random() < 0.6:
+            self.world.loop.run_until_complete(self.worker.lost())
+            kept = self.worker.kept().get(self.session, kept)
+            self.belongs(self.down.append, lambda: None)
+        else:
+            self.world.loop.run_until_complete(self.worker.close())
+            self.join()
+        self.world.loop.run_until_complete(self.resume(self.down.append, lambda: None, kept))
 
     def take(self) -> list[Asked]:
         """What has come from the node."""

@@ -141,3 +141,60 @@ async def test_a_node_that_answers_late_is_passed_over(tmp_path: Path) -> None:
         assert (ended.reason, ended.code, len(ended.detail)) == ("node_lost", "TL321", 500)
         events = await server.events(first.id)
     assert events[-1].code == "TL320" and not [one for one in events if isinstance(one, e.CallCompleted | e.ToolAnswered)]
+
+
+async def test_the_same_process_is_sent_only_what_it_missed(tmp_path: Path) -> None:
+    """Its handler stays where it stands over a lost link, and is not begun anew; what ran for it has failed with NodeLost."""
+    inn, begun, begins = turnlog.App("inn"), asyncio.Event(), 0
+
+    @inn.tool
+    async def look() -> None:
+        """Takes for ever."""
+        begun.set()
+        await asyncio.Event().wait()
+
+    @inn.session("desk", provider="local", transport="in_process")
+    async def desk_of_inn(session: turnlog.RealtimeSession) -> None:
+        nonlocal begins
+        begins += 1
+        await session.say("Good evening.")
+        try:
+            await session.call("look")
+        except turnlog.StepError as error:
+            await session.say(error.type_name)
+        turn = await session.input()
+        await asyncio.sleep(0.01)
+        await session.say(turn.text.upper())
+        await session.input()
+
+    async with hosted(hub, tmp_path, elsewhere=inn) as server, node(server, inn):
+        async with connect(server.socket_url("inn.desk")) as caller:
+            assert await hears(caller) == "Good evening."
+            await begun.wait()
+            first = server.engine.nodes.newest("inn")
+            assert first is not None
+            await first.link.close(1001, "the network")
+            assert await hears(caller) == "NodeLost"
+            await says(caller, "one")
+            assert await hears(caller) == "ONE"
+            assert server.engine.nodes.newest("inn") is not first and begins == 1
+            await says(caller, "bye")
+            assert (await server.ended(await server.only_session())).reason == "completed"
+
+
+async def test_what_a_node_holds_is_believed_only_where_it_can_be(tmp_path: Path) -> None:
+    """Behind the event that it names; the whole past where it names other commands or events; and it forgets what is over."""
+    async with hosted(hub, tmp_path, elsewhere=hotel) as server:
+        async with bare_node(server, hotel) as made:
+            await made.hears(wire.Welcome)
+            live = await server.engine.start("hotel.desk")
+            await made.hears(wire.Happened)
+        for stands, begins, kept in (((1, 0), 2, True), ((1, 1), 1, False), ((10_000, 0), 1, False), ((0, 0), 1, False)):
+            live.signal("more")
+            async with bare_node(server, hotel, kept={live.id: stands, "over": (5, 5)}) as made:
+                past = await made.hears(wire.Past)
+                present = await made.hears(wire.Present)
+                forgotten = await made.hears(wire.Forget)
+                assert (past.entry.seq, present.kept, forgotten.session) == (begins, kept, "over"), stands
+        live.end("done", drain=False)
+        await live.ended()
