@@ -5,6 +5,7 @@ from weakref import WeakSet
 from ..core import commands as c
 from ..core import events as e
 from ..core.errors import HandlerError
+from ..core.keys import remember
 from .handles import Holder, SayHandle, SayOutcome, Utterances, utterance
 from .record import Record
 
@@ -12,13 +13,17 @@ __all__ = ["Says"]
 
 
 class Says:
-    """`open`: the says that are not settled, or have a key, by which they may be asked for again. `keys`: what each was for."""
+    """`open`: the says that are not settled, or have a key, by which they may be asked for again. `keys`: what each was for.
+
+    The last keys are remembered, twice: as the handler asks, and as the log has it, by which an answer may still come.
+    """
 
     def __init__(self, holder: Holder, record: Record) -> None:
         self.open: dict[str, SayHandle] = {}
         self.keys: dict[str, c.Say] = {}
         self._holder = holder
         self._record = record
+        self._keyed: dict[str, str] = {}  # key -> its say, as delivered
         self._watching: WeakSet[Utterances] = WeakSet()
 
     # --- the handler's side ---
@@ -27,7 +32,8 @@ class Says:
         """Whether the say's key was used for one before, of the same words. Raises HandlerError TL111 if for other words."""
         if not command.key:
             return False
-        first = self.keys.setdefault(command.key, command)
+        first = self.keys.get(command.key, command)
+        remember(self.keys, command.key, command)
         clips = [one.clip.name if one.clip else "" for one in (first, command)]
         if not (first.stream or command.stream) and (first.text, clips[0]) != (command.text, clips[1]):
             hint = "one key is one say: use another key for other words"
@@ -50,13 +56,18 @@ class Says:
 
     def requested(self, event: e.SayRequested | e.SayRepeated) -> SayHandle:
         """The handle of a say that is durable now."""
-        return self.open.setdefault(event.say, SayHandle(self._holder, event.say, event.command))
+        handle = self.open.setdefault(event.say, SayHandle(self._holder, event.say, event.command))
+        if handle.key and event.index and isinstance(event, e.SayRequested):
+            forgotten = remember(self._keyed, handle.key, handle.id)
+            if forgotten and (said := self.open.get(forgotten)) and said.outcome is not None:
+                del self.open[forgotten]
+        return handle
 
     def settled(self, event: e.SaySettled) -> None:
         """A say has ended."""
         if said := self.open.get(event.say):
             said.settle(SayOutcome.of(event))
-            if not said.key:
+            if self._keyed.get(said.key) != said.id:
                 del self.open[event.say]
 
     def playout_ended(self, event: e.PlayoutEnded) -> bool:

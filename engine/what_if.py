@@ -17,6 +17,7 @@ from ..core import events as e
 from ..core.codec import decode
 from ..core.errors import StoreError
 from ..core.events import WIRE_TYPES
+from ..core.keys import remember
 from ..core.ports import Recorded
 from .answers import Answers, Decoded, Recollection, readdress
 from .app import Handler
@@ -122,7 +123,7 @@ class _Run:
                 self._deliver(at_ns, e.SayRepeated(index=index, say=say, command=command, site=site))
             case c.Say():
                 if command.key:
-                    self.mouth.keys[command.key] = f"say_{index}"
+                    remember(self.mouth.keys, command.key, f"say_{index}")
                 if known is None:
                     stream = next((then for then, now in self.bound.items() if now == command.stream), 0)
                     words = msgspec.structs.replace(command, text=self.answers.spoken(command, stream))

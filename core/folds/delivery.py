@@ -9,6 +9,7 @@ from collections import deque
 from .. import events as e
 from ..codec import decode_value
 from ..commands import Say
+from ..keys import remember
 from ..states import SAY, SayState, step
 from ..words import SentenceStream, sentences
 
@@ -94,8 +95,8 @@ class Delivery:
         self.says: dict[str, OpenSay] = {}
         self.settled = 0
         self.refused_ns: int | None = None  # when the head was last refused; it waits for a response to end, or a second
-        self.keys: dict[str, str] = {}  # the handler's key -> its say
-        self.outside: set[str] = set()  # the keys of says from outside
+        self.keys: dict[str, str] = {}  # the handler's key -> its say, of the last that had one
+        self.outside: dict[str, bool] = {}  # the keys of the last says from outside that had one
         self.last_said = ""  # the words of the say that was settled last
         self._responses: dict[str, str] = {}  # response -> its say
         self._streams: dict[int, deque[e.StreamItem | e.StreamEnded]] = {}  # the last items of streams that no say speaks
@@ -110,9 +111,9 @@ class Delivery:
             case e.SayRequested():
                 say = self.says[event.say] = OpenSay(seq, event)
                 if event.command.key and event.index:
-                    self.keys[event.command.key] = event.say
+                    remember(self.keys, event.command.key, event.say)
                 elif event.command.key:
-                    self.outside.add(event.command.key)
+                    remember(self.outside, event.command.key, True)
                 for came in self._streams.pop(event.command.stream, ()):
                     if isinstance(came, e.StreamEnded) or came.n > event.command.after:
                         say.hear_of(came)

@@ -1,19 +1,20 @@
-"""Signals from outside: which keys have been received, so that one sent twice is one fact."""
+"""Signals from outside: which keys have been received of late, so that one sent twice is one fact."""
 
 from .. import events as e
+from ..keys import remember
 
 __all__ = ["Signals"]
 
 
 class Signals:
-    """The keys of the signals received so far."""
+    """The keys of the last signals that had one."""
 
     __slots__ = ("keys",)
 
     def __init__(self) -> None:
-        self.keys: set[str] = set()
+        self.keys: dict[str, bool] = {}
 
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         if isinstance(event, e.SignalReceived) and event.key:
-            self.keys.add(event.key)
+            remember(self.keys, event.key, True)

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from turnlog import App, RealtimeSession
+from turnlog import App, RealtimeSession, replay
 from turnlog.core import events as e
+from turnlog.core import keys
 from turnlog.testing import Kit
 
 
@@ -26,6 +27,31 @@ async def test_a_say_with_the_key_of_an_earlier_one_is_that_one(turnlog: Kit) ->
         assert handles == ["say_1", "say_1", "played"]
         assert len(call.of(e.SayRequested)) == len(call.of(e.SayRepeated)) == 1
         assert call.provider.says == ["Good morning"]
+
+
+async def test_a_key_that_was_forgotten_is_a_new_say(turnlog: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words may be others, too; so it is in the replay. What is held of settled says is as many as the keys."""
+    monkeypatch.setattr(keys, "MOST_KEYS", 3)
+    app = App("hotel")
+    handles: list[str] = []
+    held: list[int] = []
+
+    @app.session("desk", provider="openai", transport="websocket")
+    async def desk(session: RealtimeSession) -> None:
+        for number in (1, 2, 3, 4, 2, 5):
+            said = await session.say(f"Number {number}", key=str(number))
+            handles.append(said.id)
+            await said.settled()
+        handles.append((await session.say("One again", key="1")).id)
+        held.append(len(session._journal.says.open))
+
+    async with turnlog.call(app, "hotel.desk") as call:
+        await call.ended()
+    handles.clear()
+    assert held.pop() == 3
+    assert (await asyncio.to_thread(replay, call.log, desk)).complete
+    assert handles == ["say_1", "say_2", "say_3", "say_4", "say_2", "say_6", "say_7"]
+    assert held.pop() == 3
 
 
 async def test_a_stream_under_the_key_of_an_earlier_say_is_stopped(turnlog: Kit) -> None:

@@ -23,6 +23,7 @@ from turnlog.core.signals import (
     ItemCreated,
     Signal,
 )
+from turnlog.transports.realtime import conversation
 from turnlog.transports.realtime.server import ServerProtocol
 from turnlog.transports.realtime.server_output import Outcome
 from turnlog.transports.realtime.wire import InvalidMessage, parse
@@ -389,6 +390,28 @@ def test_items_stand_where_they_were_put() -> None:
     assert [item["id"] for item in peer.server.items] == ["a", "b", "c", "d"]
     added = [event for event in peer.sent() if event["type"] == "conversation.item.added"]
     assert [event["previous_item_id"] for event in added] == [None, None, "b", "b"]
+
+
+def test_the_last_items_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of conversation have no more; a forgotten one is as one that never was, and a call takes its output along."""
+    most = 10
+    monkeypatch.setattr(conversation, "MOST_ITEMS", most)
+    peer = Peer()
+    call = {"type": "function_call", "id": "call", "call_id": "c1", "name": "look", "arguments": "{}"}
+    output = {"type": "function_call_output", "id": "output", "call_id": "c1", "output": "1"}
+    for item in (call, message("between", id="between"), output, *(message("x", id=f"i{n}") for n in range(most - 3))):
+        peer.say(type="conversation.item.create", item=item)
+    assert len(peer.server.items) == most
+    peer.say(type="conversation.item.create", item=message("first", id="first"), previous_item_id="root")
+    assert [item["id"] for item in peer.server.items] == ["first", "between", *(f"i{n}" for n in range(most - 3))]
+    for n in range(most):
+        peer.say(type="conversation.item.create", item=message("x", id=f"more{n}"))
+    assert [item["id"] for item in peer.server.items] == [f"more{n}" for n in range(most)]
+    peer.sent()
+    assert peer.error(type="conversation.item.retrieve", item_id="call")["code"] == "item_retrieve_invalid_item_id"
+    behind = peer.error(type="conversation.item.create", item=message("x", id="x"), previous_item_id="call")
+    assert behind["param"] == "previous_item_id"
+    assert peer.say(type="conversation.item.create", item=call), "its id is free again"
 
 
 def test_item_ids_are_opaque_and_unknown_keys_kept() -> None:

@@ -11,7 +11,11 @@ from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 from pydantic import TypeAdapter
 
 from turnlog.core.signals import AnswerRequested, CancelRequested, OutputCleared, PlayoutReported, Signal
+from turnlog.transports.realtime.checks import Refusal
+from turnlog.transports.realtime.client_messages import PlayoutReport
+from turnlog.transports.realtime.conversation import MOST_ITEMS
 from turnlog.transports.realtime.server import ServerProtocol
+from turnlog.transports.realtime.server_playout import SentAudio
 from turnlog.transports.realtime.wire import InvalidMessage, parse
 
 SERVER_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
@@ -305,3 +309,12 @@ def test_parts_are_items_of_their_own() -> None:
         ("incomplete", "two"),
     ]
     assert [item["id"] for item in peer.server.items] == [item["id"] for item in done["output"]]
+
+
+def test_the_audio_of_the_last_items_is_counted() -> None:
+    """Of older ones nothing is held: a claim about them is one about no item of this server's."""
+    sent = SentAudio()
+    for n in range(MOST_ITEMS + 1):
+        sent.begin(f"i{n}", "r", 48.0)
+    assert sent.get("i0") is None and sent.get("i1") is not None
+    assert isinstance(sent.played(PlayoutReport(item_id="i0", content_index=0, played_ms=0)), Refusal)

@@ -1,6 +1,7 @@
 """The server's conversation: items in order, and which items a client may put there. Pure.
 
-Ids are opaque and kept as the client made them; an id stands for one item. Items are JSON objects, so that keys not
+Ids are opaque and kept as the client made them; an id stands for one item. The last MOST_ITEMS are kept: of one that was
+forgotten the server speaks as of one that was never there. Items are JSON objects, so that keys not
 known here are given back as they came.
 """
 
@@ -9,7 +10,9 @@ from typing import Any
 from .checks import Check, Refusal, each, nullable, obj, one_of, string, too_deep
 from .refusals import duplicate_item, no_previous_item
 
-__all__ = ["Conversation", "check_item", "described", "stored_item"]
+__all__ = ["MOST_ITEMS", "Conversation", "check_item", "described", "stored_item"]
+
+MOST_ITEMS = 1000  # some hours of a conversation: what a model reads, and what a connection holds, has an end
 
 _Json = dict[str, Any]
 
@@ -73,7 +76,7 @@ def described(item: _Json) -> tuple[str, str | None, str]:
 
 
 class Conversation:
-    """Items in the order of the conversation."""
+    """Items in the order of the conversation, the last MOST_ITEMS of them."""
 
     def __init__(self) -> None:
         self._items: dict[str, _Json] = {}
@@ -110,12 +113,26 @@ class Conversation:
         return None
 
     def add(self, item: _Json, previous: str | None = None) -> str | None:
-        """Put an item behind `previous` (None: last; "root": first); returns the id of the item now before it."""
+        """Put an item behind `previous` (None: last; "root": first); returns the id of the item now before it.
+
+        Of too many those at the beginning are forgotten, and a call's output with its call.
+        """
         item_id = item["id"]
         place = len(self._order) if previous is None else 0 if previous == "root" else self._order.index(previous) + 1
         self._items[item_id] = item
         self._order.insert(place, item_id)
-        return self._order[place - 1] if place else None
+        before = self._order[place - 1] if place else None
+        while len(self._order) > MOST_ITEMS:
+            self._forget(next(one for one in self._order if one != item_id))
+        return before
+
+    def _forget(self, item_id: str) -> None:
+        item = self._items[item_id]
+        self.delete(item_id)
+        if item["type"] == "function_call":
+            of_call = ("function_call_output", item["call_id"])
+            for output in [one for one in self.items if (one["type"], one.get("call_id")) == of_call]:
+                self.delete(output["id"])
 
     def replace(self, item: _Json) -> None:
         """Store a newer state of an item; nothing if it has been deleted meanwhile."""

@@ -11,6 +11,7 @@ import msgspec
 from ...core.words import heard_words
 from .checks import Refusal
 from .client_messages import ItemTruncate, PlayoutReport
+from .conversation import MOST_ITEMS
 from .refusals import audio_is_shorter, no_item, not_truncatable, wrong_playout
 
 __all__ = ["SentAudio", "SentPart"]
@@ -47,7 +48,7 @@ class SentPart(msgspec.Struct, kw_only=True):
 
 
 class SentAudio:
-    """The spoken items of one connection."""
+    """The last spoken items of one connection: as many as the conversation has at most."""
 
     def __init__(self) -> None:
         self._parts: dict[str, SentPart] = {}
@@ -55,6 +56,8 @@ class SentAudio:
     def begin(self, item: str, response: str, bytes_per_ms: float) -> SentPart:
         """A spoken item opens: where its audio is counted."""
         part = self._parts[item] = SentPart(response=response, bytes_per_ms=bytes_per_ms)
+        if len(self._parts) > MOST_ITEMS:
+            del self._parts[next(iter(self._parts))]
         return part
 
     def get(self, item: str) -> SentPart | None:
