@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from ...core.errors import HandlerError
-from .answers import Chunks, given_back, kept
+from .answers import Chunks, given_back, kept, plain_answer
 from .contexts import in_session
 from .memory import Memory
 from .session import CURRENT
@@ -37,6 +37,9 @@ def route(agent: Any) -> None:
     kind = type(agent)
     if not getattr(kind, "turnlog_routes", False):
         agent.__class__ = type(kind.__name__, (kind,), _overrides(kind) | {"turnlog_routes": True, "__module__": kind.__module__})
+        tracking: Any = getattr(agent, "workflow_handler", None)
+        if hasattr(tracking, "execute_with_tracking"):  # what a decorated reasoner does where it is called as a function
+            tracking.execute_with_tracking = _tracked(agent, tracking.execute_with_tracking)
 
 
 def _overrides(kind: type) -> dict[str, Any]:
@@ -78,6 +81,20 @@ def _call_local(original: Callable[..., Any]) -> Callable[..., Any]:
         return await session.call(target, *args, **kwargs)
 
     return routed
+
+
+def _tracked(agent: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A reasoner that a handler calls as the function that it is: a call, as by its name; its result is of its own type."""
+
+    async def tracked(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        session, known = CURRENT.get(), getattr(agent, "_reasoner_registry", {}).values()
+        entry = next((one for one in known if one.func is function), None)
+        if session is None or entry is None:
+            return await original(function, args, kwargs)
+        answer = await session.call(f"{agent.node_id}.{entry.id}", *plain_answer(args), **plain_answer(kwargs or {}))
+        return given_back(answer, entry.output_type)
+
+    return tracked
 
 
 def _note(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -102,6 +102,13 @@ async def double(number: int) -> dict[str, Any]:
     return {"number": 2 * number}
 
 
+@app.reasoner()
+async def planned(plan: Plan, more: int = 1) -> Plan:
+    """A longer plan."""
+    asked.append("planned")
+    return Plan(steps=plan.steps + more)
+
+
 @app.session("desk", provider="openai", transport="websocket")
 async def desk(session: Any) -> None:
     """Each way once."""
@@ -132,6 +139,7 @@ async def desk(session: Any) -> None:
     app.note("fails")
     seen.append((await app.call_local("double", 4), await app.call_local("studio.double", number=5)))
     seen.append((await app.call(target="studio.double", number=1), await session.call(target="double", number=2), app.ctx))
+    seen.append((await double(6), await planned(Plan(steps=1), more=2) == Plan(steps=3)))
     for refused in (app.pause, app.wait_for_resume, app.discover):
         try:
             refused("approval_1")

@@ -42,22 +42,25 @@ def test_each_way_to_ask_is_in_the_log_and_a_replay_asks_nobody(studio: Any, tur
     assert [one for one in asked if not one.startswith(("piece", "closed"))] == [
         *("ai hello", "ai left", "ai broken", "ai Well?", "audio", "vision", "harness", "multimodal"),
         *("note so far ['test']", "note fails None", "double", "double", "double", "double"),
+        *("double", "planned"),
     ]
     assert asked.count("closed") == 3  # one was left, one broke
     assert [event.command.name for event in call.of(e.StreamRequested)] == ["agentfield:app.ai"] * 3
     steps = [event.command.name.removeprefix("agentfield:app.") for event in call.of(e.StepRequested)]
     assert steps == ["ai", "ai_with_audio", "ai_with_vision", "harness", "ai_with_multimodal", "note", "note"]
-    assert [event.command.target for event in call.of(e.CallRequested)] == ["double", "studio.double", "studio.double", "double"]
+    called = [event.command.target.removeprefix("studio.") for event in call.of(e.CallRequested)]
+    assert called == ["double"] * 5 + ["planned"]
     assert [event.command.metadata for event in call.of(e.SayRequested)] == [{}, {"tone": "dry"}]
 
     half = len(studio.seen) // 2  # the call's end has replayed it once
     assert [str(one) for one in studio.seen[:half]] == [str(one) for one in studio.seen[half:]]
-    broken, words, media, plan, local, called, *refused, mesh = studio.seen[:half]
+    broken, words, media, plan, local, named, direct, *refused, mesh = studio.seen[:half]
     assert (broken, mesh) == ("ConnectionError", "mesh")
     assert words == (studio.MultimodalResponse, "Yes.", 0.5, {"total_tokens": 3}, "Both.")
     assert media == (b"\0\1", "https://x.example/cat.png", "A cat.")
     assert plan == (studio.HarnessResult, "NONE", True, [{"role": "user"}])
-    assert (local, called) == (({"number": 8}, {"number": 10}), ({"number": 2}, {"number": 4}, None))
+    assert direct == ({"number": 12}, True)
+    assert (local, named) == (({"number": 8}, {"number": 10}), ({"number": 2}, {"number": 4}, None))
     assert [(type(one), one.code) for one in refused] == [(HandlerError, "TL112")] * 3
     assert "session.signal" in refused[0].hint and "app.discover()" in str(refused[2])
 
@@ -74,6 +77,7 @@ def test_outside_of_a_handler_each_is_the_sdks_own(studio: Any) -> None:
         assert [piece.choices[0].delta.content async for piece in stream] == ["One", " two", None, " three."]
         assert (await studio.app.ai_with_audio("Hum")).audio.format == "wav"
         assert await studio.app.call_local("double", 4) == {"number": 8}
+        assert await studio.double(4) == {"number": 8}
         studio.app.note("outside")
         assert studio.asked[-1] == "note outside None"
         with pytest.raises(Exception, match="not serving"):
