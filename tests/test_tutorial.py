@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.cli.warm import warm
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "tutorial.md"
 FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -78,12 +80,15 @@ def apply(folder: Path, change: str) -> None:
 
 
 def run(folder: Path, words: list[str]) -> "subprocess.CompletedProcess[str]":
-    """Type a command, where `turnlog` and `python` are those of this test."""
+    """Type a command, where `turnlog` is ours, started warm, and `python` that of this test."""
     unset = ("TURNLOG_", "OPENAI_", "COVERAGE_", "PYTHON", "PYTEST_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
-    program = {"python": [], "turnlog": ["-m", "turnlog"]}[words[0]]
+    if words[0] == "turnlog":
+        given = {**clean, "PYTHONPATH": str(ROOT), **SETTINGS}
+        return warm(*given.items()).run(words[1:], folder, given, "")
+    assert words[0] == "python"
     return subprocess.run(
-        [sys.executable, *program, *words[1:]],
+        [sys.executable, *words[1:]],
         cwd=folder,
         env={**clean, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", **SETTINGS},
         capture_output=True,
