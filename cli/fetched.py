@@ -50,7 +50,8 @@ def _get(url: str, key: str, path: Path, session: str) -> None:
             shutil.copyfileobj(answer, file)
         return
     except urllib.error.HTTPError as error:
-        status, words = error.code, _words(error)
+        with error:  # it holds the connection
+            status, words = error.code, _words(error)
     except (OSError, HTTPException, ValueError) as error:  # ValueError: a key that no header can carry
         status, words = 0, str(getattr(error, "reason", "") or type(error).__name__)
     if status == 404:

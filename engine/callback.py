@@ -8,7 +8,8 @@ from typing import Any
 __all__ = ["NESTING_FORBIDDEN", "in_callback"]
 
 NESTING_FORBIDDEN = sys.version_info >= (3, 14)
-"""From 3.14 on a task of one loop cannot be entered while a task of another runs in the same thread."""
+"""From 3.14 on a task of one loop cannot be entered while a task of another runs in the same thread: a running session's handler
+is driven where none does. A replay, which may be called anywhere, sets the task aside instead (entered.py)."""
 
 
 async def in_callback(function: Callable[..., object], *args: Any, hop: bool = NESTING_FORBIDDEN) -> None:

@@ -59,7 +59,7 @@ async def fork(
         every = (segment for track in tracks for segment in store.scan_segments(session, track))
         return _made(list(store.scan(session)), at, handler, name, script), [one for one in every if one.first_seq <= at]
 
-    # In a thread: a handler's loop is not to hold up the sessions of this one, nor, from Python 3.14 on, to be entered within it.
+    # In a thread: a handler's loop is not to hold up the sessions of this one.
     made, segments = await asyncio.to_thread(make)
     await _store(into or store, row, name, made.recorded, segments, handler)
     return Forked(

@@ -1,8 +1,8 @@
 """HandlerLoop: the event loop a handler runs on, one per session, live and in replay alike.
 
 It has no selector, no threads and no clock: the host delivers an event (advance, settle, fire), then drains. Given the same
-deliveries it makes the same steps in any process on the same Python minor. Drive it from plain code or a host call_soon
-callback, never from inside a host task: Python 3.14 forbids a thread to enter a task while another one runs.
+deliveries it makes the same steps in any process on the same Python minor. It can be driven from plain code, a callback or a
+task of the host (Entered).
 
     loop = HandlerLoop(start_ns)
     main = loop.start(handler(session))

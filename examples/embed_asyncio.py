@@ -71,7 +71,7 @@ async def main(port: int = 8090) -> None:
         async with await asyncio.start_server(partial(answer, engine), "127.0.0.1", port, limit=LONGEST) as server:
             print(*server.sockets[0].getsockname()[:2], flush=True)
             try:
-                await server.serve_forever()
+                await asyncio.Event().wait()  # serve_forever() would, cancelled, wait for the callers: from Python 3.12 on
             finally:
                 await engine.drain(0)  # before the server waits for its connections
 

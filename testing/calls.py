@@ -118,7 +118,7 @@ class Call:
             raise AssertionError(f"the handler failed: {ended[-1].detail}; set call.may_fail = True where it is meant to")
         declared = app.resolve(self.session.target)
         if self.replays and declared.replay:
-            # In a thread: from Python 3.14 on a handler's loop cannot be entered within a task of this one.
+            # In a thread: the handlers of other calls on this loop are not to wait for it.
             await asyncio.to_thread(replay, self.log, declared.handler)
 
 

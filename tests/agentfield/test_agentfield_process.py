@@ -15,6 +15,8 @@ from turnlog.testing.kit import Kit
 
 __all__: list[str] = []
 
+pytest.importorskip("agentfield", reason="AgentField's SDK has no release for this Python")
+
 
 def test_a_command_can_print_once_an_agent_is_loaded() -> None:
     """The SDK replaces stdout and stderr by streams that click cannot write to; what a command prints arrives all the same."""

@@ -5,14 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
 import pytest
-from agentfield import Agent
-from agentfield.connection_manager import ConnectionConfig, ConnectionManager
-from agentfield.types import AgentStatus, HeartbeatData
 
 import turnlog
 from tests.server.hosting import hosted
@@ -24,14 +21,20 @@ from turnlog.transports.web.serving import listen, serve_app, url_of
 
 __all__: list[str] = []
 
+if TYPE_CHECKING:
+    import agentfield.connection_manager
+    import agentfield.types
+else:
+    agentfield = pytest.importorskip("agentfield", reason="AgentField's SDK has no release for this Python")
+
 hub, known = turnlog.App("hub"), turnlog.App("hotel")
 known.session("desk", provider="openai", transport="websocket")(answered_by_model)
-BEAT = HeartbeatData(status=AgentStatus.READY, timestamp="2026-01-01T00:00:00Z")
+BEAT = agentfield.types.HeartbeatData(status=agentfield.types.AgentStatus.READY, timestamp="2026-01-01T00:00:00Z")
 
 
-def hotel(engine: str, key: str | None = None) -> Agent:
+def hotel(engine: str, key: str | None = None) -> agentfield.Agent:
     """An agent as its users write one."""
-    agent = Agent(node_id="hotel", agentfield_server=engine, api_key=key)
+    agent = agentfield.Agent(node_id="hotel", agentfield_server=engine, api_key=key)
 
     @agent.reasoner()
     async def find_guest(name: str) -> dict[str, str]:
@@ -59,7 +62,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
             await running
 
 
-async def register(agent: Agent, base_url: str) -> bool:
+async def register(agent: agentfield.Agent, base_url: str) -> bool:
     """As the SDK does it when an agent starts."""
     done, _ = await agent.client.register_agent_with_status(
         node_id=agent.node_id,
@@ -118,8 +121,8 @@ async def test_an_agent_whose_engine_was_restarted_registers_by_itself(tmp_path:
     """Nothing is stored: its heartbeat is answered with 404, and the SDK's own ConnectionManager registers it anew."""
     agent = hotel("http://127.0.0.1:9")
     agent.base_url = "http://127.0.0.1:9"
-    pace = ConnectionConfig(retry_interval=0.01, health_check_interval=0.01)
-    agent.connection_manager = manager = ConnectionManager(agent, pace)
+    pace = agentfield.connection_manager.ConnectionConfig(retry_interval=0.01, health_check_interval=0.01)
+    agent.connection_manager = manager = agentfield.connection_manager.ConnectionManager(agent, pace)
     connected = asyncio.Event()
     manager.on_connected = connected.set
     for engine in ("first", "restarted"):

@@ -113,7 +113,7 @@ def test_the_code_version_follows_the_source() -> None:
 
     assert code_version(other) != version
     space: dict[str, Any] = {}
-    exec("async def typed(session): pass", space)
+    exec(compile("async def typed(session): pass", "<typed>", "exec"), space)  # from 3.13 on `python -c` keeps "<string>"
     assert code_version(space["typed"]) == ""
     assert code_version(len) == ""  # type: ignore[arg-type] # a built-in has no source either
 

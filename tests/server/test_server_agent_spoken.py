@@ -42,6 +42,7 @@ async def test_an_agentfield_app_is_answered_by_voice(
     tmp_path: Path, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """issue 664 of AgentField: input() gives what was said into the microphone, say() is heard, transport=websocket works."""
+    pytest.importorskip("agentfield", reason="AgentField's SDK has no release for this Python")
     (tmp_path / "grand_hotel.py").write_text(FILE)
     monkeypatch.syspath_prepend(str(tmp_path))
     app = load_app("grand_hotel:app")
