@@ -53,8 +53,8 @@ def test_a_seed_is_drawn_on_request(tmp_path: Path) -> None:
 
 
 def test_a_suite_without_it_is_left_alone(tmp_path: Path) -> None:
-    """Where no test asks for the fixture, turnlog is never imported, and nothing is printed."""
-    test = 'import sys\ndef test_it(): assert not [name for name in sys.modules if name.startswith("turnlog")]'
+    """Where no test asks for the fixture, turnlog is not imported, and nothing is printed; nor is what a file imports a test."""
+    test = 'import inspect, sys\ndef test_it(): assert not [name for name in sys.modules if name.startswith("turnlog")]'
     run = inner(tmp_path, test, "-p", "_turnlog_pytest")
     assert run.returncode == 0 and "turnlog" not in run.stdout, run.stdout
 
