@@ -5,7 +5,7 @@ A staged event is applied at once; nobody may act on it before its append has co
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from . import commands as c
 from . import events as e
@@ -19,7 +19,7 @@ from .linking import decide_link_closed, decide_link_failed
 from .onlooking import observe, observed_deadline, observed_time
 from .playing import Heads
 from .ports import Playheads
-from .state import State
+from .state import NOT_FOLDED, State
 from .states import SessionState
 
 __all__ = ["SessionCore", "Staged"]
@@ -40,7 +40,7 @@ class SessionCore:
     Where a playout stands when something is decided on it follows from the log, unless somebody `delivers` audio.
     """
 
-    __slots__ = ("_buffered", "_looked", "seq", "staged", "state")
+    __slots__ = ("_buffered", "_deadline", "_looked", "seq", "staged", "state")
 
     def __init__(self) -> None:
         self.state = State()
@@ -48,6 +48,7 @@ class SessionCore:
         self.staged: list[Staged] = []
         self._buffered = BufferedPlayheads(self.state, ClockPlayheads(self.state))
         self._looked: Looked = {}
+        self._deadline: int | Literal["unknown"] | None = "unknown"
 
     def delivers(self, playheads: Playheads) -> None:
         """From now on these are asked where a playout stands: they deliver the audio."""
@@ -58,6 +59,7 @@ class SessionCore:
     def apply(self, seq: int, at_ns: int, event: e.Event | e.Unknown | e.Erased) -> None:
         """Fold an event that the log already holds."""
         self.seq = seq
+        self._deadline = "unknown"
         self.state.apply(seq, at_ns, event)
 
     # --- decisions, each staged and applied ---
@@ -65,7 +67,9 @@ class SessionCore:
     def record(self, event: e.Event, cause: int, now_ns: int) -> int:
         """Stage a fact; returns its seq."""
         self.seq += 1
-        self.state.apply(self.seq, now_ns, event)
+        if type(event) not in NOT_FOLDED:
+            self._deadline = "unknown"
+            self.state.apply(self.seq, now_ns, event)
         self.staged.append(Staged(self.seq, now_ns, cause, event))
         return self.seq
 
@@ -115,6 +119,7 @@ class SessionCore:
 
     def time_passed(self, now_ns: int) -> None:
         """Decide what the clock brings."""
+        self._deadline = "unknown"  # what was looked at is a part of it
         for fact in timeouts(self.state, self._heads(now_ns), now_ns, self._looked):
             self._record_all(fact, e.Root.TIMER, now_ns)
 
@@ -158,7 +163,9 @@ class SessionCore:
 
     def next_deadline(self) -> int | None:
         """When time_passed next has something to decide (ns), or None."""
-        return next_deadline(self.state, self._looked)
+        if self._deadline == "unknown":
+            self._deadline = next_deadline(self.state, self._looked)
+        return self._deadline
 
     @property
     def ended(self) -> bool:

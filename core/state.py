@@ -12,11 +12,11 @@ from .folds.signals import Signals
 from .folds.tools import Tools
 from .folds.turns import Turns
 
-__all__ = ["State"]
+__all__ = ["NOT_FOLDED", "State"]
 
 # Strategy: most events of a session concern no fold, or one. A fold's `match` tries each of its types in turn, which is a good
 # part of what a command costs. tests/core/test_state.py holds these two against what the folds name.
-_NOT_FOLDED = frozenset(
+NOT_FOLDED = frozenset(
     {
         *(e.TransportReceived, e.TransportSent, e.BinaryReceived, e.BinarySent),
         *(e.MediaRecorded, e.PeerFaulted, e.Unknown, e.Erased),
@@ -73,6 +73,6 @@ class State:
             self.tools.apply(seq, at_ns, event)  # type: ignore[arg-type] # no Unknown or Erased
         elif kind in _FOLDED_BY_DELIVERY:
             self.delivery.apply(seq, at_ns, event)  # type: ignore[arg-type] # no Unknown or Erased
-        elif kind not in _NOT_FOLDED:
+        elif kind not in NOT_FOLDED:
             for fold in self._folds:
                 fold(seq, at_ns, event)  # type: ignore[arg-type] # no Unknown or Erased

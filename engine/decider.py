@@ -90,6 +90,13 @@ class Decider:
                 sends += self._present([], told, now_ns)
         return Step(core.events_to_append(), segments, sends, media)
 
+    def written_behind(self, now_ns: int) -> Step | None:
+        """The media that is due in the log, where that is all that is due; None where something may have to be decided."""
+        if self.first or self._time_decides(now_ns):
+            return None
+        segments = self._close_segments(now_ns, only_media=True)
+        return Step(self.core.events_to_append(), segments, [], [])
+
     def rest(self, now_ns: int) -> Step:
         """What was gathered and only waits to be written. Nothing is decided."""
         segments = self._close_segments(now_ns, only_media=False)

@@ -80,16 +80,19 @@ class Ears:
         over_websocket = "websocket" in self._transports.values()
         return self._state.life.definition.echo or ("guard" if over_websocket else "client_aec")
 
-    def plays(self, audio: s.OutputAudio, starts_ns: int, payload: bytes | None) -> None:
-        """Audio that callers were sent, and when they will play it; `payload`: decoded, if somebody has it."""
-        if self.policy == "client_aec":
-            return
+    @property
+    def listen(self) -> bool:
+        """Whether it matters what is played."""
+        return self.policy != "client_aec"
+
+    def plays(self, ms: float, starts_ns: int, payload: bytes) -> None:
+        """Audio of so many ms that callers were sent, and when they will play it. Only for ears that listen."""
         if starts_ns > self._ends_ns + _SILENCE_NS:
             self._out, self._played, self._microphones = Meter(), Played(), {}
-        self._ends_ns = starts_ns + round(audio.ms * _MS)
+        self._ends_ns = starts_ns + round(ms * _MS)
         if self.policy == "guard":
             form = self._form("output_format")
-            self._played.add(starts_ns, self._out.read(payload or a2b_base64(audio.audio), form))
+            self._played.add(starts_ns, self._out.read(payload, form))
 
     def hear(self, link: str, audio: s.AudioAppended, now_ns: int) -> s.AudioAppended:
         """A caller's audio; returns what of it the provider is to get: itself, or silence of its length."""

@@ -158,6 +158,7 @@ class Inbox:
         self._items: list[Input] = []
         self._waiter: asyncio.Future[None] | None = None
         self._awake = False
+        self._asked = False  # to look at what may have come due
 
     def put(self, item: Input) -> None:
         """Add what happened."""
@@ -165,7 +166,12 @@ class Inbox:
         self.wake()
 
     def wake(self) -> None:
-        """Let the taker go on, with or without an item."""
+        """Let the taker go on and decide, with or without an item."""
+        self._asked = True
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Let the taker go on: a moment has come, of which it knows what is due then."""
         self._awake = True
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
@@ -185,12 +191,17 @@ class Inbox:
         """True while nothing lies here."""
         return not self._items
 
+    def was_asked(self) -> bool:
+        """Whether something was put or the taker woken, and not only a moment came, since this was asked last."""
+        asked, self._asked = self._asked, False
+        return asked
+
     async def take(self, delay_s: float | None) -> list[Input]:
         """Everything that lies here; waits for something at most `delay_s` seconds."""
         if not self._awake and (delay_s is None or delay_s > 0):
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
-            timer = loop.call_later(delay_s, self.wake) if delay_s is not None else None
+            timer = loop.call_later(delay_s, self.go_on) if delay_s is not None else None
             try:
                 await self._waiter
             finally:

@@ -30,6 +30,7 @@ class Intake:
         """Add a line; returns the coroutine that reads it to its end."""
         line = Line(name, link, leg)
         self._lines[name] = line
+        self._media.look_again()
         self._inbox.put(Up(line, transport, peer))
         if isinstance(link, OpenedLink) and link.opening:
             self.offer(line, link.opening)  # with the line itself: nothing is said to this caller before
@@ -57,7 +58,9 @@ class Intake:
         at_ns = self._clock.now_ns()
         may_pass = self.may_pass
         was_due = self._media.due_ns()
-        if may_pass and (signals := line.leg.receive_audio(raw)) is not None:
+        if may_pass and self._media.take_alike(line, raw, at_ns):
+            pass
+        elif may_pass and (signals := line.leg.receive_audio(raw)) is not None:
             self._media.pass_on(line, raw, signals, at_ns)
         else:
             try:
@@ -80,7 +83,7 @@ class Intake:
     def write_behind(self, now_ns: int) -> None:
         """Let the live loop wake when the media that was recorded must be in the log."""
         if (due := self._media.due_ns()) is not None:
-            asyncio.get_running_loop().call_later((due - now_ns) / 1e9, self._inbox.wake)
+            asyncio.get_running_loop().call_later((due - now_ns) / 1e9, self._inbox.go_on)
 
     def hand_on(self, line: Line, message: Message, at_ns: int, now_ns: int = 0) -> None:
         """Media to the other lines; what is wrong with it is a fact for the next round, and never the session's end."""

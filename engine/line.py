@@ -11,14 +11,16 @@ from ..core.core import Staged
 from ..core.errors import TurnlogError
 from ..core.ports import Link
 from ..core.state import State
-from ..store.media import ClosedSegment, Kept, PackedSegment, SegmentBuilder
+from ..store.media import MAX_SEGMENT_MS, ClosedSegment, Kept, PackedSegment, SegmentBuilder
+from ..transports.realtime.audio_run import AudioRead, AudioWritten
 from ..transports.realtime.wire import Message
 
-__all__ = ["TICK_NS", "Leg", "Line", "Track"]
+__all__ = ["TICK_NS", "WRITTEN_NS", "Leg", "Line", "Track"]
 
 _NOT_YET = 2**63
 _SIDES: dict[str, Literal["provider", "voice", "caller"]] = {"p": "provider", "v": "voice", "c": "caller"}
-TICK_NS = 25_000_000  # what can wait goes to the log at the next multiple of it
+TICK_NS = 25_000_000  # what can wait goes to the log at a multiple of it
+WRITTEN_NS = MAX_SEGMENT_MS * 1_000_000  # and waits no longer than this
 
 
 class Leg(Protocol):
@@ -29,6 +31,12 @@ class Leg(Protocol):
 
     def receive_audio(self, raw: bytes) -> list[s.Signal] | None:
         """What a message means that is audio like the last one, found without parsing it; None for any other."""
+
+    def audio_read(self) -> AudioRead | None:
+        """How the audio that follows the last piece is read, as long as nothing else comes; None if that cannot be said."""
+
+    def audio_written(self, audio: s.OutputAudio) -> AudioWritten | None:
+        """How more audio of the part of `audio` is written for this peer, as long as nothing else does; None likewise."""
 
     def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
         """What answers bytes that are no message."""
@@ -76,6 +84,23 @@ class Track:
             self._builder.add(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), audio.payload)
         else:
             self._builder.add_copy(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), kept)
+
+    def has_room(self, at_ns: int, size: int) -> bool:
+        """Whether a message of `size` bytes that comes or goes at `at_ns` belongs to what is being gathered."""
+        builder = self._builder
+        return at_ns < builder.full_ns and size <= builder.room
+
+    def add_run(self, at_ns: int, before: bytes, payload: bytes, after: bytes, ms: float) -> Kept:
+        """Gather a message of a run that was received, as has_room() found: `before`, `payload` as base64, `after`."""
+        self.ordinal = ordinal = self.ordinal + 1
+        self._ms += ms
+        return self._builder.add_audio(ordinal, at_ns, before, payload, after)
+
+    def add_run_copy(self, at_ns: int, before: bytes, kept: Kept, after: bytes, ms: float) -> None:
+        """Gather a message of a run that is sent, as has_room() found."""
+        self.ordinal = ordinal = self.ordinal + 1
+        self._ms += ms
+        self._builder.add_audio_copy(ordinal, at_ns, before, kept, after)
 
     def _begin(self, raw: bytes, at_ns: int, audio: s.Audio | None) -> int:
         """Number a message, in a segment that has room for it. Returns where its audio stands, -1 if nowhere."""

@@ -4,6 +4,7 @@ Media changes no state and waits for no append; what goes to callers passes the 
 response, AudioStarted.
 """
 
+from binascii import a2b_base64
 from collections import deque
 
 from ..core import events as e
@@ -16,6 +17,7 @@ from ..transports.realtime.wire import Message
 from .ears import Ears
 from .line import Line, Track
 from .mouth import Mouth
+from .passage import Listener, Passage
 
 __all__ = ["MediaRouter"]
 
@@ -26,7 +28,7 @@ _EARLY_MESSAGES = 500  # caller audio kept until the provider is ready: 10 s of 
 class MediaRouter:
     """Routes media signals between the lines of one session and records every media message."""
 
-    __slots__ = ("_due_ns", "_early", "_ears", "_lines", "_mouth", "_state")
+    __slots__ = ("_due_ns", "_early", "_ears", "_lines", "_mouth", "_passage", "_state")
 
     def __init__(self, state: State, lines: dict[str, Line], mouth: Mouth, ears: Ears) -> None:
         self._state = state
@@ -35,6 +37,7 @@ class MediaRouter:
         self._ears = ears
         self._early: deque[s.Signal] = deque(maxlen=_EARLY_MESSAGES)
         self._due_ns: int | None = None  # the earliest of the tracks', kept so that no message has to look at all of them
+        self._passage: Passage | None = None  # the way that audio took last, while nothing has happened since
 
     # --- data in ---
 
@@ -50,6 +53,19 @@ class MediaRouter:
             raise
         self.pass_on(line, message.raw, signals, at_ns, now_ns)
 
+    def take_alike(self, line: Line, raw: bytes, now_ns: int) -> bool:
+        """Take audio that is like the last that came, by the same way. False for any other message: nothing was done."""
+        passage = self._passage
+        if passage is None or passage.line is not line or not passage.take(raw, now_ns):
+            return False
+        if self._due_ns is None:
+            self._due_ns = line.received.due_ns
+        return True
+
+    def look_again(self) -> None:
+        """Something has happened that may change which way audio takes: a decision, a caller who comes."""
+        self._passage = None
+
     def pass_on(self, line: Line, raw: bytes, signals: list[s.Signal], at_ns: int, now_ns: int = 0) -> None:
         """Record a media message that means `signals`, and hand on what it carries."""
         audio = None
@@ -58,8 +74,26 @@ class MediaRouter:
                 audio = signal
         kept = line.received.add(raw, at_ns, audio)
         self._added_to(line.received)
+        if line.of_provider:
+            self._passage = None
         for signal in signals:
             self._route(line, signal, max(at_ns, now_ns), kept)
+        if isinstance(audio, s.OutputAudio) and len(signals) == 1:
+            self._passage = self._way_of(line, audio)
+
+    def _way_of(self, line: Line, audio: s.OutputAudio) -> Passage | None:
+        """The way that more audio of this part takes, if it is one that need not be looked at."""
+        if not self._audible(audio.response):
+            return None
+        listeners: list[Listener] = []
+        for caller in self._lines.values():
+            if not caller.of_provider:
+                written = caller.leg.audio_written(audio)
+                if written is None:
+                    return None
+                listeners.append(Listener(caller, written))
+        mouth, read = self._mouth.run_of(audio, is_heard=bool(listeners)), line.leg.audio_read()
+        return None if mouth is None or read is None else Passage(line, read, mouth, listeners, self._ears)
 
     def _route(self, line: Line, signal: s.Signal, now_ns: int, kept: Kept | None) -> None:
         """Hand a media signal on: a caller's to the provider, a provider's to the mouth. `kept`: where its audio is stored."""
@@ -92,7 +126,9 @@ class MediaRouter:
         for line in callers:
             self._send(line, signal, now_ns, kept)
         if callers and isinstance(signal, s.OutputAudio):
-            self._ears.plays(signal, starts_ns, kept.payload if kept else signal.payload)
+            if self._ears.listen:
+                payload = (kept.payload if kept else signal.payload) or a2b_base64(signal.audio)
+                self._ears.plays(signal.ms, starts_ns, payload)
         return bool(callers)
 
     def _send(self, line: Line, signal: s.Signal, at_ns: int, kept: Kept | None) -> None:
@@ -138,14 +174,14 @@ class _Peaks:
     """The peaks of the audio at hand: what came in on one line has often gone out on another."""
 
     def __init__(self) -> None:
-        self._known: list[tuple[bytes, bytes]] = []
+        self._known: list[tuple[list[bytes], bytes]] = []
 
     def of(self, packed: PackedSegment) -> bytes:
-        for audio, peaks in self._known:
-            if audio == packed.audio:
+        for payloads, peaks in self._known:
+            if payloads == packed.payloads:  # the same objects, mostly
                 return peaks
         peaks = packed.peaks()
-        self._known.append((packed.audio, peaks))
+        self._known.append((packed.payloads, peaks))
         return peaks
 
 

@@ -18,7 +18,7 @@ from ..store.media import Kept
 from .pieces import LONGEST_MS, pieces
 from .playhead import Part, PlayClock, Response
 
-__all__ = ["Mouth", "Outlet"]
+__all__ = ["Mouth", "MouthRun", "Outlet"]
 
 _MS = 1_000_000
 _SLACK_NS = 40 * _MS  # how far what is ahead may fall below the lead before a timer is worth its wake
@@ -48,6 +48,35 @@ class _Held(NamedTuple):
     part: Part | None  # None: words
     ns: int
     kept: Kept | None
+
+
+class MouthRun:
+    """The part whose audio passes at once, one piece behind the other, as long as nothing else happens in the mouth."""
+
+    __slots__ = ("_clock", "_is_heard", "_lead_ns", "_part")
+
+    def __init__(self, clock: PlayClock, part: Part, lead_ns: int | None, *, is_heard: bool) -> None:
+        self._clock = clock
+        self._part = part
+        self._lead_ns = lead_ns  # None: nothing is held back
+        self._is_heard = is_heard
+
+    def lets_out(self, now_ns: int) -> bool:
+        """Whether the next piece need not wait."""
+        return self._lead_ns is None or self._clock.end_ns - now_ns <= self._lead_ns
+
+    def takes(self, ns: int, now_ns: int) -> int:
+        """Count a piece that came and goes to whoever is there; returns when it will sound."""
+        part, clock = self._part, self._clock
+        part.response.arrived_ns = now_ns
+        part.received += ns
+        starts_ns = clock.end_ns if clock.end_ns > now_ns else now_ns
+        if self._is_heard:
+            part.delivered += ns
+            clock.add(part, ns, now_ns)
+        elif self._lead_ns is not None:
+            clock.add(None, ns, now_ns)
+        return starts_ns
 
 
 class Mouth:
@@ -112,6 +141,19 @@ class Mouth:
         self._clock.add(part, ns, now_ns)
         if is_first:
             self.outlet.started(audio.response, now_ns)
+
+    def run_of(self, audio: s.OutputAudio, *, is_heard: bool) -> MouthRun | None:
+        """How more of a part passes whose audio has just passed, is_heard: to callers. None where it must be looked at.
+
+        It holds until something else is taken, released, cut or forgotten.
+        """
+        response = self._responses.get(audio.response)
+        if response is None or response.dead or self._queue or is_heard != (response.ends_ns > 0):
+            return None
+        if self._paced and audio.ms > LONGEST_MS:
+            return None
+        part = response.part(audio.item, audio.content_index)
+        return MouthRun(self._clock, part, self._lead_ns if self._paced else None, is_heard=is_heard)
 
     def observe(self, staged: Iterable[Staged]) -> None:
         """Follow the facts: what is cut is dropped, what is over is forgotten. Before they are in the log: see `cut`."""

@@ -35,6 +35,7 @@ __all__ = ["PACED", "SessionRun"]
 PACED = True
 """Whether a handler's audio is held back to `lead_ms`. Callers would be told of a response's end while its audio still waits."""
 
+_CHANGES_NO_WAY = frozenset({e.MediaRecorded})
 _RUNS_HANDLER = frozenset({*DELIVERED, e.SessionStarted})
 _NONCES = Nonces()
 _UNWATCHED = Watched(Observers(), "")
@@ -84,9 +85,13 @@ class SessionRun:
         more may happen."""
         try:
             while not (self.core.ended or self.left):
-                for inputs in rounds(await self.inbox.take(0 if self.inbox.awake else self._delay_s())):
+                inputs = await self.inbox.take(0 if self.inbox.awake else self._delay_s())
+                if not self.inbox.was_asked() and (step := self.decider.written_behind(self.clock.now_ns())):
+                    await self._append_beside_media(step)
+                    continue
+                for happened in rounds(inputs):
                     if not self.core.ended:  # what came with the last message of a session came after its end
-                        await self.round(inputs)
+                        await self.round(happened)
             if not self.core.ended:
                 await self.append(self.decider.rest(self.clock.now_ns()))
         finally:
@@ -101,6 +106,8 @@ class SessionRun:
         """Decide, append, act, once."""
         now_ns = self.clock.now_ns()
         step = self.decider.step(inputs, now_ns)
+        if not step.types <= _CHANGES_NO_WAY:
+            self.media.look_again()
         self.mouth.observe(step.staged)  # a cut waits for no append
         self.ears.observe(step.staged)
         if inputs and step.can_wait():
@@ -108,9 +115,10 @@ class SessionRun:
             return
         sends = bool(step.sends)
         self.tell(step.take_reducing())
-        self.intake.media_may_pass = not sends and step.lets_media_pass()
-        await self.append(step)
-        self.intake.media_may_pass = False
+        if sends or not step.lets_media_pass():
+            await self.append(step)
+        else:
+            await self._append_beside_media(step)
         self.send(step)
         await self.wake_handler(step)
 
@@ -133,6 +141,12 @@ class SessionRun:
         self.head = await self.log.append(self.head, drafts, segments, status=status)
         if self.watched:
             self.watched.appended(events, perf_counter() - begun)
+
+    async def _append_beside_media(self, step: Step) -> None:
+        """Commit a step of which no message to a peer waits: media goes on meanwhile."""
+        self.intake.media_may_pass = True
+        await self.append(step)
+        self.intake.media_may_pass = False
 
     # --- act ---
 

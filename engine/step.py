@@ -11,7 +11,7 @@ from ..core import events as e
 from ..core.core import Staged
 from ..core.ports import Segment
 from .inbox import Arrived
-from .line import TICK_NS, Line
+from .line import TICK_NS, WRITTEN_NS, Line
 
 __all__ = ["REDUCING", "Behind", "Send", "Step"]
 
@@ -88,7 +88,8 @@ class Behind:
         self._staged += step.staged
         self._segments += step.segments
         if self.due_ns is None:
-            self.due_ns = now_ns - now_ns % TICK_NS + TICK_NS
+            due_ns = now_ns + WRITTEN_NS
+            self.due_ns = due_ns - due_ns % TICK_NS
 
     def take(self) -> tuple[list[Staged], list[Segment]]:
         """What waited."""

@@ -98,15 +98,20 @@ class PackedSegment(NamedTuple):
     data: bytes
     messages: int
     first: int  # ordinal of the first message
-    audio: bytes  # the decoded payloads, joined
+    payloads: list[bytes]  # its messages' audio, decoded
 
     def at(self, first_seq: int) -> Segment:
         """The segment, placed at the event that names it."""
         return Segment(self.track, self.n, first_seq, self.t0_ns, self.dur_ns, self.codec, self.digest, self.data)
 
+    @property
+    def audio(self) -> bytes:
+        """The decoded payloads, joined."""
+        return b"".join(self.payloads)
+
     def audio_ms(self, rate: int = 24_000) -> int:
         """Duration of the payload if it is mono PCM16 at `rate` Hz, in whole ms."""
-        return len(self.audio) * 500 // rate
+        return sum(map(len, self.payloads)) * 500 // rate
 
     def peaks(self, rate: int = 24_000) -> bytes:
         """Base peaks of the payload if it is mono PCM16 at `rate` Hz: see peaks_of."""
@@ -120,7 +125,7 @@ class ClosedSegment(NamedTuple):
     first: tuple[int, int]  # ordinal and at_ns of its first message
     last_ns: int
     entries: list[tuple[Any, ...]]
-    audio: list[bytes]
+    payloads: list[bytes]
     sources: list[_Place]
 
     @property
@@ -140,23 +145,23 @@ class ClosedSegment(NamedTuple):
         else:
             codec, data = CODEC, _encode((1, ordinal, t0_ns, entries))
         place.digest = digest(data)
-        took_ns, audio = self.last_ns - t0_ns, b"".join(self.audio)
+        took_ns = self.last_ns - t0_ns
         return PackedSegment(
-            place.track, place.n, t0_ns, took_ns, codec, place.digest, data, len(entries), ordinal, audio
+            place.track, place.n, t0_ns, took_ns, codec, place.digest, data, len(entries), ordinal, self.payloads
         )  # fmt: skip
 
 
 class SegmentBuilder:
     """Collects the messages of one track; close() ends a segment and starts the next. Numbers run from `n`."""
 
-    __slots__ = ("_audio", "_entries", "_first", "_last_ns", "_place", "_sources", "full_ns", "room")
+    __slots__ = ("_entries", "_first", "_last_ns", "_payloads", "_place", "_sources", "full_ns", "room")
 
     def __init__(self, track: str, *, n: int = 1) -> None:
         self._place = _Place(track, n)  # of the segment that is being collected
         self._first: tuple[int, int] = (0, 0)  # ordinal and at_ns of its first message
         self._last_ns = 0
         self._entries: list[tuple[Any, ...]] = []
-        self._audio: list[bytes] = []
+        self._payloads: list[bytes] = []
         self._sources: list[_Place] = []
         # Strategy: plain attributes, because they are compared for every message.
         self.full_ns = _NEVER  # from then on a message belongs into the next segment
@@ -188,51 +193,56 @@ class SegmentBuilder:
         `payload` is that text decoded, where that was done before and encoding it gives the text again. Returns where the
         payload is kept: a message that carries the same text is collected by add_copy().
         """
-        entries = self._entries
-        if not entries:
-            self._begin(ordinal, at_ns)
-        first = self._first
-        self._last_ns = max(self._last_ns, at_ns)
-        self.room -= len(raw)
         if text is not None and payload is None:
             payload = decoded(raw, *text)
-        if text is None or payload is None:
-            entries.append((ordinal - first[0], at_ns - first[1], raw))
-            return None
-        entries.append((ordinal - first[0], at_ns - first[1], raw[: text[0]], payload, raw[text[1] :]))
-        self._audio.append(payload)
+        if text is not None and payload is not None:
+            return self.add_audio(ordinal, at_ns, raw[: text[0]], payload, raw[text[1] :])
+        self._entries.append((*self._place_of(ordinal, at_ns, len(raw)), raw))
+        return None
+
+    def add_audio(self, ordinal: int, at_ns: int, before: bytes, payload: bytes, after: bytes) -> Kept:
+        """Collect a message that is `before`, `payload` as base64, `after`. Returns where the payload is kept."""
+        size = len(before) + (len(payload) + 2) // 3 * 4 + len(after)
+        entries = self._entries
+        entries.append((*self._place_of(ordinal, at_ns, size), before, payload, after))
+        self._payloads.append(payload)
         return Kept(self._place, len(entries) - 1, payload)
 
     def add_copy(self, ordinal: int, at_ns: int, raw: bytes, text: tuple[int, int], kept: Kept) -> None:
         """Collect a message whose base64 text stands in another one's segment, which is packed before this one is."""
-        entries, place = self._entries, kept.place
-        if not entries:
-            self._begin(ordinal, at_ns)
-        first = self._first
-        self._last_ns = max(self._last_ns, at_ns)
-        self.room -= len(raw)
-        sources = self._sources
+        self.add_audio_copy(ordinal, at_ns, raw[: text[0]], kept, raw[text[1] :])
+
+    def add_audio_copy(self, ordinal: int, at_ns: int, before: bytes, kept: Kept, after: bytes) -> None:
+        """Collect a message that is `before`, the payload that is kept elsewhere as base64, `after`."""
+        place, payload, sources = kept.place, kept.payload, self._sources
+        at = self._place_of(ordinal, at_ns, len(before) + (len(payload) + 2) // 3 * 4 + len(after))
         if not sources or sources[-1] is not place:
             sources.append(place)
-        at = ordinal - first[0], at_ns - first[1]
-        entries.append((*at, raw[: text[0]], len(sources) - 1, kept.message, raw[text[1] :]))
-        self._audio.append(kept.payload)
+        self._entries.append((*at, before, len(sources) - 1, kept.message, after))
+        self._payloads.append(payload)
 
-    def _begin(self, ordinal: int, at_ns: int) -> None:
-        """Start a segment with a message."""
-        self._first = (ordinal, at_ns)
-        self._last_ns = at_ns
-        self.full_ns = at_ns + MAX_SEGMENT_MS * 1_000_000
-        self.room = MAX_SEGMENT_BYTES
+    def _place_of(self, ordinal: int, at_ns: int, size: int) -> tuple[int, int]:
+        """Where a message of `size` bytes stands in the segment, which it begins if it is the first: ordinal and time in it."""
+        if not self._entries:
+            self._first = (ordinal, at_ns)
+            self._last_ns = at_ns
+            self.full_ns = at_ns + MAX_SEGMENT_MS * 1_000_000
+            self.room = MAX_SEGMENT_BYTES - size
+            return 0, 0
+        first_ordinal, first_ns = self._first
+        if at_ns > self._last_ns:
+            self._last_ns = at_ns
+        self.room -= size
+        return ordinal - first_ordinal, at_ns - first_ns
 
     def close(self) -> ClosedSegment | None:
         """What was collected, and start anew; None if that is nothing."""
         if not self._entries:
             return None
         place = self._place
-        closed = ClosedSegment(place, self._first, self._last_ns, self._entries, self._audio, self._sources)
+        closed = ClosedSegment(place, self._first, self._last_ns, self._entries, self._payloads, self._sources)
         self._place = _Place(place.track, place.n + 1)
-        self._entries, self._audio, self._sources = [], [], []
+        self._entries, self._payloads, self._sources = [], [], []
         self.full_ns = self.room = _NEVER
         return closed
 

@@ -8,7 +8,7 @@ import pytest
 from tests.core.driving import START_NS, anatomy
 from turnlog.core import events as e
 from turnlog.core import folds
-from turnlog.core.state import _FOLDED_BY_TOOLS, _NOT_FOLDED, State
+from turnlog.core.state import _FOLDED_BY_TOOLS, NOT_FOLDED, State
 
 WIRE = [
     e.TransportReceived(link="c1", n=1, data=b"{}"),
@@ -46,6 +46,6 @@ def test_no_fold_misses_an_event_that_it_names() -> None:
     for source in Path(folds.__file__).parent.glob("*.py"):
         tree = ast.parse(source.read_text(encoding="utf-8"))
         named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        kept = _NOT_FOLDED if source.stem in ("tools", "running") else _NOT_FOLDED | _FOLDED_BY_TOOLS
+        kept = NOT_FOLDED if source.stem in ("tools", "running") else NOT_FOLDED | _FOLDED_BY_TOOLS
         withheld = {kind.__name__ for kind in kept}
         assert not named & withheld, source.name

@@ -51,22 +51,30 @@ def _only(raw: bytes, token: bytes) -> int | None:
 class AudioReader(Generic[_V]):
     """Reads audio messages that are like the last one that was parsed."""
 
-    __slots__ = ("_form", "_view")
+    __slots__ = ("_form", "view")
 
     def __init__(self) -> None:
         self._form: AudioForm | None = None
-        self._view: _V | None = None
+        self.view: _V | None = None  # of the last one
 
     def learn(self, raw: bytes, view: _V, payload: bytes) -> None:
         """Take a message that was parsed and found good; `payload` as it stands in it, with its quotes."""
-        self._form, self._view = form_of(raw, view.event_id, payload), view
+        self._form, self.view = form_of(raw, view.event_id, payload), view
 
     def read(self, raw: bytes) -> tuple[_V, bytes, bytes] | None:
         """The view that a message has but for event_id and payload, its base64 text, and that decoded.
 
         None for a message that is to be parsed: of another form, or with a text that decoding does not keep.
         """
-        if self._form is None or self._view is None:
+        found = self.split(raw)
+        if found is None or self.view is None:
+            return None
+        start, end, payload = found
+        return self.view, raw[start:end], payload
+
+    def split(self, raw: bytes) -> tuple[int, int, bytes] | None:
+        """Where the base64 text of such a message stands (start, end), and that decoded."""
+        if self._form is None:
             return None
         head, middle, tail = self._form
         if not raw.startswith(head) or not raw.endswith(tail):
@@ -78,4 +86,4 @@ class AudioReader(Generic[_V]):
                 return None
             start = at + len(middle)
         payload = decoded(raw, start, end) if start < end else None
-        return None if payload is None else (self._view, raw[start:end], payload)
+        return None if payload is None else (start, end, payload)

@@ -17,6 +17,7 @@ from ...core.errors import TurnlogError
 from ...core.folds.conversation import Contribution, Line
 from ...core.playing import FLUSHED
 from ...core.state import State
+from .audio_run import AudioRead, AudioWritten
 from .caller_history import history
 from .caller_input import CallerInput, InputEvent
 from .caller_output import CallerOutput
@@ -84,6 +85,14 @@ class CallerLeg:
         response = self._server.start_response(asked)
         message = "Out-of-band responses are not supported while a handler answers."
         self._server.finish_response(response, Outcome(status="failed", code="not_supported", message=message))
+
+    def audio_read(self) -> AudioRead | None:
+        """None: a caller speaks in no parts."""
+        return None
+
+    def audio_written(self, audio: s.OutputAudio) -> AudioWritten | None:
+        """How more audio of the part of `audio` is written, as long as nothing else is received or presented."""
+        return self._output.audio_run(audio)
 
     def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:
         """The error event that answers an unreadable message."""

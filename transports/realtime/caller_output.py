@@ -8,6 +8,7 @@ import msgspec
 
 from ...core import events as e
 from ...core import signals as s
+from .audio_run import AudioWritten
 from .recent import REMEMBERED
 from .server import ServerProtocol
 from .server_output import Outcome
@@ -84,6 +85,13 @@ class CallerOutput:
             self._parts[server.output_item(shown.mine, part) or ""] = (signal.response, *part)
             if len(self._parts) > REMEMBERED:
                 del self._parts[next(iter(self._parts))]
+
+    def audio_run(self, audio: s.OutputAudio) -> AudioWritten | None:
+        """How more audio of this part is written; None if the caller is not being sent it as audio, or not yet."""
+        shown, part = self._shown.get(audio.response), (audio.item, audio.content_index)
+        if shown is None or shown.in_text or part not in shown.parts:
+            return None
+        return self._server.audio_run(shown.mine, part)
 
     def called(self, call: e.ClientToolCalled) -> None:
         """A call of a tool that the client has brought, as an item of the response."""

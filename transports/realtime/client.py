@@ -27,6 +27,7 @@ from ...core.signals import (
 )
 from .audio import PCM16
 from .audio_form import AudioReader
+from .audio_run import AudioRead
 from .client_parts import item_text
 from .client_responses import Create, Creates, ResponseTracker
 from .durations import session_format
@@ -97,6 +98,10 @@ class ClientProtocol:
             return None
         view, text, payload = heard
         return self._responses.receive_audio(view, text, self._output, payload)
+
+    def audio_run(self) -> AudioRead | None:
+        """How the audio that follows the last piece is read, as long as nothing else comes; None if that cannot be said."""
+        return None if self._closed else self._responses.audio_run(self._audio)
 
     def receive_close(self) -> None:
         """The connection is gone: what still arrives means nothing, and nothing more may be sent."""

@@ -11,10 +11,12 @@ from .audio import AudioFormat, duration_ms
 from .message_objects import Item
 from .messages import PartView
 
-__all__ = ["Parts", "item_text"]
+__all__ = ["PartSize", "Parts", "item_text"]
 
 
-class _Part:
+class PartSize:
+    """What has been seen of one part."""
+
     __slots__ = ("audio_bytes", "place", "text", "words")
 
     def __init__(self, place: tuple[int, int]) -> None:
@@ -29,17 +31,17 @@ class Parts:
 
     def __init__(self, form: AudioFormat) -> None:
         self.form = form
-        self._bytes_per_ms = form.bytes_per_ms
-        self._parts: dict[tuple[str, int], _Part] = {}  # by item and content index
+        self.bytes_per_ms = form.bytes_per_ms
+        self._parts: dict[tuple[str, int], PartSize] = {}  # by item and content index
 
     def add_audio(self, view: PartView, size: int) -> float:
         """`size` bytes of audio came; returns how many ms they are."""
-        self._of(view).audio_bytes += size
-        return size / self._bytes_per_ms
+        self.of(view).audio_bytes += size
+        return size / self.bytes_per_ms
 
     def add_words(self, view: PartView, delta: str, *, spoken: bool) -> None:
         """A piece of transcript, or of text."""
-        part = self._of(view)
+        part = self.of(view)
         if spoken:
             part.words = (part.words or "") + delta
         else:
@@ -47,16 +49,17 @@ class Parts:
 
     def set_words(self, view: PartView, text: str, *, spoken: bool) -> None:
         """All words of a part: they count, whatever deltas were seen."""
-        part = self._of(view)
+        part = self.of(view)
         if spoken:
             part.words = text
         else:
             part.text = text
 
-    def _of(self, view: PartView) -> _Part:
+    def of(self, view: PartView) -> PartSize:
+        """The part that a message is of."""
         part = self._parts.get((view.item_id, view.content_index))
         if part is None:
-            part = self._parts[view.item_id, view.content_index] = _Part((view.output_index, view.content_index))
+            part = self._parts[view.item_id, view.content_index] = PartSize((view.output_index, view.content_index))
         return part
 
     @property

@@ -11,6 +11,8 @@ from msgspec import UNSET
 
 from ...core.signals import FunctionCalled, OutputAudio, OutputText, ResponseBegan, ResponseFinished, Signal
 from .audio import AudioFormat
+from .audio_form import AudioReader
+from .audio_run import AudioRead
 from .client_parts import Parts
 from .durations import decoded_size, format_declared
 from .message_objects import Item, ResponseView, StatusDetails
@@ -108,6 +110,14 @@ class ResponseTracker:
                 )
             )
         return signals
+
+    def audio_run(self, reader: AudioReader[OutputAudioDelta]) -> AudioRead | None:
+        """How more audio of the part is read that `reader` has read of last; None if its response is over."""
+        view = reader.view
+        response = None if view is None else self._open.get(view.response_id)
+        if view is None or response is None:
+            return None
+        return AudioRead(reader, response.parts.of(view), response.parts.bytes_per_ms)
 
     def receive_text(self, view: OutputTranscriptDelta | OutputTextDelta, session: AudioFormat) -> list[Signal]:
         """A piece of transcript or of text."""

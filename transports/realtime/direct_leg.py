@@ -4,6 +4,7 @@ from ...core import signals as s
 from ...core.core import Staged
 from ...core.errors import TurnlogError
 from ...core.state import State
+from .audio_run import AudioRead, AudioWritten
 from .wire import Message
 
 __all__ = ["DirectLeg"]
@@ -18,6 +19,14 @@ class DirectLeg:
 
     def receive_audio(self, raw: bytes) -> list[s.Signal] | None:
         """None: no message is known."""
+        return None
+
+    def audio_read(self) -> AudioRead | None:
+        """None: nothing comes by here."""
+        return None
+
+    def audio_written(self, audio: s.OutputAudio) -> AudioWritten | None:
+        """None: nothing goes by here."""
         return None
 
     def refuse(self, raw: bytes, error: TurnlogError) -> list[bytes]:

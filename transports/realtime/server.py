@@ -22,6 +22,7 @@ from ...core.signals import (
 )
 from . import refusals
 from .audio import AudioFormat
+from .audio_run import AudioWritten
 from .checks import Refusal
 from .client_messages import (
     AudioAppend,
@@ -248,6 +249,11 @@ class ServerProtocol:
         if (stream := self._responses.open(response_id)) is not None:
             self._responses.audio_produced = True
             stream.audio(base64_text, part)
+
+    def audio_run(self, response_id: str, part: PartKey) -> AudioWritten | None:
+        """How more audio of this part is written, as long as nothing else is received or sent; None if that cannot be said."""
+        stream = self._responses.open(response_id)
+        return None if stream is None or self._outbox.closed else stream.audio_run(part)
 
     def output_transcript(self, response_id: str, delta: str, part: PartKey = WHOLE) -> None:
         """Words of the audio."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from .audio_run import AUDIO_END, AudioWritten
 from .conversation import Conversation
 from .durations import decoded_size, format_declared
 from .outbox import Outbox
@@ -108,7 +109,14 @@ class ResponseStream:
         if message.sent is not None:
             message.sent.size += decoded_size(base64_text)
         self._floor.buffer.put(self.id, message.place["item_id"], in_band=self.settings.in_band)
-        self._floor.outbox.send_delta(_AUDIO_HEAD, message.audio_tail, base64_text, b'"}')
+        self._floor.outbox.send_delta(_AUDIO_HEAD, message.audio_tail, base64_text, AUDIO_END)
+
+    def audio_run(self, part: PartKey) -> AudioWritten | None:
+        """How more audio of a part is written that is being spoken; None for any other."""
+        message = self._messages.get(part)
+        if message is None or message.sent is None:
+            return None
+        return AudioWritten(_AUDIO_HEAD, message.audio_tail, self._floor.outbox, message.sent)
 
     def transcript(self, delta: str, part: PartKey = WHOLE) -> None:
         """Words of the audio."""

@@ -8,6 +8,7 @@ from ...core import signals as s
 from ...core.core import Staged
 from ...core.decide import CONFIGURATION
 from ...core.state import State
+from .audio_run import AudioRead
 from .provider_leg import ProviderLeg
 from .session_wire import call_session
 from .wire import Message
@@ -21,6 +22,14 @@ class SidebandLeg(ProviderLeg):
     def receive(self, message: Message) -> list[s.Signal]:
         """What a message means. Audio that a service sends all the same is not for us: it plays it to the caller."""
         return [signal for signal in super().receive(message) if not isinstance(signal, s.OutputAudio)]
+
+    def receive_audio(self, raw: bytes) -> list[s.Signal] | None:
+        """None: audio is not for us, so each message is looked at."""
+        return None
+
+    def audio_read(self) -> AudioRead | None:
+        """None: audio is not for us."""
+        return None
 
     def present(self, staged: Staged, state: State) -> list[bytes]:
         """The message that carries out a dispatch of this link."""
