@@ -21,6 +21,7 @@ __all__ = ["compiled", "driver", "fetch", "open_reader", "open_writer", "store_e
 
 BUSY_TIMEOUT_S = 5.0
 WAL_LIMIT = 8 * 1024 * 1024  # bytes the WAL file keeps after it has been checkpointed
+_STATEMENTS = 256  # kept prepared: see commit.py, which has one for each number of rows
 
 _dialect = sqlite_dialect.dialect(paramstyle="qmark")
 
@@ -29,7 +30,8 @@ def open_writer(path: Path, *, durability: str) -> sa.Connection:
     """The connection that writes, for the writer's thread only; the file is made if it is not there."""
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(_uri(path, "rwc"), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+        address, kept = _uri(path, "rwc"), _STATEMENTS
+        return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, cached_statements=kept)
 
     engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool)
     sa.event.listen(engine, "begin", _begin_immediate)

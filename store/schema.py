@@ -7,6 +7,7 @@ A row of `events` is never updated, except that an erasure sets its `data` to NU
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
 
 __all__ = [
+    "CAUSED",
     "EVENT_COLUMNS",
     "MEDIA_COLUMNS",
     "NOT_SEMANTIC",
@@ -25,7 +26,7 @@ __all__ = [
     "sessions",
 ]
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration. A file stamped with anything else is older (upgraded on open) or newer (refused)."""
 
 NOT_SEMANTIC = ("TransportReceived", "TransportSent", "MediaRecorded")
@@ -33,6 +34,9 @@ NOT_SEMANTIC = ("TransportReceived", "TransportSent", "MediaRecorded")
 
 SEMANTIC = f"type NOT IN ({', '.join(repr(name) for name in NOT_SEMANTIC)})"
 """Strategy: SQLite uses a partial index only for a query that repeats its condition in the same words."""
+
+CAUSED = "cause > 0"
+"""Whatever another event has caused. Most rows carry the wire, whose cause is a root that nobody asks the index for."""
 
 metadata = MetaData()
 
@@ -78,7 +82,7 @@ events = Table(
     Column("hash", LargeBinary, nullable=False),
     Column("data", LargeBinary),
     UniqueConstraint("sid", "seq", name="events_sid_seq"),
-    Index("events_cause", "sid", "cause"),
+    Index("events_cause", "sid", "cause", sqlite_where=text(CAUSED), postgresql_where=text(CAUSED)),
     Index("events_semantic", "sid", "seq", sqlite_where=text(SEMANTIC), postgresql_where=text(SEMANTIC)),
     sqlite_autoincrement=True,
 )
