@@ -54,14 +54,14 @@ class Leg(Protocol):
 class Track:
     """One direction of a line: numbers its messages and gathers the high-rate ones into segments."""
 
-    __slots__ = ("_builder", "_ms", "full", "name", "ordinal")
+    __slots__ = ("builder", "full", "ms", "name", "ordinal")
 
     def __init__(self, link: str, direction: str) -> None:
         self.name = f"{link}.{direction}"
         self.ordinal = 0
-        self._builder = SegmentBuilder(self.name)
+        self.builder = SegmentBuilder(self.name)  # what is being gathered
         self.full: list[tuple[ClosedSegment, int]] = []  # segments that wait for their append only, with their ms of audio
-        self._ms = 0.0
+        self.ms = 0.0  # of audio that is being gathered
 
     def next(self) -> int:
         """The ordinal of the next message."""
@@ -72,39 +72,22 @@ class Track:
         """Gather a high-rate message that was received, and the audio that it carries. Returns where that is kept, if it is."""
         start = self._begin(raw, at_ns, audio)
         if audio is None or start < 0:
-            return self._builder.add(self.ordinal, at_ns, raw)
-        return self._builder.add(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), audio.payload)
+            return self.builder.add(self.ordinal, at_ns, raw)
+        return self.builder.add(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), audio.payload)
 
     def add_copy(self, raw: bytes, at_ns: int, audio: s.Audio | None, kept: Kept | None) -> None:
         """Gather a message that is sent; if the audio that it carries on is kept already, it is stored by reference."""
         start = self._begin(raw, at_ns, audio)
         if audio is None or start < 0:
-            self._builder.add(self.ordinal, at_ns, raw)
+            self.builder.add(self.ordinal, at_ns, raw)
         elif kept is None:
-            self._builder.add(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), audio.payload)
+            self.builder.add(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), audio.payload)
         else:
-            self._builder.add_copy(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), kept)
-
-    def has_room(self, at_ns: int, size: int) -> bool:
-        """Whether a message of `size` bytes that comes or goes at `at_ns` belongs to what is being gathered."""
-        builder = self._builder
-        return at_ns < builder.full_ns and size <= builder.room
-
-    def add_run(self, at_ns: int, before: bytes, payload: bytes, after: bytes, ms: float) -> Kept:
-        """Gather a message of a run that was received, as has_room() found: `before`, `payload` as base64, `after`."""
-        self.ordinal = ordinal = self.ordinal + 1
-        self._ms += ms
-        return self._builder.add_audio(ordinal, at_ns, before, payload, after)
-
-    def add_run_copy(self, at_ns: int, before: bytes, kept: Kept, after: bytes, ms: float) -> None:
-        """Gather a message of a run that is sent, as has_room() found."""
-        self.ordinal = ordinal = self.ordinal + 1
-        self._ms += ms
-        self._builder.add_audio_copy(ordinal, at_ns, before, kept, after)
+            self.builder.add_copy(self.ordinal, at_ns, raw, (start, start + len(audio.audio)), kept)
 
     def _begin(self, raw: bytes, at_ns: int, audio: s.Audio | None) -> int:
         """Number a message, in a segment that has room for it. Returns where its audio stands, -1 if nowhere."""
-        builder = self._builder
+        builder = self.builder
         if at_ns >= builder.full_ns or len(raw) > builder.room:
             self._close()
         self.ordinal += 1
@@ -114,7 +97,7 @@ class Track:
         text, end = audio.audio, len(raw) - 2
         start = end - len(text) if raw.endswith(text, 0, end) else raw.find(text)
         if start > 0:
-            self._ms += audio.ms
+            self.ms += audio.ms
         return start
 
     @property
@@ -123,7 +106,7 @@ class Track:
         if self.full:
             return self.full[0][0].t0_ns
         # Strategy: whole ticks, so that the segments of many sessions fall due together and share one commit.
-        due_ns = self._builder.due_ns
+        due_ns = self.builder.due_ns
         return None if due_ns is None else due_ns - due_ns % TICK_NS
 
     def pack(self) -> list[tuple[PackedSegment, int]]:
@@ -137,9 +120,9 @@ class Track:
         return [(one.pack(), ms) for one, ms in closed]
 
     def _close(self) -> None:
-        if closed := self._builder.close():
-            self.full.append((closed, round(self._ms)))
-        self._ms = 0.0
+        if closed := self.builder.close():
+            self.full.append((closed, round(self.ms)))
+        self.ms = 0.0
 
 
 class Line:

@@ -53,17 +53,18 @@ class _Held(NamedTuple):
 class MouthRun:
     """The part whose audio passes at once, one piece behind the other, as long as nothing else happens in the mouth."""
 
-    __slots__ = ("_clock", "_is_heard", "_lead_ns", "_part")
+    __slots__ = ("_clock", "_is_heard", "_part", "lead_ns")
 
     def __init__(self, clock: PlayClock, part: Part, lead_ns: int | None, *, is_heard: bool) -> None:
         self._clock = clock
         self._part = part
-        self._lead_ns = lead_ns  # None: nothing is held back
         self._is_heard = is_heard
+        self.lead_ns = lead_ns
+        """How far ahead of the playout audio is delivered; None: at once, all of it."""
 
-    def lets_out(self, now_ns: int) -> bool:
-        """Whether the next piece need not wait."""
-        return self._lead_ns is None or self._clock.end_ns - now_ns <= self._lead_ns
+    def holds_back(self, now_ns: int) -> bool:
+        """Whether the next piece must wait."""
+        return self.lead_ns is not None and self._clock.end_ns - now_ns > self.lead_ns
 
     def takes(self, ns: int, now_ns: int) -> int:
         """Count a piece that came and goes to whoever is there; returns when it will sound."""
@@ -74,7 +75,7 @@ class MouthRun:
         if self._is_heard:
             part.delivered += ns
             clock.add(part, ns, now_ns)
-        elif self._lead_ns is not None:
+        elif self.lead_ns is not None:
             clock.add(None, ns, now_ns)
         return starts_ns
 

@@ -42,32 +42,44 @@ class Passage:
 
     def take(self, raw: bytes, now_ns: int) -> bool:
         """Take a message that came now. False, and nothing was done, if it is no audio that may pass as the last did."""
-        received, room, listeners = self.line.received, len(raw) + _ROOM, self._listeners
-        if not (received.has_room(now_ns, room) and self._mouth.lets_out(now_ns)):
+        received, mouth, listeners = self.line.received, self._mouth, self._listeners
+        if not self._has_room(len(raw) + _ROOM, now_ns) or mouth.holds_back(now_ns):
             return False
-        for line, _ in listeners:
-            if not line.sent.has_room(now_ns, room):
-                return False
-        found = self._read.read(raw)
+        found = self._read.split(raw)
         if found is None:
             return False
         start, end, payload = found
-        size = len(payload)
-        if size != self._size:
-            self._size, self._ms = size, size / self._read.bytes_per_ms
+        if len(payload) != self._size:
+            self._size = len(payload)
+            self._ms = self._size / self._read.bytes_per_ms
             self._ns = round(self._ms * _MS)
-        ms = self._ms
-        kept = received.add_run(now_ns, raw[:start], payload, raw[end:], ms)
-        starts_ns = self._mouth.takes(self._ns, now_ns)
+        self._read.count(self._size)
+        received.ordinal += 1
+        received.ms += self._ms
+        kept = received.builder.add_audio(received.ordinal, now_ns, raw[:start], payload, raw[end:])
+        starts_ns = mouth.takes(self._ns, now_ns)
         if listeners:
             text = raw[start:end]
             for line, written in listeners:
-                before = written.before(size)
-                line.sent.add_run_copy(now_ns, before, kept, AUDIO_END, ms)
+                before, sent = written.before(self._size), line.sent
+                sent.ordinal += 1
+                sent.ms += self._ms
+                sent.builder.add_audio_copy(sent.ordinal, now_ns, before, kept, AUDIO_END)
                 try:
-                    line.link.send(b"%b%b%b" % (before, text, AUDIO_END))
+                    line.link.send(before + text + AUDIO_END)
                 except LinkClosed:
                     continue  # its reader reports the loss
             if self._ears.listen:
-                self._ears.plays(ms, starts_ns, payload)
+                self._ears.plays(self._ms, starts_ns, payload)
+        return True
+
+    def _has_room(self, size: int, now_ns: int) -> bool:
+        """Whether the piece belongs into the segments that are being gathered."""
+        builder = self.line.received.builder
+        if now_ns >= builder.full_ns or size > builder.room:
+            return False
+        for line, _ in self._listeners:
+            builder = line.sent.builder
+            if now_ns >= builder.full_ns or size > builder.room:
+                return False
         return True

@@ -82,6 +82,16 @@ class Response:
         )
 
 
+class _Span:
+    """So many ns that were delivered of one part, or of no part."""
+
+    __slots__ = ("ns", "part")
+
+    def __init__(self, part: Part | None, ns: int) -> None:
+        self.part = part
+        self.ns = ns
+
+
 class PlayClock:
     """The one mouth: what was delivered and, by the clock, has not been played yet.
 
@@ -92,7 +102,7 @@ class PlayClock:
 
     def __init__(self) -> None:
         self.end_ns = 0  # when all that was delivered will have been played
-        self._spans: deque[tuple[Part | None, int]] = deque()  # delivered, not attributed; no part: nobody was there
+        self._spans: deque[_Span] = deque()  # delivered, not attributed; no part: nobody was there
         self._ahead = 0  # ns of all spans
 
     def ahead_ns(self, now_ns: int) -> int:
@@ -101,24 +111,27 @@ class PlayClock:
 
     def add(self, part: Part | None, ns: int, now_ns: int) -> None:
         """Audio goes out now; `part` is None where nobody is there to hear it."""
-        self.end_ns = (self.end_ns if self.end_ns > now_ns else now_ns) + ns
+        self.end_ns = end_ns = (self.end_ns if self.end_ns > now_ns else now_ns) + ns
         self._ahead += ns
-        if self._spans and self._spans[-1][0] is part:
-            ns += self._spans.pop()[1]
-        self._spans.append((part, ns))
-        if len(self._spans) > _MANY_SPANS:
-            self.settle(now_ns)
+        spans = self._spans
+        if spans and spans[-1].part is part:
+            spans[-1].ns += ns
+        else:
+            spans.append(_Span(part, ns))
+            if len(spans) > _MANY_SPANS:
+                self.settle(now_ns)
         if part is not None:
-            part.response.ends_ns = self.end_ns
+            part.response.ends_ns = end_ns
 
     def settle(self, now_ns: int) -> None:
         """Attribute what has been played until now to its parts. A dead response's parts stay as they were at its cut."""
         played = self._ahead - self.ahead_ns(now_ns)
         while played > 0 and self._spans:
-            part, ns = self._spans.popleft()
-            taken = min(played, ns)
-            if taken < ns:
-                self._spans.appendleft((part, ns - taken))
+            span = self._spans[0]
+            part, taken = span.part, min(played, span.ns)
+            span.ns -= taken
+            if not span.ns:
+                self._spans.popleft()
             if part is not None and not part.response.dead:
                 part.played += taken
             played -= taken
@@ -127,8 +140,8 @@ class PlayClock:
     def drop(self, response: Response, now_ns: int) -> None:
         """A response that has just been cut is heard no further: what stood last in the mouth makes room."""
         response.ends_ns = min(response.ends_ns, now_ns)
-        while self._spans and (part := self._spans[-1][0]) is not None and part.response.dead:
-            _, ns = self._spans.pop()
+        while self._spans and (part := self._spans[-1].part) is not None and part.response.dead:
+            ns = self._spans.pop().ns
             self._ahead -= ns
             self.end_ns -= ns
 

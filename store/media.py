@@ -197,14 +197,26 @@ class SegmentBuilder:
             payload = decoded(raw, *text)
         if text is not None and payload is not None:
             return self.add_audio(ordinal, at_ns, raw[: text[0]], payload, raw[text[1] :])
-        self._entries.append((*self._place_of(ordinal, at_ns, len(raw)), raw))
+        entries = self._entries
+        if not entries:
+            self._begin(ordinal, at_ns)
+        first = self._first
+        if at_ns > self._last_ns:
+            self._last_ns = at_ns
+        self.room -= len(raw)
+        entries.append((ordinal - first[0], at_ns - first[1], raw))
         return None
 
     def add_audio(self, ordinal: int, at_ns: int, before: bytes, payload: bytes, after: bytes) -> Kept:
         """Collect a message that is `before`, `payload` as base64, `after`. Returns where the payload is kept."""
-        size = len(before) + (len(payload) + 2) // 3 * 4 + len(after)
         entries = self._entries
-        entries.append((*self._place_of(ordinal, at_ns, size), before, payload, after))
+        if not entries:
+            self._begin(ordinal, at_ns)
+        first = self._first
+        if at_ns > self._last_ns:
+            self._last_ns = at_ns
+        self.room -= len(before) + (len(payload) + 2) // 3 * 4 + len(after)
+        entries.append((ordinal - first[0], at_ns - first[1], before, payload, after))
         self._payloads.append(payload)
         return Kept(self._place, len(entries) - 1, payload)
 
@@ -214,26 +226,24 @@ class SegmentBuilder:
 
     def add_audio_copy(self, ordinal: int, at_ns: int, before: bytes, kept: Kept, after: bytes) -> None:
         """Collect a message that is `before`, the payload that is kept elsewhere as base64, `after`."""
-        place, payload, sources = kept.place, kept.payload, self._sources
-        at = self._place_of(ordinal, at_ns, len(before) + (len(payload) + 2) // 3 * 4 + len(after))
-        if not sources or sources[-1] is not place:
-            sources.append(place)
-        self._entries.append((*at, before, len(sources) - 1, kept.message, after))
-        self._payloads.append(payload)
-
-    def _place_of(self, ordinal: int, at_ns: int, size: int) -> tuple[int, int]:
-        """Where a message of `size` bytes stands in the segment, which it begins if it is the first: ordinal and time in it."""
-        if not self._entries:
-            self._first = (ordinal, at_ns)
-            self._last_ns = at_ns
-            self.full_ns = at_ns + MAX_SEGMENT_MS * 1_000_000
-            self.room = MAX_SEGMENT_BYTES - size
-            return 0, 0
-        first_ordinal, first_ns = self._first
+        place, payload, sources, entries = kept.place, kept.payload, self._sources, self._entries
+        if not entries:
+            self._begin(ordinal, at_ns)
+        first = self._first
         if at_ns > self._last_ns:
             self._last_ns = at_ns
-        self.room -= size
-        return ordinal - first_ordinal, at_ns - first_ns
+        self.room -= len(before) + (len(payload) + 2) // 3 * 4 + len(after)
+        if not sources or sources[-1] is not place:
+            sources.append(place)
+        entries.append((ordinal - first[0], at_ns - first[1], before, len(sources) - 1, kept.message, after))
+        self._payloads.append(payload)
+
+    def _begin(self, ordinal: int, at_ns: int) -> None:
+        """Start a segment with a message."""
+        self._first = (ordinal, at_ns)
+        self._last_ns = at_ns
+        self.full_ns = at_ns + MAX_SEGMENT_MS * 1_000_000
+        self.room = MAX_SEGMENT_BYTES
 
     def close(self) -> ClosedSegment | None:
         """What was collected, and start anew; None if that is nothing."""

@@ -20,19 +20,17 @@ AUDIO_END = b'"}'
 class AudioRead:
     """Reads the pieces that a provider sends of one part, and counts them there."""
 
-    __slots__ = ("_part", "_reader", "bytes_per_ms")
+    __slots__ = ("_part", "bytes_per_ms", "split")
 
     def __init__(self, reader: AudioReader[OutputAudioDelta], part: PartSize, bytes_per_ms: float) -> None:
-        self._reader = reader
         self._part = part
         self.bytes_per_ms = bytes_per_ms
+        self.split = reader.split
+        """Where the payload of the next piece stands (start, end), and that decoded; None for what is no such piece."""
 
-    def read(self, raw: bytes) -> tuple[int, int, bytes] | None:
-        """Where the payload of the next piece stands (start, end), and that decoded. None, uncounted, for what is none."""
-        found = self._reader.split(raw)
-        if found is not None:
-            self._part.audio_bytes += len(found[2])
-        return found
+    def count(self, size: int) -> None:
+        """A piece has come, `size` bytes long when it is decoded."""
+        self._part.audio_bytes += size
 
 
 class AudioWritten:
@@ -41,12 +39,14 @@ class AudioWritten:
     __slots__ = ("_head", "_outbox", "_part", "_tail")
 
     def __init__(self, head: bytes, tail: bytes, outbox: Outbox, part: SentPart) -> None:
-        self._head = head
-        self._tail = tail
+        self._head = b"%b%b_" % (head, outbox.quoted)
         self._outbox = outbox
         self._part = part
+        self._tail = b'"' + tail
 
     def before(self, size: int) -> bytes:
         """What stands before the payload of the next piece, `size` bytes long when it is decoded; behind it stands AUDIO_END."""
         self._part.size += size
-        return b"%b%b%b" % (self._head, self._outbox.next_id(), self._tail)
+        outbox = self._outbox
+        outbox.count = count = outbox.count + 1
+        return b"%b%d%b" % (self._head, count, self._tail)

@@ -21,19 +21,19 @@ class Outbox:
         self._messages: list[bytes] = []
         # Strategy: random bytes for every message would be a tenth of what a message costs. One id is drawn, and counted on.
         self._event = ids("event")
-        self._quoted = _encode(self._event)[:-1]
-        self._count = 0
+        self.quoted = _encode(self._event)[:-1]  # as it stands in JSON, its closing quote left out
+        self.count = 0
 
     def next_id(self) -> bytes:
         """The next event_id as it stands in JSON, in its quotes."""
-        self._count += 1
-        return b'%b_%d"' % (self._quoted, self._count)
+        self.count += 1
+        return b'%b_%d"' % (self.quoted, self.count)
 
     def send(self, type_: str, /, **fields: Any) -> None:
         """Queue an event with a new event_id."""
         if not self.closed:
-            self._count += 1
-            self._messages.append(encode_event(type_, f"{self._event}_{self._count}", **fields))
+            self.count += 1
+            self._messages.append(encode_event(type_, f"{self._event}_{self.count}", **fields))
 
     def send_bare(self, type_: str, /, **fields: Any) -> None:
         """Queue an event without an event_id, as the specification has one."""
