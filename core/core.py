@@ -40,7 +40,7 @@ class SessionCore:
     Where a playout stands when something is decided on it follows from the log, unless somebody `delivers` audio.
     """
 
-    __slots__ = ("_buffered", "_deadline", "_looked", "seq", "staged", "state")
+    __slots__ = ("_buffered", "_deadline", "_looked", "has_changed", "seq", "staged", "state")
 
     def __init__(self) -> None:
         self.state = State()
@@ -49,17 +49,23 @@ class SessionCore:
         self._buffered = BufferedPlayheads(self.state, ClockPlayheads(self.state))
         self._looked: Looked = {}
         self._deadline: int | Literal["unknown"] | None = "unknown"
+        self.has_changed = True
+        """Whether time_passed and sends_due may have something to say before next_deadline()."""
 
     def delivers(self, playheads: Playheads) -> None:
         """From now on these are asked where a playout stands: they deliver the audio."""
         self._buffered.under = playheads
+
+    def look_again(self) -> None:
+        """Something has happened: in the log, or to the audio that is being delivered."""
+        self._deadline, self.has_changed = "unknown", True
 
     # --- facts from the log ---
 
     def apply(self, seq: int, at_ns: int, event: e.Event | e.Unknown | e.Erased) -> None:
         """Fold an event that the log already holds."""
         self.seq = seq
-        self._deadline = "unknown"
+        self.look_again()
         self.state.apply(seq, at_ns, event)
 
     # --- decisions, each staged and applied ---
@@ -68,7 +74,7 @@ class SessionCore:
         """Stage a fact; returns its seq."""
         self.seq += 1
         if type(event) not in NOT_FOLDED:
-            self._deadline = "unknown"
+            self.look_again()
             self.state.apply(self.seq, now_ns, event)
         self.staged.append(Staged(self.seq, now_ns, cause, event))
         return self.seq
@@ -119,7 +125,7 @@ class SessionCore:
 
     def time_passed(self, now_ns: int) -> None:
         """Decide what the clock brings."""
-        self._deadline = "unknown"  # what was looked at is a part of it
+        self._deadline, self.has_changed = "unknown", False  # what was looked at is a part of the one
         for fact in timeouts(self.state, self._heads(now_ns), now_ns, self._looked):
             self._record_all(fact, e.Root.TIMER, now_ns)
 

@@ -44,6 +44,7 @@ __all__ = ["Decider", "Handling"]
 
 Handling = HandlerRun | HostRun | RemoteRun
 _DELIVERED = frozenset(DELIVERED)
+_WIRE = frozenset({e.TransportReceived, e.TransportSent, e.MediaRecorded})  # no peer learns of it
 _QUIETENS = frozenset({"output_audio_buffer.clear"})  # what answers it throws away what is being played: it waits for no append
 
 
@@ -78,10 +79,11 @@ class Decider:
         core, first, self.first = self.core, self.first, []
         for item in (*first, *inputs):
             self._take(item, now_ns, answers)
-        core.time_passed(now_ns)
-        self._fire_timer(now_ns)
-        if e.LinkReady not in core.staged_types():
-            core.sends_due(now_ns)  # else in the next round: what callers said before goes first
+        if core.has_changed or self._time_decides(now_ns):
+            core.time_passed(now_ns)
+            self._fire_timer(now_ns)
+            if e.LinkReady not in core.staged_types():
+                core.sends_due(now_ns)  # else in the next round: what callers said before goes first
         sends = self._present(answers, 0, now_ns)
         told = len(core.staged)
         if core.state.life.ending is not None and self._handler.caught_up and _DELIVERED.isdisjoint(core.staged_types()):
@@ -92,7 +94,7 @@ class Decider:
 
     def written_behind(self, now_ns: int) -> Step | None:
         """The media that is due in the log, where that is all that is due; None where something may have to be decided."""
-        if self.first or self._time_decides(now_ns):
+        if self.first or self.core.has_changed or self._time_decides(now_ns):
             return None
         segments = self._close_segments(now_ns, only_media=True)
         return Step(self.core.events_to_append(), segments, [], [])
@@ -202,6 +204,8 @@ class Decider:
         told: list[_Answer] = []
         lines = list(self._lines.values())
         for one in staged:
+            if type(one.event) in _WIRE:
+                continue
             for line in lines:
                 if one.seq >= line.since:  # a peer learns of nothing before its own line stands
                     reduces = type(one.event) in REDUCING

@@ -163,10 +163,10 @@ class Inbox:
     def put(self, item: Input) -> None:
         """Add what happened."""
         self._items.append(item)
-        self.wake()
+        self.go_on()
 
     def wake(self) -> None:
-        """Let the taker go on and decide, with or without an item."""
+        """Let the taker go on and look at what is due, with or without an item."""
         self._asked = True
         self.go_on()
 
@@ -192,7 +192,7 @@ class Inbox:
         return not self._items
 
     def was_asked(self) -> bool:
-        """Whether something was put or the taker woken, and not only a moment came, since this was asked last."""
+        """Whether the taker was woken to look, and not only a moment came, since this was asked last."""
         asked, self._asked = self._asked, False
         return asked
 

@@ -57,23 +57,24 @@ class Intake:
         """Take a message: media goes on at once if nothing before it waits to be decided."""
         at_ns = self._clock.now_ns()
         may_pass = self.may_pass
-        was_due = self._media.due_ns()
-        if may_pass and self._media.take_alike(line, raw, at_ns):
-            pass
-        elif may_pass and (signals := line.leg.receive_audio(raw)) is not None:
-            self._media.pass_on(line, raw, signals, at_ns)
-        else:
-            try:
-                message = parse(raw)
-            except InvalidMessage as error:
-                self._inbox.put(Unreadable(line, raw, error, at_ns))
-                return
-            if not may_pass or message.type not in MEDIA_TYPES:
-                self._inbox.put(Arrived(line, message, at_ns))
-                return
-            self.hand_on(line, message, at_ns)
-        if was_due is None:
+        if not (may_pass and self._media.take_alike(line, raw, at_ns)):
+            self._look_at(line, raw, at_ns, may_pass=may_pass)
+        if self._media.begins:
             self.write_behind(at_ns)
+
+    def _look_at(self, line: Line, raw: bytes, at_ns: int, *, may_pass: bool) -> None:
+        if may_pass and (signals := line.leg.receive_audio(raw)) is not None:
+            self._media.pass_on(line, raw, signals, at_ns)
+            return
+        try:
+            message = parse(raw)
+        except InvalidMessage as error:
+            self._inbox.put(Unreadable(line, raw, error, at_ns))
+            return
+        if may_pass and message.type in MEDIA_TYPES:
+            self.hand_on(line, message, at_ns)
+        else:
+            self._inbox.put(Arrived(line, message, at_ns))
 
     @property
     def may_pass(self) -> bool:
@@ -82,6 +83,7 @@ class Intake:
 
     def write_behind(self, now_ns: int) -> None:
         """Let the live loop wake when the media that was recorded must be in the log."""
+        self._media.begins = False
         if (due := self._media.due_ns()) is not None:
             asyncio.get_running_loop().call_later((due - now_ns) / 1e9, self._inbox.go_on)
 

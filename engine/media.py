@@ -28,7 +28,7 @@ _EARLY_MESSAGES = 500  # caller audio kept until the provider is ready: 10 s of 
 class MediaRouter:
     """Routes media signals between the lines of one session and records every media message."""
 
-    __slots__ = ("_due_ns", "_early", "_ears", "_lines", "_mouth", "_passage", "_state")
+    __slots__ = ("_due_ns", "_early", "_ears", "_lines", "_mouth", "_passage", "_state", "begins")
 
     def __init__(self, state: State, lines: dict[str, Line], mouth: Mouth, ears: Ears) -> None:
         self._state = state
@@ -37,6 +37,7 @@ class MediaRouter:
         self._ears = ears
         self._early: deque[s.Signal] = deque(maxlen=_EARLY_MESSAGES)
         self._due_ns: int | None = None  # the earliest of the tracks', kept so that no message has to look at all of them
+        self.begins = False  # something has been gathered of which nobody has been told yet when it is due
         self._passage: Passage | None = None  # the way that audio took last, while nothing has happened since
 
     # --- data in ---
@@ -59,7 +60,7 @@ class MediaRouter:
         if passage is None or passage.line is not line or not passage.take(raw, now_ns):
             return False
         if self._due_ns is None:
-            self._due_ns = line.received.due_ns
+            self._added_to(line.received)
         return True
 
     def look_again(self) -> None:
@@ -151,6 +152,7 @@ class MediaRouter:
     def _added_to(self, track: Track) -> None:
         # Invariant: all tracks are packed together, so the one that something was added to first is due first.
         if self._due_ns is None or track.full:
+            self.begins = self.begins or self._due_ns is None
             self._due_ns = track.due_ns
 
     def segments_to_append(self, now_ns: int, next_seq: int, *, everything: bool) -> list[tuple[e.MediaRecorded, Segment]]:

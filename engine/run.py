@@ -86,7 +86,9 @@ class SessionRun:
         try:
             while not (self.core.ended or self.left):
                 inputs = await self.inbox.take(0 if self.inbox.awake else self._delay_s())
-                if not self.inbox.was_asked() and (step := self.decider.written_behind(self.clock.now_ns())):
+                if self.inbox.was_asked():
+                    self.core.look_again()
+                elif not inputs and (step := self.decider.written_behind(self.clock.now_ns())):
                     await self._append_beside_media(step)
                     continue
                 for happened in rounds(inputs):

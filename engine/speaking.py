@@ -62,10 +62,9 @@ class Speaking:
             self._arm(_PAUSE_S)
             return
         now_ns = self._clock.now_ns()
-        nothing_recorded = self._media.due_ns() is None
         try:
             self._mouth.release(now_ns)
         finally:
             self._arm()
-            if nothing_recorded:
+            if self._media.begins:
                 self._intake.write_behind(now_ns)
