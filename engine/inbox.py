@@ -121,10 +121,10 @@ class ToolDone(NamedTuple):
 
 
 class Attempted(NamedTuple):
-    """Something of a call, step or stream came that is not its completion: a failed attempt, an item, a stream's end."""
+    """Something came that decides nothing: a failed attempt, an item or a stream's end, or what a client has run by HTTP."""
 
-    event: e.AttemptFailed | e.StreamItem | e.StreamEnded
-    seq: int
+    event: e.AttemptFailed | e.StreamItem | e.StreamEnded | e.OutsideCallRequested | e.OutsideCallEnded
+    seq: int  # of the cause, or a Root
 
 
 class Signalled(NamedTuple):

@@ -101,7 +101,7 @@ class LiveSession:
         Raises TurnlogError TL102 when the session has ended.
         """
         self._must_stand()
-        self._run.inbox.put(Attempted(event, cause))  # type: ignore[arg-type] # it is entered as a stream's item is, as it comes
+        self._run.inbox.put(Attempted(event, cause))
 
     @property
     def takes_callers(self) -> bool:
