@@ -20,7 +20,8 @@ NOT_FOLDED = frozenset(
     {
         *(e.TransportReceived, e.TransportSent, e.BinaryReceived, e.BinarySent),
         *(e.MediaRecorded, e.PeerFaulted, e.Unknown, e.Erased),
-        *(e.CallRefused, e.OutsideCallRequested, e.OutsideCallEnded, e.InputRequested, e.AttemptFailed, e.StreamRequested, e.CommandAbandoned, e.SaySpoken),
+        *(e.CallRefused, e.OutsideCallRequested, e.OutsideCallEnded),
+        *(e.InputRequested, e.AttemptFailed, e.StreamRequested, e.CommandAbandoned, e.SaySpoken),
     }
 )
 _FOLDED_BY_TOOLS = frozenset({e.CallRequested, e.StepRequested, e.CallCompleted, e.CallFailed})

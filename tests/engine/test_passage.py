@@ -109,7 +109,7 @@ async def test_who_has_gone_ends_it_for_nobody_else() -> None:
 
 
 async def test_a_segment_that_is_full_is_closed() -> None:
-    """Audio that comes faster than it sounds fills a segment: the next piece begins another one, and takes the short way again."""
+    """Audio that comes faster than it sounds fills a segment: the next piece begins another, and takes the short way again."""
     async with living(wait, answers="model") as alive:
         response = await under_way(alive)
         large = base64.b64encode(bytes(300_000))
