@@ -235,7 +235,7 @@ class _Run:
         at_ns, event = entry.at_ns, entry.event
         match event:
             case e.TimerFired():
-                if self.today.live.next_timer() == (event.timer, event.deadline_ns):
+                if self.today.live.loop.next_timer() == (event.timer, event.deadline_ns):  # of what a returned handler left, too
                     self._deliver(at_ns, event)
             case e.SessionEnding() if (ender := self._ender(event)) and not self.bound.get(ender):
                 return  # the handler ended it then, and has not now

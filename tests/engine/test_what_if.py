@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.living import Speaker, living
@@ -245,6 +245,7 @@ async def test_a_log_that_was_cut_runs_as_far_as_it_goes() -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(node=PROGRAMS, delays=st.lists(st.integers(0, 4), min_size=1, max_size=8), hang_up=st.booleans())
+@example(node=("first", ["say", ("first", ["impatient"])]), delays=[0], hang_up=False)  # a timer that outlives the handler
 def test_any_unchanged_handler_asks_for_the_same(node: Any, delays: list[int], hang_up: bool) -> None:
     """Programs of says, calls, inputs, sleeps, groups and timeouts: no row differs from the record."""
     log, handler = asyncio.run(_live(node, delays, hang_up))
