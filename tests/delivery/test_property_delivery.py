@@ -288,11 +288,9 @@ async def play(call: Call, case: Case) -> None:
         assert_accounted(call)
 
 
-@settings(max_examples=60, deadline=None)
-@given(CASES)
-def test_what_always_holds(case: Case) -> None:
-    """One terminal state each, one mouth, nothing of a dead response, heard words are a prefix, and the log replays."""
-    provider = SpeakingProvider(pace=case.pace, reply=words(8, "model"))
+def run(case: Case, *, reply: str) -> Call:
+    """The whole call; `reply`: what the model answers where it answers."""
+    provider = SpeakingProvider(pace=case.pace, reply=reply)
     provider.mishaps.refusals += case.refusals
     provider.mishaps.repeats = set(case.repeats)
     provider.mishaps.late_ms, provider.mishaps.races = case.late_ms, case.races
@@ -300,6 +298,13 @@ def test_what_always_holds(case: Case) -> None:
     async def script(call: Call) -> None:
         await play(call, case)
 
-    call = Kit(0).run(line(handler(case), **case.definition), "line.talk", script, provider=provider)
+    return Kit(0).run(line(handler(case), **case.definition), "line.talk", script, provider=provider)
+
+
+@settings(max_examples=60, deadline=None)
+@given(CASES)
+def test_what_always_holds(case: Case) -> None:
+    """One terminal state each, one mouth, nothing of a dead response, heard words are a prefix, and the log replays."""
+    call = run(case, reply=words(8, "model"))
     assert_sound(call)
     assert_honest(call)

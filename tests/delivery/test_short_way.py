@@ -5,27 +5,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tests.delivery.scenes import line, words
-from tests.delivery.test_property_delivery import CASES, Case, handler, play
+from tests.delivery.scenes import words
+from tests.delivery.test_property_delivery import CASES, Case, run
 from turnlog.core.codec import decode
 from turnlog.engine.media import MediaRouter
 from turnlog.engine.passage import Passage
-from turnlog.testing import Call, Kit, SpeakingProvider
+from turnlog.testing import Call
 
 
-def run(case: Case, router: type[MediaRouter]) -> Call:
+def by(router: type[MediaRouter], case: Case) -> Call:
     """The call, with that router's way of finding the way."""
-    provider = SpeakingProvider(pace=case.pace, reply=words(30, "model"))
-    provider.mishaps.refusals += case.refusals
-    provider.mishaps.repeats = set(case.repeats)
-    provider.mishaps.late_ms, provider.mishaps.races = case.late_ms, case.races
-
-    async def script(call: Call) -> None:
-        await play(call, case)
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MediaRouter, "_way_of", router._way_of)
-        return Kit(0).run(line(handler(case), **case.definition), "line.talk", script, provider=provider)
+        return run(case, reply=words(30, "model"))
 
 
 class Roundabout(MediaRouter):
@@ -46,4 +38,4 @@ def told(call: Call) -> list[Any]:
 @given(CASES)
 def test_nobody_can_tell_which_way_audio_took(case: Case) -> None:
     """Whatever is said, interrupted, dropped and joined: the same log and the same messages at the same times."""
-    assert told(run(case, MediaRouter)) == told(run(case, Roundabout))
+    assert told(by(MediaRouter, case)) == told(by(Roundabout, case))
