@@ -13,6 +13,7 @@ from tests.server.noding import PATIENCE_S, bare_node, hears, node, refusal, say
 from turnlog.core import events as e
 from turnlog.engine.nodes import wire
 from turnlog.server.settings import ServerSettings
+from turnlog.store.follow import follow
 
 __all__: list[str] = []
 
@@ -189,8 +190,11 @@ async def test_what_a_node_holds_is_believed_only_where_it_can_be(tmp_path: Path
             await made.hears(wire.Welcome)
             live = await server.engine.start("hotel.desk")
             await made.hears(wire.Happened)
+        log = follow(server.store, live.id)
         for stands, begins, kept in (((1, 0), 2, True), ((1, 1), 1, False), ((10_000, 0), 1, False), ((0, 0), 1, False)):
             live.signal("more")
+            async with asyncio.timeout(PATIENCE_S):  # it stands in the log: what is not yet there is no past
+                await anext(one async for one in log if one is not None and one.type == "SignalReceived")
             async with bare_node(server, hotel, kept={live.id: stands, "over": (5, 5)}) as made:
                 past = await made.hears(wire.Past)
                 present = await made.hears(wire.Present)
