@@ -1,6 +1,7 @@
 """How a session's loop and what runs its handler learn of each other, wherever that is."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from ..core.ports import Recorded
 from .host_run import HostRun
@@ -17,7 +18,9 @@ def join(run: SessionRun) -> None:
     if isinstance(handler, HostRun):
         handler.connect(run.ask)
     elif isinstance(handler, RemoteRun):
-        handler.connect(Shore(run.ask, run.inbox.wake, run.inbox.put, lambda after, until: _past(run, after, until)))
+        inbox, decider = run.inbox, run.decider
+        past = partial(_past, run)
+        handler.connect(Shore(run.ask, inbox.wake, inbox.put, past, lambda: inbox.empty and not decider.first))
 
 
 def _past(run: SessionRun, after: int, until: int) -> Iterator[Recorded]:

@@ -22,11 +22,12 @@ _UNREAD: Final = 256 * 1024 * 1024  # a node that comes back reads the past of a
 
 
 class NodeSockets:
-    """The route for nodes, as the settings want it: how long sessions wait for one, how large its messages may be."""
+    """The route for nodes, as the settings want it: how long sessions wait for one, how its messages are bounded."""
 
     def __init__(self, engine: Engine, access: Access, settings: ServerSettings) -> None:
         engine.nodes.grace_s = settings.node_grace_s
         engine.nodes.max_bytes = settings.max_message_bytes
+        engine.nodes.messages_s = settings.node_messages_s
         self._engine = engine
         self._access = access
         self.routes: list[BaseRoute] = [WebSocketRoute("/v1/turnlog/node", self.answer)]

@@ -21,6 +21,7 @@ from ..engine.engine import Engine
 from ..engine.garbage import collections_when_idle
 from ..transports.control_plane import ControlPlane
 from ..transports.web.serving import check_tls, listen, serve_app, url_of
+from ..transports.web.sockets import Sockets
 from ..transports.webrtc.ice import IceSettings
 from .app import create_app
 from .proxied import is_proxied
@@ -78,9 +79,9 @@ async def serve_on(
     async with asyncio.TaskGroup() as beside:
         draining = beside.create_task(_drained(engine, settings, drain, stop)) if drain else None
         leave = partial(_leave, engine)
-        deflates = partial(is_proxied, engine)
+        sockets = Sockets(partial(is_proxied, engine), settings.ping_s)
         most = settings.max_message_bytes
-        await serve_app(app, listener, stop, leave=leave, max_message_bytes=most, deflates=deflates, tls=settings.tls)
+        await serve_app(app, listener, stop, leave=leave, max_message_bytes=most, sockets=sockets, tls=settings.tls)
         if draining:
             draining.cancel()
 

@@ -11,8 +11,10 @@ from msgspec import Meta
 from ..core.errors import TurnlogError
 from ..core.limits import Limits
 from ..engine.nodes.hub import GRACE_S
+from ..engine.nodes.pace import MESSAGES_S
 from ..transports.callers.websocket import MAX_MESSAGE_BYTES
 from ..transports.web.serving import Tls
+from ..transports.web.sockets import PING_S
 
 __all__ = ["DEFAULTS", "ServerSettings"]
 
@@ -29,6 +31,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: Annotated[float, Meta(ge=0, le=86400, description="how long sessions may run on after SIGTERM")] = 20.0
     on_drain: Annotated[Literal["end", "keep"], Meta(description="what becomes of those that run then still")] = "end"
     node_grace_s: Annotated[float, Meta(ge=0, le=86400, description="how long the sessions of a lost node wait for it")] = GRACE_S
+    node_messages_s: Annotated[
+        float, Meta(gt=0, le=1e9, description="messages a second of one node; what it sends beyond that waits at the node")
+    ] = MESSAGES_S
+    ping_s: Annotated[
+        float, Meta(ge=0.05, le=3600, description="how often a WebSocket is pinged, and how long its peer may take to answer")
+    ] = PING_S
     limits: Limits = Limits()
     caller_token_s: Annotated[int, Meta(ge=1, description="how long a caller's token opens its session")] = 7200
     allow_origins: Annotated[

@@ -11,7 +11,7 @@ import msgspec
 from ...core.errors import LinkClosed, LinkError, ProtocolError, TurnlogError
 from ...core.ports import Link
 from ...transports.control_plane import ControlPlane
-from ...transports.providers.dial import Credential, dial
+from ...transports.providers.dial import PING_S, Credential, DialSettings, dial
 from ..app import App
 from ..open_tools import OpenTools
 from ..toolbox import Toolbox
@@ -23,6 +23,7 @@ __all__ = ["PATH", "node_url", "run_node"]
 PATH = "/v1/turnlog/node"
 _BROKEN, _TOO_BIG = 1008, 1009
 _FIRST_S, _LONGEST_S = 0.1, 5.0
+_UNSENT = 256 * 1024 * 1024  # an engine that reads slowly slows its node, and costs it no link
 
 log = logging.getLogger("turnlog")
 
@@ -36,19 +37,24 @@ def node_url(engine: str) -> str:
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + PATH, "", ""))
 
 
-async def run_node(app: App, engine: str, key: str = "", *, on_connected: Callable[[], None] | None = None) -> None:
+async def run_node(
+    app: App, engine: str, key: str = "", *, on_connected: Callable[[], None] | None = None, ping_s: float = PING_S
+) -> None:
     """Run an app's handlers for the engine at this URL, until cancelled; a link that is lost is opened again.
+
+    ping_s: how often the engine is pinged, and how long it may take to answer; then the link is lost.
 
     Raises LinkError TL301 or TL303 if the engine is not reached the first time, ProtocolError TL321 if it refuses the node,
     and what the app's MCP servers raise.
     """
     url = node_url(engine)
     credential = Credential(key, header="Authorization", prefix="Bearer ", source="--key") if key else None
+    settings = DialSettings(limit_bytes=_UNSENT, ping_s=ping_s)
     pause_s, was_there = _FIRST_S, False
     async with _tools(app) as tools, _worker(app, tools) as worker:
         while True:
             try:
-                link = await dial(url, credential)
+                link = await dial(url, credential, settings)
                 pause_s, was_there = _FIRST_S, True
                 hello = msgspec.structs.replace(hello_of(app, tools), kept=worker.kept())
                 await _speak(worker, hello, link, on_connected)
@@ -76,7 +82,8 @@ async def _speak(
                     on_connected()
             await worker.receive(message)
     except LinkClosed as closed:
-        if closed.close_code == _BROKEN or (closed.close_code == _TOO_BIG and not welcome):  # it would say the same again
+        refused = closed.close_code == _BROKEN and closed.reason.startswith("TL")  # else it is our link, which took no more
+        if refused or (closed.close_code == _TOO_BIG and not welcome):  # it would say the same again
             raise ProtocolError("TL321", f"the engine refused the node: {closed.reason}", "see the engine's log") from None
         log.info("the engine is gone: %s", closed)
     except TurnlogError as error:

@@ -5,6 +5,7 @@ and stay where they are until it goes.
 """
 
 import asyncio
+import itertools
 import logging
 import re
 from collections.abc import Collection
@@ -20,6 +21,7 @@ from ..app import Declared
 from ..handler_run import ENGINE_FLAGS
 from ..session import RealtimeSession
 from . import wire
+from .pace import MESSAGES_S, Pace
 from .remote import RemoteRun
 from .remote_effects import RemoteEffects
 
@@ -94,10 +96,8 @@ class Connection:
             with suppress(LinkClosed):  # its reader reports the loss
                 self.link.send(wire.packed(wire.Forget(session=session)))
 
-    def receive(self, message: wire.Up) -> None:
+    def receive(self, message: wire.OfSession) -> None:
         """What the node says of a session; of one that is over it may still say something. Raises ProtocolError TL321."""
-        if isinstance(message, wire.Hello):
-            raise wire.broken("a second hello")
         run = self.runs.get(message.session)
         if run is None:
             return
@@ -119,12 +119,14 @@ class Connection:
 class Nodes:
     """Connected nodes by name. own: the name of the engine's own app, which no node may have.
 
-    grace_s: how long the sessions of a lost node wait for it. max_bytes: of a node's message, as the link takes it.
+    grace_s: how long the sessions of a lost node wait for it. max_bytes: of a node's message, as the link takes it;
+    messages_s: of one link.
     """
 
     def __init__(self, own: str, *, grace_s: float = GRACE_S) -> None:
         self.grace_s = grace_s
         self.max_bytes = wire.MAX_BYTES
+        self.messages_s = MESSAGES_S
         self._own = own
         self._connected: dict[str, list[Connection]] = {}
         self._waiting: dict[str, tuple[str, RemoteRun, asyncio.TimerHandle]] = {}
@@ -186,20 +188,26 @@ class Nodes:
 
     async def _converse(self, connection: Connection) -> None:
         await self._hand_over(connection)
+        pace = Pace(connection.name, self.messages_s, connection.runs)
         try:
-            while True:
-                message = wire.read_up(await connection.link.receive())
+            for taken in itertools.count():
+                raw = await connection.link.receive()
+                await pace.message(taken)
+                message = wire.read_up(raw)
+                if isinstance(message, wire.Hello):
+                    raise wire.broken("a second hello")
                 self._refuse_strangers(connection, message)
                 connection.receive(message)
+                await pace.followed(message.session, len(raw))
         except LinkClosed as closed:
             log.info("node %s is gone: %s", connection.name, closed)
         except TurnlogError as error:
             log.warning("node %s broke the protocol: %s", connection.name, error)
             await connection.link.close(_BROKEN, str(error))
 
-    def _refuse_strangers(self, connection: Connection, message: wire.Up) -> None:
+    def _refuse_strangers(self, connection: Connection, message: wire.OfSession) -> None:
         """Raise ProtocolError TL321 for a word on another node's session. Of one that is over it may not know yet."""
-        if isinstance(message, wire.Hello) or message.session in connection.runs:
+        if message.session in connection.runs:
             return
         others = (one for name, connections in self._connected.items() if name != connection.name for one in connections)
         waits = self._waiting.get(message.session)

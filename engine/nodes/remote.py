@@ -29,12 +29,16 @@ _DELIVERED = frozenset({e.SessionStarted, *DELIVERED})
 
 
 class Shore(NamedTuple):
-    """What a run asks of its session. past: the log behind an event, up to another."""
+    """What a run asks of its session. past: the log behind an event, up to another.
+
+    is_idle: whether all that it was asked and given has been taken up.
+    """
 
     ask: Callable[[Asked], None]
     wake: Callable[[], None]
     put: Callable[[Input], None]
     past: Callable[[int, int], Iterator[Recorded]]
+    is_idle: Callable[[], bool]
 
 
 class _Asking(NamedTuple):
@@ -149,6 +153,11 @@ class RemoteRun:
     def may_resume(self) -> bool:
         """Whether another connection can take it up: its handler can be replayed, and is to see more than the end."""
         return self._began[0].replayable and not self.progress.hard
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its session has taken up all that the node said."""
+        return self._shore.is_idle()
 
     def belongs_to_nobody(self, leave: Callable[[], None]) -> None:
         """It waits for its node."""

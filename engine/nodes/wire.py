@@ -29,6 +29,7 @@ __all__ = [
     "Forget",
     "Happened",
     "Hello",
+    "OfSession",
     "OfferedSession",
     "OfferedTool",
     "Past",
@@ -200,7 +201,8 @@ class Forget(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="f
     session: str
 
 
-Up = Hello | AskedFor | Seen | Completed | Answered | Attempt | Diverged
+OfSession = AskedFor | Seen | Completed | Answered | Attempt | Diverged
+Up = Hello | OfSession
 Down = Welcome | Happened | Work | Past | Present | Forget
 
 _encode = msgspec.json.Encoder().encode

@@ -34,7 +34,7 @@ class Faraway(RemoteRun):
         self.down: deque[bytes] = deque()
         self.asks: list[Asked] = []
         self.deaf = False
-        self.connect(Shore(self.asks.append, lambda: None, lambda done: None, self.past))
+        self.connect(Shore(self.asks.append, lambda: None, lambda done: None, self.past, lambda: True))
         self.join()
 
     def join(self) -> None:

@@ -17,11 +17,12 @@ from ...core.errors import LinkError
 from ...core.relaying import Upgrade
 from ..links.direct import DirectConnection
 from ..links.frames import FrameConnection
-from ..links.websocket import MAX_MESSAGE_BYTES, UNLOGGED, WebSocketLink
+from ..links.websocket import LIMIT_BYTES, MAX_MESSAGE_BYTES, UNLOGGED, WebSocketLink
 
-__all__ = ["Credential", "DialSettings", "dial", "dial_frames", "is_loopback"]
+__all__ = ["PING_S", "Credential", "DialSettings", "dial", "dial_frames", "is_loopback"]
 
 _BODY_SHOWN: Final = 300  # characters
+PING_S: Final = 20.0
 _QUEUED: Final = 8  # frames that wait for a caller who does not read, before the provider has to wait
 
 
@@ -51,11 +52,13 @@ class Credential:
 
 
 class DialSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of a connection."""
+    """Limits of a connection. limit_bytes: what may wait for a peer that does not read. ping_s: see dial."""
 
     max_message_bytes: int = MAX_MESSAGE_BYTES
     open_timeout_s: float = 10.0
     close_timeout_s: float = 2.0
+    limit_bytes: int = LIMIT_BYTES
+    ping_s: float = PING_S
 
 
 class _Direct(connect):
@@ -80,12 +83,15 @@ def is_loopback(host: str | None) -> bool:
 async def dial(
     url: str, credential: Credential | None = None, settings: DialSettings | None = None, *, absent: str = "TL301"
 ) -> WebSocketLink:
-    """An open link. Raises LinkError TL303 (the peer answered 401 or 403), `absent` (404) or TL301 (what else kept it shut)."""
+    """An open link, pinged every ping_s and lost if a ping is not answered for as long.
+
+    Raises LinkError TL303 (the peer answered 401 or 403), `absent` (404) or TL301 (what else kept it shut).
+    """
     settings = DialSettings() if settings is None else settings
     outcome = await _try(url, credential, settings, absent, create_connection=DirectConnection, compression=None)
     if isinstance(outcome, LinkError):
         raise outcome  # outside the except block: the library's exception is not its context
-    return WebSocketLink(outcome)
+    return WebSocketLink(outcome, limit_bytes=settings.limit_bytes)
 
 
 async def dial_frames(
@@ -125,6 +131,8 @@ async def _try(
             max_size=settings.max_message_bytes,
             open_timeout=settings.open_timeout_s,
             close_timeout=settings.close_timeout_s,
+            ping_interval=settings.ping_s,
+            ping_timeout=settings.ping_s,
             **options,
         )
     except InvalidStatus as error:

@@ -16,12 +16,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ...core.errors import TurnlogError
-from .deflate import deflating
 from .patience import HEAD_S, patient
+from .sockets import Sockets, socket_protocol
 
 __all__ = ["Tls", "check_tls", "listen", "serve_app", "url_of"]
 
 _GRACE_S = 5  # for connections to go after their owner has ended them
+_SOCKETS = Sockets()
 _READ_MAXIMA = 2  # a message up to here, in maxima, is read and refused in order; beyond it uvicorn hangs up
 
 
@@ -54,23 +55,24 @@ async def serve_app(
     *,
     leave: Callable[[], Awaitable[None]],
     max_message_bytes: int,
-    deflates: Callable[[str], bool] | None = None,
+    sockets: Sockets = _SOCKETS,
     head_s: float = HEAD_S,
     tls: Tls | None = None,
 ) -> None:
     """Serve on a listening socket until `stop` is set and `leave` has ended what was connected.
 
-    deflates: whether permessage-deflate is agreed to for an address (path and query), if its caller offers it. head_s: how long
-    the head of a request may take to come. Raises TurnlogError TL210 for files of `tls` that are not right.
+    head_s: how long the head of a request may take to come. Raises TurnlogError TL210 for files of `tls` that are not right.
     """
     if tls is not None:
         check_tls(tls)
     config = uvicorn.Config(
         app,
         http=patient(head_s),
-        ws="websockets-sansio" if deflates is None else deflating(deflates),
+        ws=socket_protocol(sockets.deflates),
+        ws_ping_interval=sockets.ping_s,
+        ws_ping_timeout=sockets.ping_s,
         ws_max_size=max_message_bytes * _READ_MAXIMA,
-        ws_per_message_deflate=False,  # audio in base64 costs more time to deflate than it saves; see `deflates`
+        ws_per_message_deflate=False,  # audio in base64 costs more time to deflate than it saves; see `sockets`
         lifespan="off",
         log_config=None,
         log_level="warning",
