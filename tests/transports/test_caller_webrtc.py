@@ -148,6 +148,34 @@ async def test_our_protocol_machine_and_the_link_agree() -> None:
         assert {one.get("response_id", response) for one in last} == {response}
 
 
+async def test_a_cut_over_an_empty_buffer_is_told_with_its_figure() -> None:
+    """The provider lags, and all that came of a response was sent when speech cuts it: cleared, and truncated there."""
+    async with calling() as call:
+        numbers = iter(range(1000))
+        server = ServerProtocol(ids=lambda kind: f"{kind}_{next(numbers)}", model="m", plays=True)
+        response = server.start_response(in_band=True)
+        server.output_audio(response, base64.b64encode(tone(100)))
+
+        def flush() -> None:
+            for message in server.messages_to_send():
+                call.link.send(message)
+
+        async def hear() -> None:
+            server.receive(parse(json.dumps(await call.gets("turnlog.playout")).encode()))
+            flush()
+
+        flush()
+        await hear()
+        await call.told.hears_sound(80)  # out of a buffer that holds four packets back: the silence behind it is being sent
+        assert not call.link._peer.speaker.filling
+        assert server.interrupt() == response
+        flush()
+        await hear()
+        order = ("output_audio_buffer.started", "response.done", "output_audio_buffer.cleared", "conversation.item.truncated")
+        last = [await call.tells(type_) for type_ in order]
+        assert last[-1]["audio_end_ms"] == 100
+
+
 async def test_what_is_no_text_is_told_and_the_call_goes_on() -> None:
     """A binary message is a fault that the session is told of, with its code: it answers it, so that the answer is in the log."""
     async with calling() as call:

@@ -149,6 +149,30 @@ def test_sequence_8_speech_throws_away_what_is_in_the_buffer() -> None:
     assert peer.types() == []
 
 
+def test_a_cut_that_finds_the_buffer_empty_truncates_too() -> None:
+    """What had come was sent when the cut ended the item: its player tells "stopped" behind cleared, and more was to come."""
+    peer = Peer()
+    response, item = peer.spoken()
+    peer.report("started", item, 0)
+    assert peer.server.interrupt() == response
+    assert peer.types() == [STARTED, *TAIL, CLEARED]
+    peer.report("stopped", item, 2000)
+    (told,) = peer.sent()
+    assert (told["type"], told["item_id"], told["audio_end_ms"]) == (TRUNCATED, item, 2000)
+    peer.report("stopped", item, 2000)
+    assert peer.types() == []
+
+
+def test_what_stopped_as_it_was_cleared_is_whole() -> None:
+    """A finished item that has sounded to its end while the clear was on its way is not truncated."""
+    peer = Peer()
+    response, item = peer.spoken()
+    peer.server.finish_response(response)
+    peer.server.interrupt()
+    peer.report("stopped", item, 2000)
+    assert peer.types() == [STARTED, *TAIL, CLEARED]
+
+
 def test_speech_over_what_was_generated_long_ago() -> None:
     """The response is done and its audio still sounds: nothing to cancel, but cleared and truncated."""
     peer = Peer()

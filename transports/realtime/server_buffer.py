@@ -76,16 +76,25 @@ class OutputBuffer:
         if (part := self._sent.get(item)) is not None:
             self._start(part.response)
 
-    def stopped(self, item: str) -> None:
-        """All of the item was played."""
+    def stopped(self, item: str, played_ms: int) -> None:
+        """All of the item was played that there was.
+
+        Strategy: a cut ends the item before it clears the buffer. Where the buffer was empty at that moment, as after a stall,
+        whoever plays tells only this; it is told as what was left of the others is.
+        """
         part = self._sent.get(item)
-        if part is not None and (playing := self._playing.get(part.response)) is not None:
-            self._start(part.response)
-            playing.waiting.discard(item)
-            self._stop_if_over(part.response)
+        if part is None:
+            return
+        playing = self._playing.get(part.response)
+        if playing is None:
+            self.cleared(item, played_ms)
+            return
+        self._start(part.response)
+        playing.waiting.discard(item)
+        self._stop_if_over(part.response)
 
     def cleared(self, item: str, played_ms: int) -> None:
-        """What was left of the item was thrown away: a conversation keeps of it what was heard."""
+        """Nothing more of the item is played: of one that is not whole a conversation keeps what was heard."""
         spoken = self._conversation.get(item)
         if spoken is None or not self._sent.shorten(item, played_ms, whole=spoken["status"] == "completed"):
             return

@@ -116,7 +116,7 @@ class ServerItems:
             case "started":
                 self.buffer.started(view.item_id)
             case "stopped":
-                self.buffer.stopped(view.item_id)
+                self.buffer.stopped(view.item_id, played_ms)
             case "cleared":
                 self.buffer.cleared(view.item_id, played_ms)
         return [_reported(view, part.response, played_ms, final=False)]
