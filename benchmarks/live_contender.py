@@ -161,7 +161,33 @@ async def pipecat(meter: Meter, port: int, sessions: int, seconds: float, folder
 
 
 async def turnlog(meter: Meter, port: int, sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
-    """turnlog with its log on; the caller's end of each session is a pair of queues that a task reads, as the peers' is."""
+    """turnlog with its log on; each session's AudioCaller hands decoded audio to the application, as the peers do."""
+    from turnlog import AudioCaller
+
+    return await run_turnlog(meter, port, sessions, seconds, folder, lambda: AudioCaller(MeterPlayer(meter)))
+
+
+async def turnlog_iterated(meter: Meter, port: int, sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """The same, and a task of each session reads it with `async for`."""
+    from turnlog import AudioCaller, PlayAudio
+
+    async def read(caller: AudioCaller) -> None:
+        async for heard in caller:
+            if isinstance(heard, PlayAudio):
+                meter.pcm(heard.pcm16)
+
+    tasks = []
+
+    def caller() -> AudioCaller:
+        made = AudioCaller()
+        tasks.append(asyncio.create_task(read(made)))
+        return made
+
+    return await run_turnlog(meter, port, sessions, seconds, folder, caller)
+
+
+async def turnlog_wire(meter: Meter, port: int, sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """turnlog as a gateway: it speaks the whole protocol again to a caller, and logs that leg. Its other end is read by a task."""
     from turnlog.core.errors import LinkClosed
     from turnlog.transports.links.in_process import InProcessLink, pair
 
@@ -180,8 +206,8 @@ async def turnlog(meter: Meter, port: int, sessions: int, seconds: float, folder
     return await run_turnlog(meter, port, sessions, seconds, folder, caller)
 
 
-async def turnlog_direct(meter: Meter, port: int, sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
-    """turnlog with its log on; the caller's link takes each message in send(), as a socket's does: no task reads it."""
+async def turnlog_wire_direct(meter: Meter, port: int, sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """The same, and the caller's link takes each message in send(), as a socket's does: no task reads it."""
     return await run_turnlog(meter, port, sessions, seconds, folder, lambda: TakingLink(meter))
 
 
@@ -201,6 +227,26 @@ async def turnlog_alone(meter: Meter, port: int, sessions: int, seconds: float, 
 
     WebSocketLink.listen = counted  # type: ignore[method-assign] # nothing else of it shows when audio arrived
     return await run_turnlog(meter, port, sessions, seconds, folder, None)
+
+
+class MeterPlayer:
+    """A caller's player that counts; see turnlog.AudioPlayer."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def audio(self, pcm16: bytes, part: Any) -> None:
+        """A piece of the answer."""
+        self._meter.pcm(pcm16)
+
+    def text(self, text: str, part: Any) -> None:
+        """Words are not measured."""
+
+    def cleared(self, response: str) -> None:
+        """Nobody speaks over an answer here."""
+
+    def finished(self, response: str) -> None:
+        """What is measured comes before."""
 
 
 class TakingLink:
@@ -311,7 +357,9 @@ async def checked(store: Any, session: str) -> int:
 CONTENDERS: dict[str, Contender] = {
     "floor": floor,
     "turnlog": turnlog,
-    "turnlog-direct": turnlog_direct,
+    "turnlog-iterated": turnlog_iterated,
+    "turnlog-wire": turnlog_wire,
+    "turnlog-wire-direct": turnlog_wire_direct,
     "turnlog-alone": turnlog_alone,
     "openai-agents": openai_agents,
     "pipecat": pipecat,

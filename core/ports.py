@@ -12,6 +12,7 @@ from .definition import SessionDefinition
 from .events.playout import PlayoutSource
 
 __all__ = [
+    "AudioPart",
     "Calls",
     "DirectLink",
     "Draft",
@@ -21,6 +22,7 @@ __all__ = [
     "PartHead",
     "Playhead",
     "Playheads",
+    "PlayingLink",
     "Provider",
     "Recorded",
     "Segment",
@@ -145,6 +147,28 @@ class OpenedLink(Link, Protocol):
     @property
     def opening(self) -> bytes:
         """That, as its first message, which receive() does not give; b"" for nothing."""
+
+
+class AudioPart(NamedTuple):
+    """Whose audio or words something is: one part of one response, in the provider's ids."""
+
+    response: str
+    item: str
+    content_index: int
+
+
+@runtime_checkable
+class PlayingLink(Link, Protocol):
+    """A link without a wire to its other end, which is this program itself: audio and words are handed over as they are.
+
+    send() gets only what stops or ends a response. Neither of these two waits; both raise LinkClosed.
+    """
+
+    def play(self, pcm16: bytes, part: AudioPart) -> None:
+        """Take audio of a response: PCM16, 24 kHz, mono, little-endian; a sample may be cut between two pieces."""
+
+    def show(self, text: str, part: AudioPart) -> None:
+        """Take words of a response, as its audio or its text has them."""
 
 
 class Provider(Protocol):

@@ -9,7 +9,7 @@ from ..core import events as e
 from ..core import signals as s
 from ..core.core import Staged
 from ..core.errors import TurnlogError
-from ..core.ports import Link
+from ..core.ports import Link, PlayingLink
 from ..core.state import State
 from ..store.media import MAX_SEGMENT_MS, ClosedSegment, Kept, PackedSegment, SegmentBuilder
 from ..transports.realtime.audio_run import AudioRead, AudioWritten
@@ -128,12 +128,13 @@ class Track:
 class Line:
     """One link of a session. `name`: "p1" for the provider's first, "v1" for its voice's, "c1" for the first caller."""
 
-    __slots__ = ("leg", "link", "name", "of_provider", "received", "seat", "sent", "since")
+    __slots__ = ("leg", "link", "name", "of_provider", "player", "received", "seat", "sent", "since")
 
     def __init__(self, name: str, link: Link, leg: Leg) -> None:
         self.name = name
         self.of_provider = name.startswith(("p", "v"))
         self.link = link
+        self.player = link if isinstance(link, PlayingLink) else None
         self.leg = leg
         self.received = Track(name, "in")
         self.sent = Track(name, "out")

@@ -13,11 +13,11 @@ from ..core.errors import LinkError, TurnlogError
 from ..core.ports import Calls, Link, Provider
 from ..core.saying import needs_voice
 from ..transports.providers.voice import Voice
-from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.provider_leg import ProviderLeg
 from ..transports.realtime.rtp_provider_leg import RtpProviderLeg
 from ..transports.realtime.voice_leg import VoiceLeg
 from .callback import in_callback
+from .caller_legs import caller_leg, handed
 from .clip import recordings
 from .closing import close_of, left
 from .current import SESSION, working_for
@@ -122,13 +122,13 @@ class LiveSession:
         """Attach a caller: from here its audio and text reach the session, and it hears what is said. Returns the line's name.
 
         seat: whose place it is; the caller that has it now is closed (1001, "taken over"). Raises TurnlogError TL102 when the
-        session has ended.
+        session has ended, TL505 for an AudioCaller where another caller has asked for other audio than PCM.
         """
         self._must_stand()
+        transport = handed(link, transport, self.id, self.formats)
         self._dial()
         name = self._name("c")
-        plays, pcm_only = transport == "webrtc", self.definition.transport == "webrtc"
-        leg = CallerLeg(name, self.definition.model or "", self._id, plays=plays, pcm_only=pcm_only)
+        leg = caller_leg(name, link, transport, self.definition, self._run.lines, self._id)
         before = [line.link for line in self._run.lines.values() if seat and line.seat == seat]
         self._spawn(self._run.attach(name, link, leg, transport, peer))
         self._run.lines[name].seat = seat

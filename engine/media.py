@@ -10,14 +10,14 @@ from collections import deque
 from ..core import events as e
 from ..core import signals as s
 from ..core.errors import LinkClosed
-from ..core.ports import Segment
+from ..core.ports import AudioPart, PlayingLink, Segment
 from ..core.state import State
 from ..store.media import Kept, PackedSegment
 from ..transports.realtime.wire import Message
 from .ears import Ears
 from .line import Line, Track
 from .mouth import Mouth
-from .passage import Listener, Passage
+from .passage import Hearers, Listener, Passage
 
 __all__ = ["MediaRouter"]
 
@@ -87,14 +87,19 @@ class MediaRouter:
         if not self._audible(audio.response):
             return None
         listeners: list[Listener] = []
+        players: list[PlayingLink] = []
         for caller in self._lines.values():
-            if not caller.of_provider:
+            if caller.player is not None:
+                players.append(caller.player)
+            elif not caller.of_provider:
                 written = caller.leg.audio_written(audio)
                 if written is None:
                     return None
                 listeners.append(Listener(caller, written))
-        mouth, read = self._mouth.run_of(audio, is_heard=bool(listeners)), line.leg.audio_read()
-        return None if mouth is None or read is None else Passage(line, read, mouth, listeners, self._ears)
+        mouth, read = self._mouth.run_of(audio, is_heard=bool(listeners or players)), line.leg.audio_read()
+        if mouth is None or read is None:
+            return None
+        return Passage(line, read, mouth, Hearers(listeners, players, _part(audio), self._ears))
 
     def _route(self, line: Line, signal: s.Signal, now_ns: int, kept: Kept | None) -> None:
         """Hand a media signal on: a caller's to the provider, a provider's to the mouth. `kept`: where its audio is stored."""
@@ -125,11 +130,12 @@ class MediaRouter:
         """Send what the mouth lets out to every caller: see Outlet."""
         callers = [line for line in self._lines.values() if not line.of_provider]
         for line in callers:
-            self._send(line, signal, now_ns, kept)
-        if callers and isinstance(signal, s.OutputAudio):
-            if self._ears.listen:
-                payload = (kept.payload if kept else signal.payload) or a2b_base64(signal.audio)
-                self._ears.plays(signal.ms, starts_ns, payload)
+            if line.player is None:
+                self._send(line, signal, now_ns, kept)
+            else:
+                _hand(line.player, signal, kept)
+        if callers and isinstance(signal, s.OutputAudio) and self._ears.listen:
+            self._ears.plays(signal.ms, starts_ns, _payload(signal, kept))
         return bool(callers)
 
     def _send(self, line: Line, signal: s.Signal, at_ns: int, kept: Kept | None) -> None:
@@ -170,6 +176,26 @@ class MediaRouter:
             for packed, ms in track.pack():
                 closed.append((_recorded(packed, ms, peaks), packed.at(next_seq + len(closed))))
         return closed
+
+
+def _hand(player: PlayingLink, signal: s.OutputAudio | s.OutputText, kept: Kept | None) -> None:
+    """Hand over what has no wire to go by, so nothing to record: the provider's track has the audio, and how much of each part
+    was delivered stands in the facts of its playout."""
+    try:
+        if isinstance(signal, s.OutputText):
+            player.show(signal.text, _part(signal))
+        else:
+            player.play(_payload(signal, kept), _part(signal))
+    except LinkClosed:
+        return  # its reader reports the loss
+
+
+def _part(signal: s.OutputAudio | s.OutputText) -> AudioPart:
+    return AudioPart(signal.response, signal.item, signal.content_index)
+
+
+def _payload(audio: s.OutputAudio, kept: Kept | None) -> bytes:
+    return (kept.payload if kept else audio.payload) or a2b_base64(audio.audio)
 
 
 class _Peaks:

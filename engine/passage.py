@@ -9,12 +9,13 @@ comes. What remains is to store a piece, to count it and to send it on. Here alo
 from typing import NamedTuple
 
 from ..core.errors import LinkClosed
+from ..core.ports import AudioPart, PlayingLink
 from ..transports.realtime.audio_run import AUDIO_END, AudioRead, AudioWritten
 from .ears import Ears
 from .line import Line
 from .mouth import MouthRun
 
-__all__ = ["Listener", "Passage"]
+__all__ = ["Hearers", "Listener", "Passage"]
 
 _MS = 1_000_000
 _ROOM = 1024  # more than what stands around the same payload on two wires can differ by
@@ -27,22 +28,30 @@ class Listener(NamedTuple):
     written: AudioWritten
 
 
+class Hearers(NamedTuple):
+    """Who hears the part at hand: callers by their wires, `players` who take it as it is, and the engine's own ears."""
+
+    listeners: list[Listener]
+    players: list[PlayingLink]
+    part: AudioPart
+    ears: Ears
+
+
 class Passage:
-    """From `line`, whose pieces `read` reads, by the mouth to the listeners."""
+    """From `line`, whose pieces `read` reads, by the mouth to the hearers."""
 
-    __slots__ = ("_ears", "_listeners", "_mouth", "_ms", "_ns", "_read", "_size", "line")
+    __slots__ = ("_hearers", "_mouth", "_ms", "_ns", "_read", "_size", "line")
 
-    def __init__(self, line: Line, read: AudioRead, mouth: MouthRun, listeners: list[Listener], ears: Ears) -> None:
+    def __init__(self, line: Line, read: AudioRead, mouth: MouthRun, hearers: Hearers) -> None:
         self.line = line
         self._read = read
         self._mouth = mouth
-        self._listeners = listeners
-        self._ears = ears
+        self._hearers = hearers
         self._size, self._ms, self._ns = 0, 0.0, 0  # of the last piece: nearly all have the same
 
     def take(self, raw: bytes, now_ns: int) -> bool:
         """Take a message that came now. False, and nothing was done, if it is no audio that may pass as the last did."""
-        received, mouth, listeners = self.line.received, self._mouth, self._listeners
+        received, mouth, (listeners, players, part, ears) = self.line.received, self._mouth, self._hearers
         if not self._has_room(len(raw) + _ROOM, now_ns) or mouth.holds_back(now_ns):
             return False
         found = self._read.split(raw)
@@ -69,8 +78,13 @@ class Passage:
                     line.link.send(before + text + AUDIO_END)
                 except LinkClosed:
                     continue  # its reader reports the loss
-            if self._ears.listen:
-                self._ears.plays(self._ms, starts_ns, payload)
+        for player in players:
+            try:
+                player.play(payload, part)
+            except LinkClosed:
+                continue
+        if ears.listen and (listeners or players):
+            ears.plays(self._ms, starts_ns, payload)
         return True
 
     def _has_room(self, size: int, now_ns: int) -> bool:
@@ -78,7 +92,7 @@ class Passage:
         builder = self.line.received.builder
         if now_ns >= builder.full_ns or size > builder.room:
             return False
-        for line, _ in self._listeners:
+        for line, _ in self._hearers.listeners:
             builder = line.sent.builder
             if now_ns >= builder.full_ns or size > builder.room:
                 return False

@@ -24,12 +24,14 @@ from ..core.ports import Recorded
 from ..core.state import State
 from ..store.messages import scan_messages
 from ..store.port import Store
+from ..transports.realtime.audio_leg import AudioLeg
 from ..transports.realtime.caller_leg import CallerLeg
 from ..transports.realtime.direct_leg import DirectLeg
 from ..transports.realtime.provider_leg import ProviderLeg
 from ..transports.realtime.sideband_leg import SidebandLeg
 from ..transports.realtime.voice_leg import VoiceLeg
 from ..transports.realtime.wire import parse
+from .caller_legs import HANDED
 from .line import Leg
 
 __all__ = ["Rederived", "TurnFact", "rederive"]
@@ -203,6 +205,8 @@ class _Rederivation:
                 return VoiceLeg(opened.link)
             case "caller" if opened.transport == "direct":
                 return DirectLeg()
+            case "caller" if opened.transport == HANDED:
+                return AudioLeg(opened.link)
         return CallerLeg(opened.link, self.state.life.definition.model or "", lambda kind: f"{kind}_again_{next(self._ids)}")
 
 

@@ -25,6 +25,7 @@ from .core.errors import (
     VoiceLocked,
     WrongExpectedSeq,
 )
+from .core.ports import AudioPart
 from .core.turn import SessionTurn
 from .engine.answering import Answered
 from .engine.app import App
@@ -52,6 +53,7 @@ from .engine.watchdog import HandlerLimits
 from .engine.what_if import what_if
 from .store.feed import FeedEntry
 from .store.projection_folder import ProjectionFolder
+from .transports.callers.audio import AudioCaller, AudioCleared, AudioFinished, AudioPlayer, PlayAudio, ShowText
 from .transports.control_plane import ControlPlane
 from .transports.webrtc.ice import IceServer, IceSettings
 
@@ -59,7 +61,12 @@ __all__ = [
     "BUILT_IN_PROJECTIONS",
     "Answered",
     "App",
+    "AudioCaller",
+    "AudioCleared",
     "AudioClip",
+    "AudioFinished",
+    "AudioPart",
+    "AudioPlayer",
     "ControlPlane",
     "DefinitionError",
     "Divergence",
@@ -80,6 +87,7 @@ __all__ = [
     "LiveSession",
     "MediaError",
     "MissingExtra",
+    "PlayAudio",
     "Projection",
     "ProjectionContext",
     "ProjectionFolder",
@@ -95,6 +103,7 @@ __all__ = [
     "SessionEnded",
     "SessionReplay",
     "SessionTurn",
+    "ShowText",
     "StepError",
     "StoreError",
     "TurnlogError",

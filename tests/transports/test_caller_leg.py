@@ -32,7 +32,7 @@ class Caller:
 
     def __init__(self, answers: str = "handler", *, plays: bool = False, pcm_only: bool = False) -> None:
         numbers = itertools.count(1)
-        self.leg = CallerLeg("c1", "m", lambda kind: f"{kind}_{next(numbers)}", plays=plays, pcm_only=pcm_only)
+        self.leg = CallerLeg("c1", "m", lambda kind: f"{kind}_{next(numbers)}", plays=plays, pcm_only=lambda: pcm_only)
         self.state = State()
         definition = define_session("desk", provider="scripted", transport="in_process", answers=answers)
         self.state.apply(1, 0, e.SessionStarted(session="s1", target="hotel.desk", definition=definition))

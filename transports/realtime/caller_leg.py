@@ -35,14 +35,20 @@ class CallerLeg:
     """One connection of a caller. `link` is its name in the log; `ids` makes the ids the caller sees.
 
     plays: the link plays to the caller what it is sent, as over WebRTC: see ServerProtocol. pcm_only: nobody behind us takes or
-    gives another audio, so a caller that asks for it is refused.
+    gives another audio, so a caller that asks for it is refused; asked when it does.
     """
 
     def __init__(
-        self, link: str, model: str, ids: Callable[[str], str], *, plays: bool = False, pcm_only: bool = False
+        self,
+        link: str,
+        model: str,
+        ids: Callable[[str], str],
+        *,
+        plays: bool = False,
+        pcm_only: Callable[[], bool] | None = None,
     ) -> None:
         self._link = link
-        self._pcm_only = pcm_only and not plays
+        self._pcm_only = None if plays else pcm_only
         self._ids = ids
         self._server = ServerProtocol(ids=ids, model=model, plays=plays)
         self._input = CallerInput(self._server)
@@ -53,9 +59,11 @@ class CallerLeg:
 
     def receive(self, message: Message) -> list[s.Signal]:
         """What a message means, in the provider's ids; what the protocol itself answers is owed afterwards."""
-        if self._pcm_only and isinstance(message.view, SessionUpdate) and (refusal := _other_audio(message.view)) is not None:
-            self._server.tell("error", error=refusal)
-            return []
+        if isinstance(message.view, SessionUpdate) and self._pcm_only is not None and self._pcm_only():
+            refusal = _other_audio(message.view)
+            if refusal is not None:
+                self._server.tell("error", error=refusal)
+                return []
         message = _without_model(message)
         return [meant for signal in self._server.receive(message) if (meant := self._meaning(signal)) is not None]
 
@@ -186,7 +194,7 @@ def _other_audio(update: SessionUpdate) -> dict[str, Any] | None:
         form = part.get("format") if isinstance(part, dict) else None
         if isinstance(form, dict) and form.get("type") in ("audio/pcmu", "audio/pcma"):
             param = f"session.audio.{side}.format"
-            message = f"Invalid value for '{param}': this session's audio is audio/pcm, as its provider is called over WebRTC."
+            message = f"Invalid value for '{param}': this session's audio is audio/pcm, as somebody else in it takes no other."
             error = {"type": "invalid_request_error", "code": "invalid_value", "param": param, "message": message}
             return {**error, "event_id": update.event_id}
     return None
