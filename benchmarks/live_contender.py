@@ -41,7 +41,7 @@ class Meter:
         if self.audio % SAMPLED == 0:
             self._arrived(b64decode(message[start : start + STAMP_BYTES // 3 * 4]))
 
-    def pcm(self, audio: bytes) -> None:
+    def pcm(self, audio: bytes, part: Any = None) -> None:
         """An audio delta, decoded."""
         self._count()
         if self.audio % SAMPLED == 0:
@@ -187,7 +187,7 @@ async def turnlog_iterated(meter: Meter, port: int, sessions: int, seconds: floa
 
 
 async def turnlog_wire(meter: Meter, port: int, sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
-    """turnlog as a gateway: it speaks the whole protocol again to a caller, and logs that leg. Its other end is read by a task."""
+    """turnlog as a gateway: speaks the whole protocol again to a caller, and logs that leg. Its other end is read by a task."""
     from turnlog.core.errors import LinkClosed
     from turnlog.transports.links.in_process import InProcessLink, pair
 
@@ -233,11 +233,7 @@ class MeterPlayer:
     """A caller's player that counts; see turnlog.AudioPlayer."""
 
     def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-
-    def audio(self, pcm16: bytes, part: Any) -> None:
-        """A piece of the answer."""
-        self._meter.pcm(pcm16)
+        self.audio = meter.pcm
 
     def text(self, text: str, part: Any) -> None:
         """Words are not measured."""

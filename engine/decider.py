@@ -227,7 +227,7 @@ class Decider:
         return ending or (due is not None and now_ns >= due) or (timer is not None and now_ns >= timer[1])
 
     def _close_segments(self, now_ns: int, only_media: bool) -> list[Segment]:
-        if self._media.due_ns() is None:  # nothing was gathered
+        if self._media.due_ns is None:  # nothing was gathered
             return []
         everything = not only_media or self._time_decides(now_ns)
         closed = self._media.segments_to_append(now_ns, self.core.seq + 1, everything=everything)

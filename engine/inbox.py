@@ -155,6 +155,8 @@ class Inbox:
     """A queue with one taker that takes everything there is, or wakes at a deadline."""
 
     def __init__(self) -> None:
+        self.idle = False
+        """True while the taker waits and nothing lies here. An attribute, as it is looked at for every message."""
         self._items: list[Input] = []
         self._waiter: asyncio.Future[None] | None = None
         self._awake = False
@@ -172,14 +174,9 @@ class Inbox:
 
     def go_on(self) -> None:
         """Let the taker go on: a moment has come, of which it knows what is due then."""
-        self._awake = True
+        self._awake, self.idle = True, False
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
-
-    @property
-    def idle(self) -> bool:
-        """True while the taker waits and nothing lies here."""
-        return not self._awake and self._waiter is not None
 
     @property
     def awake(self) -> bool:
@@ -201,11 +198,12 @@ class Inbox:
         if not self._awake and (delay_s is None or delay_s > 0):
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
+            self.idle = True
             timer = loop.call_later(delay_s, self.go_on) if delay_s is not None else None
             try:
                 await self._waiter
             finally:
-                self._waiter = None
+                self._waiter, self.idle = None, False
                 if timer:
                     timer.cancel()
         elif not self._awake:

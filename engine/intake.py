@@ -55,11 +55,16 @@ class Intake:
 
     def offer(self, line: Line, raw: bytes) -> None:
         """Take a message: media goes on at once if nothing before it waits to be decided."""
-        at_ns = self._clock.now_ns()
-        may_pass = self.may_pass
-        if not (may_pass and self._media.take_alike(line, raw, at_ns)):
-            self._look_at(line, raw, at_ns, may_pass=may_pass)
-        if self._media.begins:
+        at_ns, media, inbox = self._clock.now_ns(), self._media, self._inbox
+        if inbox.idle or (self.media_may_pass and inbox.empty):  # may_pass, without a call for each message
+            passage = media.passage
+            if passage is None or passage.line is not line or not passage.take(raw, at_ns):
+                self._look_at(line, raw, at_ns, may_pass=True)
+            elif media.due_ns is None:
+                media.added_to(line.received)
+        else:
+            self._look_at(line, raw, at_ns, may_pass=False)
+        if media.begins:
             self.write_behind(at_ns)
 
     def _look_at(self, line: Line, raw: bytes, at_ns: int, *, may_pass: bool) -> None:
@@ -84,7 +89,7 @@ class Intake:
     def write_behind(self, now_ns: int) -> None:
         """Let the live loop wake when the media that was recorded must be in the log."""
         self._media.begins = False
-        if (due := self._media.due_ns()) is not None:
+        if (due := self._media.due_ns) is not None:
             asyncio.get_running_loop().call_later((due - now_ns) / 1e9, self._inbox.go_on)
 
     def hand_on(self, line: Line, message: Message, at_ns: int, now_ns: int = 0) -> None:

@@ -28,7 +28,7 @@ _EARLY_MESSAGES = 500  # caller audio kept until the provider is ready: 10 s of 
 class MediaRouter:
     """Routes media signals between the lines of one session and records every media message."""
 
-    __slots__ = ("_due_ns", "_early", "_ears", "_lines", "_mouth", "_passage", "_state", "begins")
+    __slots__ = ("_early", "_ears", "_lines", "_mouth", "_state", "begins", "due_ns", "passage")
 
     def __init__(self, state: State, lines: dict[str, Line], mouth: Mouth, ears: Ears) -> None:
         self._state = state
@@ -36,9 +36,13 @@ class MediaRouter:
         self._mouth = mouth
         self._ears = ears
         self._early: deque[s.Signal] = deque(maxlen=_EARLY_MESSAGES)
-        self._due_ns: int | None = None  # the earliest of the tracks', kept so that no message has to look at all of them
-        self.begins = False  # something has been gathered of which nobody has been told yet when it is due
-        self._passage: Passage | None = None  # the way that audio took last, while nothing has happened since
+        # Plain attributes, as they are looked at for every message.
+        self.due_ns: int | None = None
+        """When the oldest open segment must be in the log."""
+        self.begins = False
+        """Something has been gathered of which nobody has been told yet when it is due."""
+        self.passage: Passage | None = None
+        """The way that audio took last, while nothing has happened since: what passes by it must be followed by added_to()."""
 
     # --- data in ---
 
@@ -54,18 +58,9 @@ class MediaRouter:
             raise
         self.pass_on(line, message.raw, signals, at_ns, now_ns)
 
-    def take_alike(self, line: Line, raw: bytes, now_ns: int) -> bool:
-        """Take audio that is like the last that came, by the same way. False for any other message: nothing was done."""
-        passage = self._passage
-        if passage is None or passage.line is not line or not passage.take(raw, now_ns):
-            return False
-        if self._due_ns is None:
-            self._added_to(line.received)
-        return True
-
     def look_again(self) -> None:
         """Something has happened that may change which way audio takes: a decision, a caller who comes."""
-        self._passage = None
+        self.passage = None
 
     def pass_on(self, line: Line, raw: bytes, signals: list[s.Signal], at_ns: int, now_ns: int = 0) -> None:
         """Record a media message that means `signals`, and hand on what it carries."""
@@ -74,13 +69,13 @@ class MediaRouter:
             if isinstance(signal, s.Audio):
                 audio = signal
         kept = line.received.add(raw, at_ns, audio)
-        self._added_to(line.received)
+        self.added_to(line.received)
         if line.of_provider:
-            self._passage = None
+            self.passage = None
         for signal in signals:
             self._route(line, signal, max(at_ns, now_ns), kept)
         if isinstance(audio, s.OutputAudio) and len(signals) == 1:
-            self._passage = self._way_of(line, audio)
+            self.passage = self._way_of(line, audio)
 
     def _way_of(self, line: Line, audio: s.OutputAudio) -> Passage | None:
         """The way that more audio of this part takes, if it is one that need not be looked at."""
@@ -143,7 +138,7 @@ class MediaRouter:
         audio = signal if isinstance(signal, s.Audio) else None
         for raw in line.leg.media(signal):
             line.sent.add_copy(raw, at_ns, audio, kept)
-            self._added_to(line.sent)
+            self.added_to(line.sent)
             try:
                 line.link.send(raw)
             except LinkClosed:
@@ -151,15 +146,12 @@ class MediaRouter:
 
     # --- data out: to the log ---
 
-    def due_ns(self) -> int | None:
-        """When the oldest open segment must be in the log."""
-        return self._due_ns
-
-    def _added_to(self, track: Track) -> None:
+    def added_to(self, track: Track) -> None:
+        """Something has been gathered there: when must it be in the log?"""
         # Invariant: all tracks are packed together, so the one that something was added to first is due first.
-        if self._due_ns is None or track.full:
-            self.begins = self.begins or self._due_ns is None
-            self._due_ns = track.due_ns
+        if self.due_ns is None or track.full:
+            self.begins = self.begins or self.due_ns is None
+            self.due_ns = track.due_ns
 
     def segments_to_append(self, now_ns: int, next_seq: int, *, everything: bool) -> list[tuple[e.MediaRecorded, Segment]]:
         """All segments if one is due (or an event is to follow that refers to them), numbered from `next_seq`.
@@ -167,9 +159,9 @@ class MediaRouter:
         What was received comes first: what was sent refers to it.
         """
         closed: list[tuple[e.MediaRecorded, Segment]] = []
-        if self._due_ns is None or (now_ns < self._due_ns and not everything):
+        if self.due_ns is None or (now_ns < self.due_ns and not everything):
             return closed
-        self._due_ns = None
+        self.due_ns = None
         peaks = _Peaks()
         lines = self._lines.values()
         for track in (*(line.received for line in lines), *(line.sent for line in lines)):

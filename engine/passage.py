@@ -52,8 +52,12 @@ class Passage:
     def take(self, raw: bytes, now_ns: int) -> bool:
         """Take a message that came now. False, and nothing was done, if it is no audio that may pass as the last did."""
         received, mouth, (listeners, players, part, ears) = self.line.received, self._mouth, self._hearers
-        if not self._has_room(len(raw) + _ROOM, now_ns) or mouth.holds_back(now_ns):
+        builder, size = received.builder, len(raw) + _ROOM
+        if now_ns >= builder.full_ns or size > builder.room or mouth.holds_back(now_ns):
             return False
+        for line, _ in listeners:  # whether the piece belongs into the segments that are being gathered
+            if now_ns >= line.sent.builder.full_ns or size > line.sent.builder.room:
+                return False
         found = self._read.split(raw)
         if found is None:
             return False
@@ -65,10 +69,10 @@ class Passage:
         self._read.count(self._size)
         received.ordinal += 1
         received.ms += self._ms
-        kept = received.builder.add_audio(received.ordinal, now_ns, raw[:start], payload, raw[end:])
+        builder.add_audio(received.ordinal, now_ns, raw[:start], payload, raw[end:])
         starts_ns = mouth.takes(self._ns, now_ns)
         if listeners:
-            text = raw[start:end]
+            text, kept = raw[start:end], builder.kept(payload)
             for line, written in listeners:
                 before, sent = written.before(self._size), line.sent
                 sent.ordinal += 1
@@ -85,15 +89,4 @@ class Passage:
                 continue
         if ears.listen and (listeners or players):
             ears.plays(self._ms, starts_ns, payload)
-        return True
-
-    def _has_room(self, size: int, now_ns: int) -> bool:
-        """Whether the piece belongs into the segments that are being gathered."""
-        builder = self.line.received.builder
-        if now_ns >= builder.full_ns or size > builder.room:
-            return False
-        for line, _ in self._hearers.listeners:
-            builder = line.sent.builder
-            if now_ns >= builder.full_ns or size > builder.room:
-                return False
         return True

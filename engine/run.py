@@ -210,7 +210,7 @@ class SessionRun:
 
     def _delay_s(self) -> float | None:
         timer, decision = self.handler.next_timer(), self.core.next_deadline()
-        due = (decision, self.media.due_ns(), self.behind.due_ns, timer[1] if timer else None)
+        due = (decision, self.media.due_ns, self.behind.due_ns, timer[1] if timer else None)
         if due == _NEVER:
             return None
         now_ns = self.clock.now_ns()

@@ -196,7 +196,8 @@ class SegmentBuilder:
         if text is not None and payload is None:
             payload = decoded(raw, *text)
         if text is not None and payload is not None:
-            return self.add_audio(ordinal, at_ns, raw[: text[0]], payload, raw[text[1] :])
+            self.add_audio(ordinal, at_ns, raw[: text[0]], payload, raw[text[1] :])
+            return self.kept(payload)
         entries = self._entries
         if not entries:
             self._begin(ordinal, at_ns)
@@ -207,8 +208,8 @@ class SegmentBuilder:
         entries.append((ordinal - first[0], at_ns - first[1], raw))
         return None
 
-    def add_audio(self, ordinal: int, at_ns: int, before: bytes, payload: bytes, after: bytes) -> Kept:
-        """Collect a message that is `before`, `payload` as base64, `after`. Returns where the payload is kept."""
+    def add_audio(self, ordinal: int, at_ns: int, before: bytes, payload: bytes, after: bytes) -> None:
+        """Collect a message that is `before`, `payload` as base64, `after`: see kept()."""
         entries = self._entries
         if not entries:
             self._begin(ordinal, at_ns)
@@ -218,7 +219,10 @@ class SegmentBuilder:
         self.room -= len(before) + (len(payload) + 2) // 3 * 4 + len(after)
         entries.append((ordinal - first[0], at_ns - first[1], before, payload, after))
         self._payloads.append(payload)
-        return Kept(self._place, len(entries) - 1, payload)
+
+    def kept(self, payload: bytes) -> Kept:
+        """Where the payload of the last message is kept, which is `payload`."""
+        return Kept(self._place, len(self._entries) - 1, payload)
 
     def add_copy(self, ordinal: int, at_ns: int, raw: bytes, text: tuple[int, int], kept: Kept) -> None:
         """Collect a message whose base64 text stands in another one's segment, which is packed before this one is."""

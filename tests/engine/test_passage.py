@@ -24,7 +24,7 @@ def router_of(alive: Living) -> MediaRouter:
 
 def way(alive: Living) -> Passage | None:
     """The way that audio takes at the moment."""
-    return router_of(alive)._passage
+    return router_of(alive).passage
 
 
 def says(provider: Speaker, response: str, pieces: int = 1) -> None:

@@ -169,6 +169,7 @@ class AudioCaller:
         self._limit_bytes = limit_bytes
         self._queue = _Queue(limit_bytes, self._end) if player is None else None
         self._player: AudioPlayer = player or self._queue  # type: ignore[assignment] # one of the two is there
+        self._take = self._player.audio
         self._half: tuple[bytes, AudioPart] | None = None  # of a sample that was cut between two pieces
 
     # --- the program's side ---
@@ -227,7 +228,7 @@ class AudioCaller:
         if self._half is not None or len(pcm16) % 2:
             pcm16 = self._whole(pcm16, part)
         try:
-            self._player.audio(pcm16, part)
+            self._take(pcm16, part)
         except Exception as error:
             raise self._failed(error) from error
 

@@ -39,9 +39,13 @@ _reading: Final = _Reading()
 
 
 class DirectConnection(ClientConnection, BufferedProtocol):
-    """Give it as `create_connection`. `on_text` gets each message that can take the short way; recv() the others."""
+    """Give it as `create_connection`. `on_text` gets each message that can take the short way; recv() the others.
+
+    What it raises goes to `on_failure`; the connection is aborted then.
+    """
 
     on_text: Callable[[bytes], None] | None = None
+    on_failure: Callable[[Exception], None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -70,26 +74,39 @@ class DirectConnection(ClientConnection, BufferedProtocol):
         if take is not None and type(event) is Frame and event.opcode is Opcode.TEXT and event.fin:
             message = bytes(event.data)
             if message.isascii() and not self.recv_messages.frames.queue:
-                take(message)
+                try:
+                    take(message)
+                except Exception as error:
+                    self._failed(error)
                 return
         super().process_event(event)
 
+    def _failed(self, error: Exception) -> None:
+        self.on_text = None
+        self.on_failure(error)
+        self.transport.abort()
+
     def _take_texts(self, size: int) -> int:
         """Hand on the whole text frames that stand first; returns how many bytes they took."""
-        buffer, at = self._buffer, 0
-        while size - at >= 4 and buffer[at] == _WHOLE_TEXT and self.protocol.state is State.OPEN:
+        buffer, at, protocol = self._buffer, 0, self.protocol
+        while size - at >= 4 and buffer[at] == _WHOLE_TEXT and protocol.state is State.OPEN:
             start, length = at + 2, buffer[at + 1]
-            if length == _LONG:
+            if length >= _LONG:
+                if length > _LONG:
+                    break
                 start, length = at + 4, buffer[at + 2] << 8 | buffer[at + 3]
             end = start + length
-            if buffer[at + 1] > _LONG or length > self._limit or end > size:
+            if length > self._limit or end > size:
                 break
             message = bytes(buffer[start:end])
             take = self.on_text
             if take is None or not message.isascii() or self.recv_messages.frames.queue:
                 break
             at = end
-            take(message)
+            try:
+                take(message)
+            except Exception as error:
+                self._failed(error)
         return at
 
 

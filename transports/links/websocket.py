@@ -78,19 +78,11 @@ class WebSocketLink:
         connection = self._connection
         if not isinstance(connection, DirectConnection):
             return
-        if take is None:
-            connection.on_text = None
-            return
+        connection.on_text, connection.on_failure = take, self._listener_failed
 
-        def handed(message: bytes) -> None:
-            try:
-                take(message)
-            except Exception as error:  # receive() raises it: here it would only break the connection without a word
-                self._failure = error
-                connection.on_text = None
-                connection.transport.abort()
-
-        connection.on_text = handed
+    def _listener_failed(self, error: Exception) -> None:
+        """receive() raises it: where it was raised it would only break the connection without a word."""
+        self._failure = error
 
     def send(self, message: bytes) -> None:
         """Write a text message. Raises LinkClosed, also when the peer has left more than the limit unread."""

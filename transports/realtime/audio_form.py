@@ -19,11 +19,17 @@ _ID = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:"  # n
 
 
 class AudioForm(NamedTuple):
-    """The bytes before the event_id, between it and the payload, and behind it, quotes included; no `middle`: no event_id."""
+    """The bytes before the event_id, between it and the payload, and behind it, quotes included; no `middle`: no event_id.
+
+    Also where the head ends, up to where the middle may reach (0 without one), and how long the tail is.
+    """
 
     head: bytes
     middle: bytes
     tail: bytes
+    start: int
+    reach: int
+    behind: int
 
 
 def form_of(raw: bytes, event_id: str | None, payload: bytes) -> AudioForm | None:
@@ -34,12 +40,13 @@ def form_of(raw: bytes, event_id: str | None, payload: bytes) -> AudioForm | Non
     end = start + len(payload)
     head, tail = raw[: start + 1], raw[end - 1 :]
     if event_id is None:
-        return AudioForm(head, b"", tail)
+        return AudioForm(head, b"", tail, len(head), 0, len(tail))
     quoted = b'"%b"' % event_id.encode()
     at = _only(raw, quoted)
     if at is None or at > start:
         return None
-    return AudioForm(raw[: at + 1], raw[at + len(quoted) - 1 : start + 1], tail)
+    middle, from_ = raw[at + len(quoted) - 1 : start + 1], at + 1
+    return AudioForm(raw[:from_], middle, tail, from_, from_ + _MAX_ID + len(middle), len(tail))
 
 
 def _only(raw: bytes, token: bytes) -> int | None:
@@ -76,12 +83,12 @@ class AudioReader(Generic[_V]):
         """Where the base64 text of such a message stands (start, end), and that decoded."""
         if self._form is None:
             return None
-        head, middle, tail = self._form
+        head, middle, tail, start, reach, behind = self._form
         if not raw.startswith(head) or not raw.endswith(tail):
             return None
-        start, end = len(head), len(raw) - len(tail)
-        if middle:
-            at = raw.find(middle, start, start + _MAX_ID + len(middle))
+        end = len(raw) - behind
+        if reach:
+            at = raw.find(middle, start, reach)
             if at < 0 or raw[start:at].translate(None, _ID):
                 return None
             start = at + len(middle)
