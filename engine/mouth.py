@@ -66,6 +66,10 @@ class MouthRun:
         """Whether the next piece must wait."""
         return self.lead_ns is not None and self._clock.end_ns - now_ns > self.lead_ns
 
+    def takes_whole(self, ms: float) -> bool:
+        """Whether a piece of that length need not be cut: see LONGEST_MS."""
+        return self.lead_ns is None or ms <= LONGEST_MS
+
     def takes(self, ns: int, now_ns: int) -> int:
         """Count a piece that came and goes to whoever is there; returns when it will sound."""
         part, clock = self._part, self._clock

@@ -63,9 +63,10 @@ class Passage:
             return False
         start, end, payload = found
         if len(payload) != self._size:
-            self._size = len(payload)
-            self._ms = self._size / self._read.bytes_per_ms
-            self._ns = round(self._ms * _MS)
+            ms = len(payload) / self._read.bytes_per_ms
+            if not mouth.takes_whole(ms):
+                return False
+            self._size, self._ms, self._ns = len(payload), ms, round(ms * _MS)
         self._read.count(self._size)
         received.ordinal += 1
         received.ms += self._ms

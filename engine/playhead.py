@@ -64,7 +64,7 @@ class Response:
 
     def received(self, part: Part, ns: int) -> None:
         """Count audio that came from the provider."""
-        if not part.received:
+        if not part.received and part not in self._sounded:  # its first piece may have been empty
             self._sounded.append(part)
         part.received += ns
 

@@ -193,6 +193,13 @@ def test_parts_stand_in_the_order_of_their_first_audio() -> None:
     assert [part.item for part in ear.mouth.sample("r", ear.now_ns).parts] == ["a", "b", "c"]
 
 
+def test_a_part_that_begins_with_nothing_is_one_part() -> None:
+    """An empty piece before the first audio counts its part once: what was delivered is not counted twice."""
+    ear = Ear()
+    ear.take(audio(0), audio(20), audio(20))
+    assert ear.delivered_ms() == [40]
+
+
 def test_g711_is_counted_like_pcm() -> None:
     """Pieces of 99.75 ms add up to the second that came."""
     ear = Ear()

@@ -4,8 +4,10 @@ import base64
 
 from tests.engine.living import Living, Speaker, assert_rebuilt, living
 from turnlog.core import events as e
+from turnlog.core import signals as s
 from turnlog.engine.media import MediaRouter
 from turnlog.engine.passage import Passage
+from turnlog.engine.pieces import LONGEST_MS
 from turnlog.engine.session import RealtimeSession
 
 DELTA = "response.output_audio.delta"
@@ -15,6 +17,16 @@ async def wait(session: RealtimeSession) -> None:
     """Listen until the end."""
     async for _ in session.turns():
         pass
+
+
+class Begun(Speaker):
+    """A provider that begins what it is asked for, and says nothing of it."""
+
+    begun = ""
+
+    def answer(self, asked: s.AnswerRequested) -> None:
+        """Begin it."""
+        self.begun = self.server.start_response(asked)
 
 
 def router_of(alive: Living) -> MediaRouter:
@@ -68,6 +80,27 @@ async def test_nothing_passes_behind_a_cut() -> None:
         assert len(alive.caller.events(DELTA)) == heard and sum(part.generated_ms for part in ended.parts) == 6 * 20
         assert_rebuilt(alive.store, alive.session.id, "p1.in", alive.provider.sent)
         assert_rebuilt(alive.store, alive.session.id, "c1.out", alive.caller.received)
+
+
+async def test_a_piece_that_must_be_cut_does_not_pass_whole() -> None:
+    """A provider that goes over to seconds of audio at a time leaves a caller no more than the lead, as before."""
+
+    async def desk(session: RealtimeSession) -> None:
+        await (await session.say("Good evening")).settled()
+
+    provider = Begun()
+    async with living(desk, provider=provider) as alive:
+        await alive.until(e.ResponseStarted)
+        response = provider.begun
+        says(provider, response)
+        await alive.until(e.AudioStarted)
+        says(provider, response, 2)
+        await alive.caller.until(DELTA, 3)
+        assert way(alive) is not None
+        provider.server.output_audio(response, base64.b64encode(bytes(48 * 5000)))
+        provider.flush()
+        longest = (await alive.caller.until(DELTA, 4))[3]["delta"]
+        assert len(base64.b64decode(longest)) == 48 * LONGEST_MS
 
 
 async def test_who_comes_is_no_listener_of_what_began_before() -> None:
