@@ -112,7 +112,7 @@ class SessionRun:
             self.media.look_again()
         self.mouth.observe(step.staged)  # a cut waits for no append
         self.ears.observe(step.staged)
-        if inputs and step.can_wait():
+        if inputs and step.can_wait() and not self.behind.is_due(now_ns):
             self.behind.add(step, now_ns)
             return
         sends = bool(step.sends)
@@ -147,8 +147,10 @@ class SessionRun:
     async def _append_beside_media(self, step: Step) -> None:
         """Commit a step of which no message to a peer waits: media goes on meanwhile."""
         self.intake.media_may_pass = True
-        await self.append(step)
-        self.intake.media_may_pass = False
+        try:
+            await self.append(step)
+        finally:
+            self.intake.media_may_pass = False
 
     # --- act ---
 

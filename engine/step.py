@@ -88,8 +88,13 @@ class Behind:
         self._staged += step.staged
         self._segments += step.segments
         if self.due_ns is None:
-            due_ns = now_ns + WRITTEN_NS
+            # What a segment holds has waited already.
+            due_ns = min([now_ns, *(segment.t0_ns for segment in step.segments)]) + WRITTEN_NS
             self.due_ns = due_ns - due_ns % TICK_NS
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether what waits must go now, also where more comes that could wait with it."""
+        return self.due_ns is not None and now_ns >= self.due_ns
 
     def take(self) -> tuple[list[Staged], list[Segment]]:
         """What waited."""

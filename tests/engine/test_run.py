@@ -116,6 +116,20 @@ async def test_media_is_written_behind_by_a_segment() -> None:
         assert recorded.duration_ms == 20
 
 
+async def test_records_are_written_while_more_of_them_come() -> None:
+    """A provider that never pauses with what nobody acts on does not keep it, or the media before it, out of the log."""
+    async with living(wait) as alive:
+        await alive.until(e.LinkReady)
+        had = len(alive.of(e.TransportReceived))
+        alive.caller.append()
+        async with asyncio.timeout(2):
+            while len(alive.of(e.TransportReceived)) == had:
+                for _ in range(50):
+                    alive.provider.send(b'{"type":"rate_limits.updated","event_id":"r","rate_limits":[]}')
+                    await asyncio.sleep(0)
+        assert alive.of(e.MediaRecorded)
+
+
 async def test_media_stands_before_the_turn_that_it_became() -> None:
     """A turn in the log never points at audio that is not there yet."""
     async with living(wait) as alive:
@@ -728,6 +742,18 @@ async def test_a_log_that_cannot_be_written_stops_the_session(failure: Exception
         async with asyncio.timeout(PATIENCE_S):
             assert (await other.ended()).reason == "completed"
         await guest.until_closed()
+
+
+async def test_no_audio_passes_behind_a_log_that_cannot_be_written() -> None:
+    """What comes while the links are being closed is handed to nobody, also if the append that failed let media pass."""
+    async with living(wait, answers="model") as alive:
+        await alive.until(e.LinkReady)
+        alive.store.failures[alive.session.id] = StoreError("TL406", "the disk is full", "make room")
+        alive.caller.append()  # is written behind
+        with pytest.raises(StoreError):
+            await alive.ended()
+        assert not alive.session._run.intake.media_may_pass
+        await alive.caller.until_closed()
 
 
 KILLED = """

@@ -91,3 +91,11 @@ def test_nothing_waits_longer_than_media() -> None:
     due.append(behind.due_ns)
     behind.add(Step([received(3)], [], [], []), 4 * TICK_NS)
     assert [*due, behind.due_ns] == [None, 11 * TICK_NS, 11 * TICK_NS, None, 12 * TICK_NS]
+
+
+def test_media_that_waits_behind_has_waited_before() -> None:
+    """A segment is due 200 ms after its first message, and not after the record that it was closed for."""
+    behind, (recorded, segment) = Behind(), media(1)
+    began_ns = 40 * TICK_NS
+    behind.add(Step([recorded, received(2)], [segment._replace(t0_ns=began_ns)], [], []), began_ns + 7 * TICK_NS)
+    assert behind.due_ns == began_ns + 8 * TICK_NS
