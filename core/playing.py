@@ -102,7 +102,7 @@ def ended(state: State, heads: Heads, response: str) -> e.PlayoutEnded:
     if one.cut is None:
         head = heads(response)
         heard = _heard(state, response, one, head)
-        if one.acks:
+        if one.acks or head.source == "rtp":  # a line that reports and has told nothing has played nothing
             source, error_ms = _measured(one, head)
             return e.PlayoutEnded(response=response, say=one.say, heard=heard, source=source, error_ms=error_ms)
         if not sum(part.delivered_ms for part in heard):

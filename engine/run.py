@@ -11,6 +11,7 @@ from ..core import events as e
 from ..core.codec import encode
 from ..core.core import SessionCore, Staged
 from ..core.errors import LinkClosed
+from ..core.line_heads import LinePlayheads
 from ..core.ports import Draft, Head, Link, Log
 from .callback import in_callback
 from .clock import Clock
@@ -71,7 +72,7 @@ class SessionRun:
         definition = core.state.life.definition
         self.mouth = Mouth(definition.lead_ms, paced=PACED and definition.answers == "handler")
         self.ears = Ears(core.state, lambda link, ms: self.inbox.put(Overheard(link, ms)))
-        core.delivers(self.mouth)
+        core.delivers(LinePlayheads(core.state, self.mouth))
         self.media = MediaRouter(core.state, self.lines, self.mouth, self.ears)
         self.decider = Decider(core, handler, effects, self.lines, self.media)
         self.intake = Intake(self.inbox, self.lines, self.media, clock)

@@ -28,7 +28,7 @@ class Sounding:
 
     __slots__ = (
         *("acks", "began_ns", "buffered", "cancelled", "cut", "cut_ns", "cut_seq"),
-        *("delivered", "ended", "ended_ns", "in_band", "is_lost", "link", "say", "started_ns"),
+        *("delivered", "ended", "ended_ns", "in_band", "is_lost", "is_told", "link", "say", "started_ns"),
     )
 
     def __init__(self, began: e.ResponseStarted, at_ns: int) -> None:
@@ -36,6 +36,7 @@ class Sounding:
         self.in_band = began.in_band
         self.link = began.link
         self.is_lost = False  # its line is gone: nothing more of it comes, and nobody can be told to stop it
+        self.is_told = False  # our end plays it to everybody who hears it, and tells what it has played
         self.began_ns = at_ns
         self.started_ns: int | None = None  # when its first audio was delivered
         self.ended: e.ResponseEnded | None = None
@@ -77,7 +78,7 @@ class Repair(NamedTuple):
 class Playout:
     """Responses that are being generated or heard."""
 
-    __slots__ = ("_kept", "_model_answers", "_truncated", "repairs", "responses", "unheard", "voice_heard")
+    __slots__ = ("_kept", "_lines", "_model_answers", "_truncated", "repairs", "responses", "unheard", "voice_heard")
 
     def __init__(self) -> None:
         self.responses: dict[str, Sounding] = {}
@@ -87,6 +88,7 @@ class Playout:
         self._model_answers = False
         self._kept: dict[str, int] = {}  # what the provider's history may hold of the last items of its, in ms
         self._truncated: deque[str] = deque(maxlen=_KEPT_ITEMS)  # the last items that the provider has cut
+        self._lines: dict[str, bool] = {}  # each caller's line -> whether our end of it plays
 
     def sounding(self) -> dict[str, Sounding]:
         """What occupies the mouth: audible, and not cut."""
@@ -108,12 +110,17 @@ class Playout:
             case e.ResponseStarted() if event.dead or not (event.say or self._model_answers):
                 self.unheard[event.response] = Unheard(event.in_band, seq if event.dead else None, event.link)
             case e.ResponseStarted():
-                self.responses[event.response] = Sounding(event, at_ns)
+                one = self.responses[event.response] = Sounding(event, at_ns)
+                one.is_told = bool(self._lines) and all(self._lines.values())
             case e.ItemTruncated():
                 self._truncated.append(event.item)
                 self.repairs = deque(one for one in self.repairs if one.item != event.item)
             case e.TruncateDispatched() | e.ItemDeleteDispatched() if self.repairs:
                 self.repairs.popleft()
+            case e.LinkOpened(side="caller"):
+                plays = self._lines[event.link] = event.transport == "webrtc"
+                for one in self.responses.values():
+                    one.is_told = one.is_told and plays
             case e.LinkClosed():
                 self._lost(event.link)
             case _:
@@ -173,6 +180,7 @@ class Playout:
                     self.repairs.append(Repair(seq, part.item, part.content_index, 0))
 
     def _lost(self, link: str) -> None:
+        self._lines.pop(link, None)
         # What was sounding was heard so far: it stays until that is written down.
         of_provider = link.startswith("p")
         lines = (link, "") if of_provider else (link,)

@@ -83,3 +83,19 @@ async def test_a_say_is_played_when_the_line_has_played_it() -> None:
         await caller.until("output_audio_buffer.stopped")
         assert (ended.source, ended.interrupted, [part.heard_ms for part in ended.heard]) == ("rtp", False, [200])
         alive.session.end("done", drain=False)
+
+
+async def test_nothing_was_heard_of_what_the_line_has_told_nothing_of() -> None:
+    """Its peer never connects: whatever our clock says, the say is cancelled with nothing heard."""
+    async with living(say_much, provider=Speaker(ms=10_000), callers=0) as alive:
+        caller = Caller()
+        alive.callers.append(caller)
+        await alive.engine.attach(alive.session.id, caller.theirs, transport="webrtc")
+        await alive.until(e.AudioStarted)
+        await asyncio.sleep(0.1)  # by our clock so much has sounded
+        await caller.theirs.close(1006, "not connected")
+        cut = await alive.until(e.PlayoutCut)
+        alive.session.end("done", drain=False)
+        settled = await alive.until(e.SaySettled)
+    assert (cut.source, [part.heard_ms for part in cut.heard]) == ("rtp", [0])
+    assert (settled.status, settled.heard_ms, settled.source) == ("cancelled", 0, "none")
