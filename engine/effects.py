@@ -55,13 +55,15 @@ class Effects:
     """Runs the tools, steps and streams of one session, each as a task of the session.
 
     `spawn` and `voice` are set by whoever drives the session (`voice` opens the line that a say needs), `work` and `taken` by
-    its run: the functions of the handler's steps and streams, and how many items of a stream it has taken.
+    its run: the functions of the handler's steps and streams, and how many items of a stream it has taken. is_left: the session
+    is to go on elsewhere, and what runs for it at a control plane with it.
     """
 
     def __init__(self, tools: Toolbox) -> None:
         self._tools = tools
         self.work: dict[int, Callable[..., Any]] = {}
         self.taken: Callable[[int], int]
+        self.is_left = False
         self._spoken: dict[str, int] = {}  # open say -> the stream that it speaks
         self._running: dict[_Key, asyncio.Task[Any] | None] = {}  # None: not begun yet
         self.spawn: Callable[[Coroutine[Any, Any, None]], None]
@@ -126,8 +128,9 @@ class Effects:
         try:
             await work
         finally:
-            self._running.pop(key, None)
-            self._tools.left(SESSION.get(), CALL.get())
+            is_open = self._running.pop(key, None) is not None and _stopped()  # in the log: only the session's end cut it
+            if not (is_open and self.is_left):
+                self._tools.left(SESSION.get(), CALL.get())
 
     def _stop(self, key: _Key) -> None:
         """A call or stream has ended in the log. If it runs still, it was cancelled: nobody waits for what comes of it."""

@@ -1,6 +1,6 @@
 """Reasoners of other nodes, by a control plane's `execute/async`: one request starts an execution, others ask what came of it.
 
-What nobody waits for any more is cancelled: POST /api/v1/executions/{id}/cancel, once, whether it helps or not.
+What nobody waits for any more (called.py) is cancelled: POST /api/v1/executions/{id}/cancel, once, whether it helps or not.
 
 AgentField's interface: POST /api/v1/execute/async/{node.reasoner} with {"input"}, answered 202 with an execution_id; then
 GET /api/v1/executions/{id}, or, where a webhook was named, one POST to it, signed with HMAC-SHA256 over its body.
@@ -14,8 +14,9 @@ import hmac
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
@@ -24,6 +25,7 @@ import httpx
 import msgspec
 
 from ..core.errors import LinkError, ProtocolError, TurnlogError
+from .called import Called
 from .control_plane import ControlPlane, Headers, Submitted
 
 __all__ = ["ENDED", "SIGNATURE", "ExecutionFailed", "Reasoners"]
@@ -38,7 +40,7 @@ _TRIES: Final = 4  # of a request that the network or the control plane failed; 
 _EARLY: Final = 1000
 _SHOWN: Final = 500  # characters of an answer in an error
 _MAX_BYTES: Final = 16 * 1024 * 1024
-_CANCEL_S: Final = 3.0  # for a control plane to answer a cancellation, and for those that are under way at the end
+_CANCEL_S: Final = 3.0  # for a control plane to answer a cancellation
 _IS_OVER: Final = frozenset({404, 409})  # answers to a cancellation that came too late
 
 log = logging.getLogger("turnlog")
@@ -66,8 +68,7 @@ class Reasoners:
         self._secret = secrets.token_urlsafe(32)  # signs what comes by webhook; made anew with each process
         self._awaited: dict[str, asyncio.Future[_Execution]] = {}
         self._early: OrderedDict[str, _Execution] = OrderedDict()  # told before the answer to the request that began it
-        self._open: dict[str, str] = {}  # idempotency key -> the execution that runs for it
-        self._cancelling: set[asyncio.Task[None]] = set()
+        self._called = Called(self._cancel, _running_by)
 
     async def run(self, target: str, given: Mapping[str, Any], headers: Headers) -> Any:
         """Run a reasoner and wait for its result. headers: of the session, with Idempotency-Key.
@@ -77,29 +78,25 @@ class Reasoners:
         body: dict[str, Any] = {"input": dict(given)}
         if self.plane.webhook:
             body["webhook"] = {"url": f"{self.plane.webhook}/api/v1/turnlog/executions", "secret": self._secret}
-        answer = await self._tried("POST", f"execute/async/{quote(target, safe='.')}", headers, msgspec.json.encode(body))
+        key = headers.get("Idempotency-Key", "")
+        ask = partial(self._once, "POST", f"execute/async/{quote(target, safe='.')}", headers, msgspec.json.encode(body))
+        answer = await _tried(partial(self._called.begin, key, ask))
         begun = _decoded(answer, target)
         if not begun.execution_id:
             raise _refused(target, answer, "it named no execution")
-        key = headers.get("Idempotency-Key", "")
         if begun.status.lower() in ENDED:
             ended = begun
         else:
-            # Strategy: an attempt that is given up leaves its execution open: the next one of the call finds it by its key.
-            if key:
-                self._open[key] = begun.execution_id
+            self._called.runs(key, begun.execution_id)
             ended = await self._ended(begun.execution_id, target, headers)
-        self._open.pop(key, None)
+        self._called.ended(key)
         if ended.status.lower() not in _SUCCEEDED:
             raise ExecutionFailed(_words(ended) or f"{target} {ended.status}")
         return ended.result
 
     def left(self, key: str) -> None:
         """Nobody waits for what was run with this idempotency key. If it runs still, it is cancelled, beside the rest."""
-        if execution := self._open.pop(key, ""):
-            task = asyncio.create_task(self._cancel(execution), name=f"cancel {execution}")
-            self._cancelling.add(task)
-            task.add_done_callback(self._cancelling.discard)
+        self._called.left(key)
 
     async def _cancel(self, execution: str) -> None:
         body = msgspec.json.encode({"reason": "nobody waits for it any more"})
@@ -143,9 +140,8 @@ class Reasoners:
             waiting.set_result(execution)
 
     async def close(self) -> None:
-        """Let go of the connections, once what is being cancelled is. Twice does nothing."""
-        if self._cancelling:
-            await asyncio.wait(self._cancelling)  # each has its own limit
+        """Let go of the connections, once what is being cancelled is, or 3 s have passed. Twice does nothing."""
+        await self._called.close()
         if self._client is not None:
             client, self._client = self._client, None
             await client.aclose()
@@ -163,8 +159,8 @@ class Reasoners:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause_s):
                         return await asyncio.shield(waiting)
-                answer = await self._tried("GET", f"executions/{quote(execution, safe='')}", headers, None)
-                looked = _decoded(answer, target)
+                look = partial(self._once, "GET", f"executions/{quote(execution, safe='')}", headers, None)
+                looked = _decoded(await _tried(look), target)
                 if looked.status.lower() in ENDED:
                     return looked
                 pause_s = min(pause_s * 1.5, _LONGEST_POLL_S)
@@ -172,18 +168,6 @@ class Reasoners:
             self._awaited.pop(execution, None)
 
     # --- HTTP ---
-
-    async def _tried(self, method: str, path: str, headers: Headers, body: bytes | None) -> Submitted:
-        for number in range(1, _TRIES):
-            try:
-                answer = await self._once(method, path, headers, body)
-            except LinkError:
-                await asyncio.sleep(_FIRST_POLL_S * 4**number)
-            else:
-                if answer.status < 500 and answer.status != 429:
-                    return answer
-                await asyncio.sleep(_FIRST_POLL_S * 4**number)
-        return await self._once(method, path, headers, body)
 
     async def _once(self, method: str, path: str, headers: Headers, body: bytes | None) -> Submitted:
         if self._client is None:
@@ -206,6 +190,28 @@ class Reasoners:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             problem = f"the control plane at {self.plane.url} cannot be reached: {type(error).__name__}"
         raise LinkError("TL330", problem, "check AGENTFIELD_SERVER, and that it runs")
+
+
+async def _tried(ask: Callable[[], Coroutine[Any, Any, Submitted]]) -> Submitted:
+    for number in range(1, _TRIES):
+        try:
+            answer = await ask()
+        except LinkError:
+            await asyncio.sleep(_FIRST_POLL_S * 4**number)
+        else:
+            if answer.status < 500 and answer.status != 429:
+                return answer
+            await asyncio.sleep(_FIRST_POLL_S * 4**number)
+    return await ask()
+
+
+def _running_by(answer: Submitted) -> str:
+    """The execution that an answer says runs now; "" for any other answer."""
+    try:
+        begun = _decoded(answer, "")
+    except LinkError:
+        return ""
+    return "" if begun.status.lower() in ENDED else begun.execution_id
 
 
 def _decoded(answer: Submitted, target: str) -> _Execution:

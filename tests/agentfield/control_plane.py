@@ -30,6 +30,9 @@ class Plane:
         self.fail_first = 0  # so many requests are answered 503
         self.finishes = asyncio.Event()  # until then executions run
         self.finishes.set()
+        self.begun: asyncio.Queue[str] = asyncio.Queue()  # the executions that were begun or found, each time
+        self.answers = asyncio.Event()  # until then no request that begins one is answered
+        self.answers.set()
         self.cancelled: asyncio.Queue[str] = asyncio.Queue()  # the executions that somebody has cancelled, each time
         self.cancel_status = 200
         self.forges = False  # webhooks are signed with another secret
@@ -63,6 +66,8 @@ class Plane:
                 task = asyncio.create_task(self._tell(execution, hook))
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)
+        self.begun.put_nowait(execution)
+        await self.answers.wait()
         return JSONResponse({"execution_id": execution, "run_id": "run_1", "status": "queued"}, 202)
 
     def _outcome(self, execution: str, target: str, given: dict[str, Any]) -> dict[str, Any]:
