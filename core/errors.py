@@ -69,6 +69,7 @@ CODES: dict[str, str] = {
     "TL320": "The node that runs the session's handler is gone.",
     "TL321": "A node and an engine do not understand each other.",
     "TL322": "A node sends more than the engine reads at once; it is read more slowly.",
+    "TL323": "The process that passed a proxied session died before the session had an end.",
     "TL330": "A control plane that runs reasoners of other nodes cannot be reached, or refused.",
     "TL331": "What was told of an execution is none.",
     "TL340": "OpenRouter has refused a request, could not be reached, or gave an answer that is none.",

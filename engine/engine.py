@@ -95,7 +95,7 @@ class Engine:
     async def __aenter__(self) -> Self:
         await self.tools.start()
         try:
-            await self._kept.open()
+            await self._kept.open(self._shared.nonces)
         except BaseException:
             await self.tools.stop()
             raise

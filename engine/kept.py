@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 from ..store.open import open_store
 from ..store.port import Store
+from .nonces import Nonces
 from .projections import Projection, Projections
 from .projections.declare import check
+from .relay.orphans import end_orphans
 
 __all__ = ["Kept"]
 
@@ -23,10 +25,18 @@ class Kept:
         self._durability = durability
         self._declared = tuple(projections)
 
-    async def open(self) -> None:
-        """Open what is to be opened. Raises StoreError TL401, TL404, TL405 or TL406."""
+    async def open(self, nonces: Nonces) -> None:
+        """Open what is to be opened; what another process has left behind in a file that is ours gets its end, see relay/orphans.
+
+        Raises StoreError TL401, TL404, TL405 or TL406.
+        """
         if isinstance(self._given, str):
             self.store: Store = await asyncio.to_thread(open_store, self._given, durability=self._durability)
+            try:
+                await end_orphans(self.store, nonces)
+            except BaseException:
+                await self.store.close()
+                raise
         else:
             self.store = self._given
         self.projections = Projections(self.store, self._declared)

@@ -73,7 +73,8 @@ class SessionEnding(Event, frozen=True, kw_only=True):
 class SessionEnded(Event, frozen=True, kw_only=True):
     """The last event. reason: completed, caller_gone, caller_lost (its connection dropped, and it did not come back in time),
     no_caller (none came in time), provider_lost, handler_failed, engine_stopped, client_update (the client of a direct call
-    has changed its configuration), node_lost (nobody runs the handler any more), or the user's own.
+    has changed its configuration), node_lost (nobody runs the handler any more), engine_lost (its process died while it was
+    proxied), or the user's own.
     """
 
     reason: str
