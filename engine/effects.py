@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -55,15 +55,16 @@ class Effects:
     """Runs the tools, steps and streams of one session, each as a task of the session.
 
     `spawn` and `voice` are set by whoever drives the session (`voice` opens the line that a say needs), `work` and `taken` by
-    its run: the functions of the handler's steps and streams, and how many items of a stream it has taken. is_left: the session
-    is to go on elsewhere, and what runs for it at a control plane with it.
+    its run: the functions of the handler's steps and streams, and how many items of a stream it has taken. kept: whose
+    executions at a control plane are not cancelled when the session stops here, because others go on with them: those of calls
+    that are tried again, or all.
     """
 
     def __init__(self, tools: Toolbox) -> None:
         self._tools = tools
         self.work: dict[int, Callable[..., Any]] = {}
         self.taken: Callable[[int], int]
-        self.is_left = False
+        self.kept: Literal["", "repeated", "all"] = ""
         self._spoken: dict[str, int] = {}  # open say -> the stream that it speaks
         self._running: dict[_Key, asyncio.Task[Any] | None] = {}  # None: not begun yet
         self.spawn: Callable[[Coroutine[Any, Any, None]], None]
@@ -82,7 +83,8 @@ class Effects:
         match staged.event:
             case e.CallRequested() as requested:
                 tries = self._try(staged, requested.command.options, partial(self._tool, requested), done)
-                self._start(self._key(requested), tries)
+                options = requested.command.options
+                self._start(self._key(requested), tries, repeats=options is not None and options.retries > 0)
             case e.CallFailed() as ended:
                 self._stop(ended.index)
                 self._stop(("elsewhere", ended.index))
@@ -116,11 +118,11 @@ class Effects:
             return requested.index
         return ("elsewhere", requested.index) if isinstance(tool, ReasonerTool) else requested.index
 
-    def _start(self, key: _Key, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, key: _Key, work: Coroutine[Any, Any, None], *, repeats: bool = False) -> None:
         self._running[key] = None
-        self.spawn(self._run(key, work))
+        self.spawn(self._run(key, work, repeats))
 
-    async def _run(self, key: _Key, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, key: _Key, work: Coroutine[Any, Any, None], repeats: bool) -> None:
         if key not in self._running:  # stopped before it began
             work.close()
             return
@@ -129,7 +131,7 @@ class Effects:
             await work
         finally:
             is_open = self._running.pop(key, None) is not None and _stopped()  # in the log: only the session's end cut it
-            if not (is_open and self.is_left):
+            if not (is_open and (self.kept == "all" or (self.kept and repeats))):
                 self._tools.left(SESSION.get(), CALL.get())
 
     def _stop(self, key: _Key) -> None:

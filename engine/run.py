@@ -102,7 +102,7 @@ class SessionRun:
 
     def leave(self) -> None:
         """Go no further. What has happened is written down, and the log gets no end."""
-        self.left = self.effects.is_left = True
+        self.left, self.effects.kept = True, "all"
         self.inbox.wake()
 
     async def round(self, inputs: list[Input]) -> None:

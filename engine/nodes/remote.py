@@ -131,7 +131,7 @@ class RemoteRun:
     def close(self) -> None:
         """The session runs no more."""
         self.progress.gone = True
-        self.tell(wire.Forget(session=self.session))
+        self.tell(wire.Forget(session=self.session, left=self.effects.kept == "all"))
         self._send = None
         self._leave()
 

@@ -196,9 +196,10 @@ class Present(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
 
 
 class Forget(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="forget"):
-    """Engine: the session runs no more."""
+    """Engine: the session runs no more. left: it has no end, and is to go on elsewhere."""
 
     session: str
+    left: bool = False
 
 
 OfSession = AskedFor | Seen | Completed | Answered | Attempt | Diverged

@@ -100,6 +100,7 @@ class NodeSession:
 
     async def lost(self, effects: Effects) -> None:
         """The link is gone: stop what runs. effects: for what will."""
+        self._effects.kept = "repeated"  # those are begun anew, and find their executions by their keys
         await self._stop()
         self._effects = effects
         self._adopt(self.run)
@@ -119,8 +120,9 @@ class NodeSession:
         """Start or stop a tool, step or stream."""
         self._effects.start(staged, self._done)
 
-    async def close(self) -> None:
-        """Let go of the handler; what runs is cancelled."""
+    async def close(self, *, left: bool) -> None:
+        """Let go of the handler; what runs is cancelled. left: others go on with it."""
+        self._effects.kept = "all" if left else ""
         if isinstance(self.run, HostRun) and not await self.run.stop(_PATIENCE_S):
             log.warning("session %s: its handler does not end; it is left running", self.session)
         await self._stop()
@@ -224,8 +226,8 @@ class NodeWorker:
                 self._past.setdefault(session, []).append(entry)
             case wire.Present():
                 await self._resume(message)
-            case wire.Forget(session=session):
-                await self._forget(session)
+            case wire.Forget(session=session, left=left):
+                await self._forget(session, left=left)
 
     async def close(self) -> None:
         """Let go of all sessions."""
@@ -276,10 +278,10 @@ class NodeWorker:
         stands = max(seq, replay.log[-1].seq), replay.commands
         self._new(session).resume(replay.live, stands, list(replay.asked), seq)
 
-    async def _forget(self, session: str) -> None:
+    async def _forget(self, session: str, *, left: bool = False) -> None:
         self._past.pop(session, None)
         if running := self._sessions.pop(session, None):
-            await running.close()
+            await running.close(left=left)
 
 
 def _staged(entry: wire.Entry) -> Staged:

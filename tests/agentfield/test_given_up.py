@@ -9,11 +9,13 @@ import pytest
 
 import turnlog
 from tests.agentfield.control_plane import Plane, plane
+from tests.server.hosting import silent_speech
 from turnlog.core.errors import LinkError, TurnlogError
 from turnlog.engine.engine import Engine
 from turnlog.engine.live import LiveSession
 from turnlog.transports.called import Called
 from turnlog.transports.control_plane import ControlPlane, Submitted
+from turnlog.transports.providers.local import LocalProvider
 from turnlog.transports.reasoners import Reasoners
 
 __all__: list[str] = []
@@ -30,10 +32,11 @@ async def calling() -> AsyncIterator[tuple[Plane, Engine, LiveSession]]:
     async def desk(session: turnlog.RealtimeSession) -> None:
         await session.call("other.find", name="Ann")
 
+    silent = LocalProvider(speech=silent_speech())
     async with plane() as (there, url), asyncio.timeout(10):
         there.finishes.clear()
         around = asyncio.all_tasks()
-        async with Engine(app, store="memory://", control_plane=ControlPlane(url=url)) as engine:
+        async with Engine(app, store="memory://", control_plane=ControlPlane(url=url), providers={"local": silent}) as engine:
             yield there, engine, await engine.start("hotel.desk")
         new = asyncio.all_tasks() - around
         assert not [task for task in new if "an execution elsewhere" in repr(task)], new
