@@ -84,10 +84,14 @@ def _alone(raw: sqlite3.Connection, append: Append, path: Path, *, maybe_done: b
             raw.execute("ROLLBACK")
             return append.after
         outcome = _write(raw, (append,))[0]
-        raw.execute("COMMIT")
     except _DATA_ERRORS as error:
         _roll_back(raw)
         return store_error(error, path)
+    try:
+        raw.execute("COMMIT")
+    except sqlite3.Error as error:
+        _roll_back(raw)
+        return store_error(error, path) if maybe_done else _alone(raw, append, path, maybe_done=True)
     return outcome
 
 

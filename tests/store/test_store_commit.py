@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from turnlog.core.errors import StoreError, WrongExpectedSeq
+from turnlog.core.errors import Fenced, StoreError, WrongExpectedSeq
 from turnlog.core.ports import Draft, Head, SessionRow
 from turnlog.store import open_store
 from turnlog.store.commit import ADD_EVENT, Append, commit
@@ -139,6 +139,18 @@ def test_two_appends_of_one_session_in_a_group(raw: LosesTheAnswer, heads: list[
     outcomes = commit(raw, [first, second], path)
     assert outcomes[0] == first.after
     assert isinstance(outcomes[1], WrongExpectedSeq) and outcomes[1].actual == 1
+
+
+@pytest.mark.parametrize("failing", ["before", "after"])
+def test_a_commit_that_fails_beside_a_refused_append_is_looked_at(
+    raw: LosesTheAnswer, heads: list[Head], draft: Drafts, path: Path, failing: str
+) -> None:
+    """Also where a group is written one by one, as not all of its heads are as expected, the head decides what a COMMIT did."""
+    group = [*group_of(heads[:2], draft), *group_of([heads[2]._replace(epoch=7)], draft)]
+    setattr(raw, failing, 1)
+    *good, fenced = commit(raw, group, path)
+    assert good == [group[0].after, group[1].after] and isinstance(fenced, Fenced)
+    assert seqs(raw) == [1, 1, 0]
 
 
 def test_another_programs_transaction_is_named(raw: LosesTheAnswer, heads: list[Head], draft: Drafts, path: Path) -> None:
