@@ -62,6 +62,9 @@ def _of_the_user(event: e.Event | e.Unknown | e.Erased) -> str:
             return event.item
         case e.TurnDiscarded():
             return f"{event.item}: {event.reason}"
+        case e.AnswerAsked():
+            held = ", once the session's tools have answered, too" if event.held else ""
+            return f"{event.link}{held} {_text(event.request) if event.request else ''}"
         case e.CallerCancelled():
             return f"{event.link} wants no more of {event.response or 'what sounds'}"
         case e.DigitPressed():

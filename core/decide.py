@@ -17,7 +17,7 @@ from .playing import Heads
 from .saying import refused, request, spoken, take_back
 from .state import State
 from .states import SayState
-from .tool_calls import answer_refused, called
+from .tool_calls import answer_refused, called, is_held
 
 __all__ = [
     "CONFIGURATION",
@@ -189,7 +189,7 @@ def _caller_asked(state: State, link: str, signal: s.Signal) -> Iterator[e.Event
             yield e.InputClearAsked(link=link)
         case s.AnswerRequested():
             seeded = state.turns.seeded
-            yield e.AnswerAsked(link=link, event_id=signal.event_id, request=signal.request)
+            yield e.AnswerAsked(link=link, event_id=signal.event_id, request=signal.request, held=is_held(state))
             if text := "\n".join(text for _, text in seeded if text.strip()):
                 yield e.TurnEnded(
                     turn=state.turns.count + 1, item=seeded[-1][0], text=text, channel="text", transcript_status="none"

@@ -7,7 +7,7 @@ from . import signals as s
 from .state import State
 from .tool_errors import unknown_tool
 
-__all__ = ["ANSWER", "answer_refused", "called", "offered", "requested"]
+__all__ = ["ANSWER", "answer_refused", "called", "is_held", "offered", "requested"]
 
 ANSWER = "answer_"  # event_id of our requests for an answer of the model's own: this and the seq of their dispatch
 
@@ -48,6 +48,17 @@ def called(state: State, signal: s.FunctionCalled) -> Iterator[e.Event]:
     yield requested(signal, allowed=signal.name in names)
     if signal.name not in names:
         yield e.ToolAnswered(call_id=signal.call_id, output=unknown_tool(signal.name, names), ok=False)
+
+
+def is_held(state: State) -> bool:
+    """Whether the client asks for the answer to its outputs while our tools, which the same response called, still run.
+
+    What the user says or types meanwhile does not wait for them.
+    """
+    answered = state.tools.client_calls.answered
+    if not (answered and state.model_answers) or state.turns.seeded:
+        return False
+    return any(call.requested.response in answered for call in state.tools.model_calls.values())
 
 
 def answer_refused(link: str, signal: s.ResponseRefused) -> e.AnswerRefused:

@@ -56,7 +56,8 @@ def follow_up_due(state: State, provider: str, now_ns: int) -> Iterator[Caused]:
     """The request that lets the model go on with the outputs it has."""
     due_ns = _follow_up_ns(state)
     if due_ns is not None and now_ns >= due_ns:
-        yield e.AnswerDispatched(link=provider), state.tools.follow_up.owed
+        follow_up = state.tools.follow_up
+        yield e.AnswerDispatched(link=provider, request=follow_up.request), follow_up.owed
 
 
 def tool_deadline(state: State) -> int | None:

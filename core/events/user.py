@@ -115,11 +115,16 @@ class SettingsAsked(Event, frozen=True, kw_only=True):
 
 
 class AnswerAsked(Event, frozen=True, kw_only=True):
-    """The caller's response.create: the handler's next say answers it."""
+    """The caller's response.create: the handler's next say answers it, or the model does.
+
+    held: it comes behind the client's own outputs, and tools of ours that the same response called still run. It is asked for
+    when their outputs are there, too: one answer follows, which knows all of them.
+    """
 
     link: str
     event_id: str | None = None
     request: dict[str, Any] = {}
+    held: bool = False
 
 
 class AnswerTimedOut(Event, frozen=True, kw_only=True):

@@ -15,11 +15,12 @@ class ClientCalls:
     What comes next of the conversation, an answer or speech of the user, passes over those that have none.
     """
 
-    __slots__ = ("_open", "until_ns")
+    __slots__ = ("_open", "answered", "until_ns")
 
     def __init__(self) -> None:
-        self._open: dict[str, int] = {}  # call id -> when it was made
+        self._open: dict[str, tuple[int, str]] = {}  # call id -> when it was made, and by which response
         self.until_ns = 0  # until then the follow-up waits; 0: it need not
+        self.answered: set[str] = set()  # responses for which the client gave an output, and nothing else has come since
 
     @property
     def waiting(self) -> str:
@@ -30,11 +31,17 @@ class ClientCalls:
         """Fold one event."""
         match event:
             case e.ClientToolCalled():
-                self._open[event.call_id] = at_ns
+                self._open[event.call_id] = at_ns, event.response
                 self.until_ns = at_ns + CLIENT_OUTPUT_S * _S
             case e.ItemSeeded(raw={"type": "function_call_output", "call_id": str(call)}) if call in self._open:
-                del self._open[call]
-                self.until_ns = max(self._open.values()) + CLIENT_OUTPUT_S * _S if self._open else at_ns + CLIENT_ASKS_S * _S
+                self.answered.add(self._open.pop(call)[1])
+                open_ns = [made_ns for made_ns, _ in self._open.values()]
+                self.until_ns = max(open_ns) + CLIENT_OUTPUT_S * _S if open_ns else at_ns + CLIENT_ASKS_S * _S
+            case e.AnswerAsked(held=True) if not self._open:
+                self.until_ns = 0  # it has asked
+            case e.ItemSeeded(role="user"):
+                self.answered.clear()
             case e.ResponseStarted(say=None) | e.InputCommitted():
                 self._open.clear()
+                self.answered.clear()
                 self.until_ns = 0

@@ -1,5 +1,7 @@
 """The answer that the model owes once it has the outputs of its tools: asked for once, and not where one comes anyway."""
 
+from typing import Any
+
 from .. import events as e
 
 __all__ = ["FollowUp"]
@@ -12,7 +14,7 @@ class FollowUp:
     each one that begins while something is owed knows the outputs.
     """
 
-    __slots__ = ("answering", "asked", "covered", "owed", "refusals", "refused_ns")
+    __slots__ = ("answering", "asked", "covered", "owed", "refusals", "refused_ns", "request")
 
     def __init__(self) -> None:
         self.answering: set[str] = set()  # the model's own responses that have begun and not ended
@@ -20,6 +22,7 @@ class FollowUp:
         self.owed = 0  # seq of the last output that no answer has followed; 0: none
         self.covered = (0, 0)  # the request that the last answer was taken for, and the output that it followed
         self.refusals = 0  # of the request for what is owed now
+        self.request: dict[str, Any] = {}  # how the client has asked for it, while tools of ours still ran
         self.refused_ns: int | None = None  # when the latest one came; the next request waits for a response to end, or a while
 
     def owe(self, seq: int) -> None:
@@ -29,6 +32,8 @@ class FollowUp:
     def apply(self, seq: int, at_ns: int, event: e.Event) -> None:
         """Fold one event."""
         match event:
+            case e.AnswerAsked(held=True):
+                self.request = event.request
             case e.AnswerDispatched():
                 self.asked[seq] = at_ns
             case e.AnswerRefused():
@@ -48,6 +53,7 @@ class FollowUp:
         """An answer has begun: ours, the caller's, or the provider's own. It knows all outputs that are on their way."""
         request = next(iter(self.asked), 0)
         self.asked.pop(request, None)
+        self.request = {}
         if self.owed:
             self.covered, self.owed = (request, self.owed), 0
 

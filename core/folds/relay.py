@@ -48,7 +48,7 @@ class Relay:
                     self._missing.clear()
             case e.InputCommitAsked() | e.InputClearAsked():
                 self.owed.append(Owed(seq, event))
-            case e.AnswerAsked() if self._model_answers:
+            case e.AnswerAsked(held=False) if self._model_answers:
                 self.owed.append(Owed(seq, event))
             case e.InputCommitDispatched() | e.InputClearDispatched() | e.ItemForwarded():
                 self.owed.popleft()

@@ -1,9 +1,13 @@
 """A response that calls our tools and the client's own: the follow-up waits for the client's outputs."""
 
+import itertools
 from typing import Any
+
+import pytest
 
 from tests.core.driving import Drive, anatomy, replayed
 from tests.core.explaining import now
+from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core import signals as s
 from turnlog.core.folds.client_calls import CLIENT_ASKS_S, CLIENT_OUTPUT_S
@@ -11,8 +15,8 @@ from turnlog.core.folds.client_calls import CLIENT_ASKS_S, CLIENT_OUTPUT_S
 ASKED = {"instructions": "", "tools": [{"type": "function", "name": "dim"}], "tool_choice": "auto"}
 
 
-def mixed(*theirs: str) -> Drive:
-    """A response has called `find`, which has answered, and the client's `dim`, once for each name of a call."""
+def calling(*theirs: str) -> Drive:
+    """A response has called `find`, which runs, and the client's `dim`, once for each name of a call, and has ended."""
     options: dict[str, Any] = {"answers": "model", "tools": ["find"], "client_tools": True}
     drive = Drive(**options).open_provider().open_caller()
     drive.confirms = True
@@ -23,10 +27,40 @@ def mixed(*theirs: str) -> Drive:
             "p1",
             s.FunctionCalled(response="r1", item=f"i_{call}", call_id=call, name=name, arguments="{}", output_index=n),
         )
-    drive.fact(e.ToolAnswered(call_id="ours", output="1"))
     drive.finish("r1")
-    assert len(drive.of(e.ClientToolCalled)) == len(theirs) and len(drive.of(e.ToolOutputDispatched)) == 1
+    assert len(drive.of(e.ClientToolCalled)) == len(theirs)
     return drive
+
+
+def mixed(*theirs: str) -> Drive:
+    """The same, and `find` has answered."""
+    drive = calling(*theirs)
+    ours(drive)
+    assert len(drive.of(e.ToolOutputDispatched)) == 1
+    return drive
+
+
+def ours(drive: Drive, output: str = "1", *, ok: bool = True) -> None:
+    """Our tool's output."""
+    drive.fact(e.ToolAnswered(call_id="ours", output=output, ok=ok))
+
+
+def asks(drive: Drive, **request: Any) -> None:
+    """The client's response.create."""
+    drive.signal("c1", s.AnswerRequested(event_id=None, request=request, out_of_band=False))
+
+
+def order(drive: Drive) -> list[str]:
+    """What went to the provider of outputs and requests."""
+    names = {"ItemForwarded": "theirs", "ToolOutputDispatched": "ours", "AnswerDispatched": "asked"}
+    return [names[type(event).__name__] for event in drive.of(e.ItemForwarded, e.ToolOutputDispatched, e.AnswerDispatched)]
+
+
+def answers(drive: Drive) -> None:
+    """The model answers, and time goes by."""
+    drive.begin("r2", None)
+    drive.finish("r2")
+    drive.wait(120_000)
 
 
 def gives(drive: Drive, call: str) -> None:
@@ -106,3 +140,109 @@ def test_without_calls_of_the_clients_nothing_waits() -> None:
     gives(drive, "of nobody")
     drive.wait(CLIENT_ASKS_S * 1000)
     assert asked(drive) == 0
+
+
+ENDS = [("1", True), ('{"error":{"type":"ValueError"}}', False), ('{"error":{"type":"TimeoutError"}}', False)]
+
+
+@pytest.mark.parametrize(("output", "ok"), ENDS)
+def test_a_client_that_is_first_is_answered_when_ours_is_there(output: str, ok: bool) -> None:
+    """Its output goes up at once and its request waits for our tool, whatever comes of that: one answer, as the client asked."""
+    drive = calling("theirs")
+    gives(drive, "theirs")
+    asks(drive, metadata={"a": "b"})
+    drive.wait(20_000)
+    assert order(drive) == ["theirs"]
+    ours(drive, output, ok=ok)
+    assert order(drive) == ["theirs", "ours", "asked"]
+    (dispatched,) = drive.of(e.AnswerDispatched)
+    assert isinstance(dispatched, e.AnswerDispatched) and dispatched.request == {"metadata": {"a": "b"}}
+    answers(drive)
+    assert asked(drive) == 1
+    assert anatomy(replayed(drive.log)) == anatomy(drive.core.state)
+
+
+def test_each_order_of_outputs_and_requests_brings_one_answer() -> None:
+    """Ours and two of the client's, its request behind its last output: in all orders all are there when the model is asked."""
+    for steps in itertools.permutations(("ours", "one", "two")):
+        drive = calling("one", "two")
+        for step in steps:
+            assert asked(drive) == 0
+            if step == "ours":
+                ours(drive)
+                continue
+            gives(drive, step)
+            if step == [one for one in steps if one != "ours"][-1]:
+                asks(drive)
+        assert sorted(order(drive)[:-1]) == ["ours", "theirs", "theirs"] and order(drive)[-1] == "asked"
+        answers(drive)
+        assert asked(drive) == 1
+
+
+def test_a_request_after_each_output_brings_one_answer() -> None:
+    """A client that asks behind every output of its own: the model is asked when the last one is there, and ours."""
+    drive = calling("one", "two")
+    gives(drive, "one")
+    asks(drive)
+    ours(drive)
+    drive.wait(5_000)
+    assert asked(drive) == 0
+    gives(drive, "two")
+    asks(drive)
+    answers(drive)
+    assert asked(drive) == 1
+
+
+def test_a_caller_that_leaves_in_between_changes_nothing() -> None:
+    """It has asked and is gone when our tool answers: the model goes on once."""
+    drive = calling("theirs")
+    gives(drive, "theirs")
+    asks(drive)
+    drive.close("c1", 1006)
+    assert asked(drive) == 0
+    ours(drive)
+    answers(drive)
+    assert asked(drive) == 1
+
+
+def test_a_handler_that_ends_in_between_asks_for_nothing() -> None:
+    """The session drains: our output still goes up, and no answer is begun that nobody would wait for."""
+    drive = calling("theirs")
+    gives(drive, "theirs")
+    asks(drive)
+    drive.command(c.Return())
+    ours(drive)
+    drive.wait(60_000)
+    assert asked(drive) == 0 and drive.of(e.SessionEnded)
+
+
+def test_what_the_user_asks_meanwhile_does_not_wait() -> None:
+    """A typed question behind the client's output is answered at once; what our tool gave then is answered behind it, once."""
+    drive = calling("theirs")
+    gives(drive, "theirs")
+    asks(drive)
+    typed = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "And?"}]}
+    drive.signal("c1", s.ItemCreated(item="u1", kind="message", role="user", text="And?", raw=typed))
+    asks(drive)
+    assert order(drive) == ["theirs", "theirs", "asked"]
+    drive.begin("r2", None)
+    drive.finish("r2")
+    ours(drive)
+    drive.wait(0)
+    assert order(drive)[3:] == ["ours", "asked"]
+    drive.begin("r3", None)
+    drive.finish("r3")
+    drive.wait(120_000)
+    assert asked(drive) == 2
+
+
+def test_the_answer_to_the_users_speech_takes_the_request_with_it() -> None:
+    """The provider answers what was said meanwhile: our output is followed up behind it, not in the client's old words."""
+    drive = calling("theirs")
+    gives(drive, "theirs")
+    asks(drive, metadata={"a": "b"})
+    drive.begin("r2", None)
+    drive.finish("r2")
+    ours(drive)
+    (dispatched,) = drive.of(e.AnswerDispatched)
+    assert isinstance(dispatched, e.AnswerDispatched) and dispatched.request == {}

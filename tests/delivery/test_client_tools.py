@@ -1,5 +1,6 @@
 """Tools that a client brings: the model is told of them and the client answers, where the session lets it; else neither."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -30,9 +31,16 @@ async def rest(session: RealtimeSession) -> None:
         pass
 
 
-for name, lets in (("open", True), ("shut", False)):
+@app.tool
+async def slow_price() -> int:
+    """What a room costs, by post."""
+    await asyncio.sleep(5)
+    return 90
+
+
+for name, tool, lets in (("open", "price", True), ("shut", "price", False), ("slow", "slow_price", True)):
     app.session(
-        name, provider="openai", transport="websocket", answers="model", tools=["price"], modalities=["text"], client_tools=lets
+        name, provider="openai", transport="websocket", answers="model", tools=[tool], modalities=["text"], client_tools=lets
     )(rest)
 
 
@@ -111,7 +119,7 @@ class Both(Dimmer):
         if outputs:
             yield Text(text=" and ".join(outputs))
         else:
-            yield Called(call_id="call_1", name="price", arguments="{}")
+            yield Called(call_id="call_1", name=ask.settings.tools[0]["name"], arguments="{}")
             yield Called(call_id="call_2", name="dim", arguments='{"to":3}')
 
 
@@ -130,6 +138,26 @@ async def test_one_answer_follows_the_outputs_of_both(turnlog: Kit) -> None:
         assert said["text"] == "90 and dark"
         await call.caller.is_silent(40)
     assert len(provider.asked) == 2
+
+
+async def test_one_answer_follows_when_the_client_is_first(turnlog: Kit) -> None:
+    """The client answers and asks while the session's tool runs: the model is asked when that has answered, and knows both."""
+    provider = Both()
+    async with turnlog.call(app, "hotel.slow", provider=provider) as call:
+        await ask(call)
+        await call.caller.gets("response.done")
+        output = {"type": "function_call_output", "call_id": "call_2", "output": "dark"}
+        call.caller.sends({"type": "conversation.item.create", "item": output})
+        call.caller.sends({"type": "response.create", "response": {"metadata": {"a": "b"}}})
+        await call.caller.is_silent(4)
+        assert len(provider.asked) == 1
+        said = await call.caller.gets("response.output_text.done")
+        assert sorted(said["text"].split(" and ")) == ["90", "dark"]
+        done = await call.caller.gets("response.done", n=2)
+        assert done["response"]["metadata"] == {"a": "b"}
+        await call.caller.is_silent(40)
+    assert len(provider.asked) == 2
+    assert [event.held for event in call.of(e.AnswerAsked)] == [False, True]
 
 
 async def test_a_session_that_does_not_let_it_keeps_its_boundary(turnlog: Kit) -> None:
