@@ -4,7 +4,7 @@ A case is a handler's program, a caller's script and a provider's habits; it pla
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -272,8 +272,8 @@ def assert_accounted(call: Call) -> None:
     assert told_ms <= heard_ms + error_ms + 1, f"the ledger has {told_ms} ms heard, the caller {heard_ms}"
 
 
-async def play(call: Call, case: Case) -> None:
-    """The script of the outside, then as long as it takes."""
+async def play(call: Call, case: Case, *, alone: bool) -> None:
+    """The script of the outside, then as long as it takes. alone: nobody hears anything but the callers that the script knows."""
     call.caller.acknowledges = case.acknowledges
     await asyncio.sleep(0.01)
     try:
@@ -283,20 +283,25 @@ async def play(call: Call, case: Case) -> None:
     except LinkClosed:
         pass
     await call.ended(within_s=900)
-    if len(call.callers) == 1 and not any(deed.what == "hangs_up" for deed in case.deeds):
+    if alone and len(call.callers) == 1 and not any(deed.what == "hangs_up" for deed in case.deeds):
         await call.caller.falls_silent()
         assert_accounted(call)
 
 
-def run(case: Case, *, reply: str) -> Call:
-    """The whole call; `reply`: what the model answers where it answers."""
+async def nobody(call: Call) -> None:
+    """No one else is there."""
+
+
+def run(case: Case, *, reply: str, beside: Callable[[Call], Awaitable[None]] = nobody) -> Call:
+    """The whole call; `reply`: what the model answers where it answers. beside: what is done when it has begun."""
     provider = SpeakingProvider(pace=case.pace, reply=reply)
     provider.mishaps.refusals += case.refusals
     provider.mishaps.repeats = set(case.repeats)
     provider.mishaps.late_ms, provider.mishaps.races = case.late_ms, case.races
 
     async def script(call: Call) -> None:
-        await play(call, case)
+        await beside(call)
+        await play(call, case, alone=beside is nobody)
 
     return Kit(0).run(line(handler(case), **case.definition), "line.talk", script, provider=provider)
 

@@ -1,9 +1,9 @@
 """Our end of the line of a caller whose sound this program itself carries: PCM by calls, and no protocol. Pure.
 
 What such a caller says is input_audio_buffer.append, as of any other, and how much it has played turnlog.playout; so the log has
-both as messages. What it hears is handed over and no message (see core.ports.PlayingLink). It is sent two only, both of a
-response whose audio it was handed: output_audio_buffer.cleared when what has not sounded is to be thrown away, and
-response.output_audio.done when no more of it comes.
+both as messages. What it hears is handed over and no message (see core.ports.PlayingLink). It is sent two only:
+output_audio_buffer.cleared when what has not sounded of a response is to be thrown away, and response.output_audio.done when
+no more of it comes; of each audible one, also if this caller came too late to be handed any of it.
 """
 
 import msgspec
