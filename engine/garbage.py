@@ -1,7 +1,7 @@
 """When a process that holds calls looks for its cyclic garbage: in moments without a session, not while somebody speaks.
 
-A full collection stops every session for as long as it takes to look at all objects of all of them (0.1 to 0.8 s for 540). The
-objects of a session refer to each other in circles, so collections alone give their memory back: put off, never given up.
+A full collection stops every session for as long as it takes to look at all objects of all of them (0.1 to 0.8 s for 540). What
+a session leaves in circles is little, but collections alone give it back: put off, never given up.
 """
 
 import asyncio

@@ -117,6 +117,7 @@ class HandlerRun:
         """Cancel what is left, in creation order; what it asks for then is swallowed."""
         self.journal.waits.close()
         self.loop.close_all()
+        self.journal.waits.let_go()
         if self._watch:
             self._watch.close()
 

@@ -193,6 +193,10 @@ class Inbox:
         asked, self._asked = self._asked, False
         return asked
 
+    def clear(self) -> None:
+        """Nobody takes any more: what lies here is let go of."""
+        self._items.clear()
+
     async def take(self, delay_s: float | None) -> list[Input]:
         """Everything that lies here; waits for something at most `delay_s` seconds."""
         if not self._awake and (delay_s is None or delay_s > 0):

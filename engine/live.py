@@ -235,6 +235,7 @@ class LiveSession:
             log.exception("session %s: its handler could not be closed", self.id)
             failure = failure or error
         self._run.watched.closed(failure)
+        self._run.let_go()
         if failure is not None:
             self._ended.set_exception(failure)
             self._ended.exception()  # logged above; ended() raises it for whoever asks

@@ -194,6 +194,13 @@ class Mouth:
         known = self._responses.pop(response, None)
         if known is not None:
             self._drop_queued(response, known)
+            known.let_go()
+
+    def let_go(self) -> None:
+        """It speaks no more, and lets go of whatever refers to it."""
+        for response in list(self._responses):
+            self.forget(response)
+        del self.outlet
 
     def _drop_queued(self, name: str, response: Response) -> None:
         if response.queued:

@@ -68,6 +68,11 @@ class Response:
             self._sounded.append(part)
         part.received += ns
 
+    def let_go(self) -> None:
+        """It is asked for no more. Its parts know it still, as long as something of them is counted."""
+        self._parts.clear()
+        self._sounded.clear()
+
     def playhead(self, error_ms: int) -> Playhead:
         """Where it stands, once the clock was settled."""
         silent = [part for part in self._parts.values() if not part.received]

@@ -4,11 +4,13 @@
 """
 
 from collections.abc import Coroutine
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from ..core import events as e
 from ..core.codec import encode
+from ..core.commands import Say
 from ..core.core import SessionCore, Staged
 from ..core.errors import LinkClosed
 from ..core.line_heads import LinePlayheads
@@ -71,12 +73,13 @@ class SessionRun:
         self.lines: dict[str, Line] = {}
         definition = core.state.life.definition
         self.mouth = Mouth(definition.lead_ms, paced=PACED and definition.answers == "handler")
-        self.ears = Ears(core.state, lambda link, ms: self.inbox.put(Overheard(link, ms)))
+        self.ears = Ears(core.state, partial(_overheard, self.inbox))
         core.delivers(LinePlayheads(core.state, self.mouth))
         self.media = MediaRouter(core.state, self.lines, self.mouth, self.ears)
         self.decider = Decider(core, handler, effects, self.lines, self.media)
         self.intake = Intake(self.inbox, self.lines, self.media, clock)
-        self.speaking = Speaking(self.mouth, self.media, self.intake, clock, self._first_audio, self.inbox.wake)
+        started = partial(_first_audio, self.decider, self.inbox)
+        self.speaking = Speaking(self.mouth, self.media, self.intake, clock, started, self.inbox.wake)
         self.behind = Behind()
         self.watched = _UNWATCHED
         self.left = False
@@ -203,9 +206,15 @@ class SessionRun:
         self.decider.first.append(asked)
         self.inbox.wake()
 
-    def _first_audio(self, response: str, at_ns: int) -> None:
-        self.decider.first.append(FirstAudio(response, at_ns))
-        self.inbox.wake()
+    def let_go(self) -> None:
+        """The session is over and its lines are closed: what refers to it in circles is let go of, so that it is freed at once.
+
+        Else it is found by a collection, which stops all sessions. Its state can still be asked.
+        """
+        self.speaking.stop()
+        self.mouth.let_go()
+        self.inbox.clear()
+        self.effects.spawn, self.effects.voice = _nothing_runs, _nothing_is_said
 
     def attach(self, name: str, link: Link, leg: Leg, transport: str, peer: str) -> Coroutine[Any, Any, None]:
         """Add a line; returns the coroutine that reads it to its end."""
@@ -220,3 +229,20 @@ class SessionRun:
         if decision is not None:  # one that is past had its chance: it waits for more than the clock
             due = (max(decision, now_ns + _RETRY_NS), *due[1:])
         return max(0.0, (min(at_ns for at_ns in due if at_ns is not None) - now_ns) / 1e9)
+
+
+def _first_audio(decider: Decider, inbox: Inbox, response: str, at_ns: int) -> None:
+    decider.first.append(FirstAudio(response, at_ns))
+    inbox.wake()
+
+
+def _overheard(inbox: Inbox, link: str, ms: int) -> None:
+    inbox.put(Overheard(link, ms))
+
+
+def _nothing_runs(work: Coroutine[Any, Any, None]) -> None:
+    work.close()
+
+
+def _nothing_is_said(say: Say) -> None:
+    """There is no line for it any more."""

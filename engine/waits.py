@@ -45,6 +45,10 @@ class Waits:
             if inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
                 coro.close()
 
+    def let_go(self) -> None:
+        """The loop is closed: nobody waits, and whoever was to be told is let go of."""
+        self._abandon = _nobody
+
     async def _completed(self, index: int, future: asyncio.Future[Any]) -> Any:
         try:
             return await future
@@ -76,3 +80,7 @@ class Waits:
         waiting, self._waiting = self._waiting, deque()
         for future in waiting:
             self._loop.settle(future)
+
+
+def _nobody(index: int) -> None:
+    """There is nothing left to abandon."""

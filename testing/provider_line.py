@@ -2,6 +2,7 @@
 
 import asyncio
 from binascii import a2b_base64, b2a_base64
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -27,8 +28,7 @@ class ProviderLine:
     def __init__(self, behaviour: Behaviour, link: InProcessLink, name: str) -> None:
         self._behaviour = behaviour
         self.link = link
-        self._name = name
-        self._ids: dict[str, int] = {}
+        self._id = partial(_numbered, {}, name)
         self.server = ServerProtocol(ids=self._id, model="speaking")
         self._ears = FakeEars()
         self._item = ""  # of the speech under way
@@ -55,10 +55,6 @@ class ProviderLine:
             self.link.send(raw)
             if parse(raw).type in self._behaviour.mishaps.repeats:
                 self.link.send(raw)
-
-    def _id(self, kind: str) -> str:
-        self._ids[kind] = self._ids.get(kind, 0) + 1
-        return f"{kind}_{self._name}_{self._ids[kind]}"
 
     # --- from the engine ---
 
@@ -173,3 +169,8 @@ class ProviderLine:
             self.flush()
             if pace.speed is not None:
                 await asyncio.sleep(CHUNK_MS / 1000 / pace.speed)
+
+
+def _numbered(last: dict[str, int], name: str, kind: str) -> str:
+    last[kind] = last.get(kind, 0) + 1
+    return f"{kind}_{name}_{last[kind]}"

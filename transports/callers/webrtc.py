@@ -90,7 +90,7 @@ class WebRtcCaller:
     def send(self, message: bytes) -> None:
         """Play a piece of audio, or queue a message for the data channel. Raises LinkClosed."""
         if self._received.closed is not None:
-            raise self._received.closed
+            raise self._received.over(self._received.closed)
         if self._player.plays(message):
             if self._player.waiting_ms > _LONGEST_MS:
                 self._end(_TOO_SLOW, f"more than {_LONGEST_MS // 60_000} minutes of audio wait to be played")

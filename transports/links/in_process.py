@@ -25,12 +25,12 @@ _FAILED: Final = 1011
 class InProcessLink:
     """One end of a pair; see core.ports.Link."""
 
-    __slots__ = ("_inbox", "_limit", "_peer")
+    __slots__ = ("_inbox", "_limit", "_theirs")
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
-        self._peer = self  # until pair() joins two
         self._inbox = Received()
+        self._theirs = self._inbox  # until pair() joins two. Not the other link: two that know each other are a circle
 
     async def receive(self) -> bytes:
         """The next message. Raises LinkClosed after the last one, ProtocolError TL307 if another task is reading."""
@@ -39,11 +39,11 @@ class InProcessLink:
     def send(self, message: bytes) -> None:
         """Queue a message for the other end. Raises LinkClosed, also when the other end's reader is too far behind."""
         if self._inbox.closed is not None:
-            raise self._inbox.closed
-        waiting = self._peer._inbox.waiting_bytes
+            raise self._inbox.over(self._inbox.closed)
+        waiting = self._theirs.waiting_bytes
         if waiting > self._limit:
             raise self._end(_TOO_SLOW, f"the reader left {waiting} bytes unread; the limit is {self._limit}")
-        self._peer._inbox.put(message)
+        self._theirs.put(message)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close both ends; what was sent before is still received. Closing twice does nothing."""
@@ -52,7 +52,7 @@ class InProcessLink:
     def _end(self, code: int, reason: str) -> LinkClosed:
         closed = LinkClosed(code, reason)
         self._inbox.end(closed)
-        self._peer._inbox.end(LinkClosed(code, reason))
+        self._theirs.end(LinkClosed(code, reason))
         return self._inbox.closed or closed
 
 
@@ -75,7 +75,7 @@ _Near = TypeVar("_Near", bound=InProcessLink)
 
 
 def _joined(near: _Near, far: InProcessLink) -> tuple[_Near, InProcessLink]:
-    near._peer, far._peer = far, near
+    near._theirs, far._theirs = far._inbox, near._inbox
     return near, far
 
 

@@ -52,7 +52,7 @@ class Received:
             if self._failure is not None:
                 raise self._failure
             if self.closed is not None:
-                raise self.closed
+                raise self.over(self.closed)
             if self._waiter is not None:
                 raise ProtocolError("TL307", "two tasks receive from one link", "let one task receive and hand on")
             self._waiter = asyncio.get_running_loop().create_future()
@@ -63,6 +63,16 @@ class Received:
         message = self._messages.popleft()
         self.waiting_bytes -= len(message)
         return message
+
+    @staticmethod
+    def over(closed: LinkClosed) -> LinkClosed:
+        """The end, to be raised.
+
+        Strategy: a new one each time. One that is kept and raised keeps its traceback, and with it all of whoever received.
+        """
+        again = LinkClosed(closed.close_code, closed.reason)
+        again.__cause__ = closed.__cause__
+        return again
 
     def listen(self, take: Callable[[bytes], None] | None) -> None:
         """Hand messages on as they come, unless one before still waits; see core.ports.DirectLink."""
