@@ -15,6 +15,7 @@ __all__ = ["HANDED", "caller_leg", "handed"]
 HANDED: Final = "pcm"
 """The transport of a caller whose audio is handed over: what LinkOpened names."""
 _PCM: Final = "audio/pcm"
+_PCM_ONLY: Final = (HANDED, "webrtc")
 
 
 def handed(link: Link, transport: str, session: str, formats: Mapping[str, str]) -> str:
@@ -36,6 +37,6 @@ def caller_leg(
         return AudioLeg(name)
 
     def pcm_only() -> bool:
-        return definition.transport == "webrtc" or any(line.player is not None for line in lines.values())
+        return definition.transport == "webrtc" or any(line.transport in _PCM_ONLY for line in lines.values())
 
     return CallerLeg(name, definition.model or "", ids, plays=transport == "webrtc", pcm_only=pcm_only)

@@ -29,6 +29,7 @@ class Intake:
     def attach(self, name: str, link: Link, leg: Leg, transport: str, peer: str) -> Coroutine[Any, Any, None]:
         """Add a line; returns the coroutine that reads it to its end."""
         line = Line(name, link, leg)
+        line.transport = transport
         self._lines[name] = line
         self._media.look_again()
         self._inbox.put(Up(line, transport, peer))

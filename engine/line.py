@@ -128,7 +128,7 @@ class Track:
 class Line:
     """One link of a session. `name`: "p1" for the provider's first, "v1" for its voice's, "c1" for the first caller."""
 
-    __slots__ = ("leg", "link", "name", "of_provider", "player", "received", "seat", "sent", "since")
+    __slots__ = ("leg", "link", "name", "of_provider", "player", "received", "seat", "sent", "since", "transport")
 
     def __init__(self, name: str, link: Link, leg: Leg) -> None:
         self.name = name
@@ -139,6 +139,7 @@ class Line:
         self.received = Track(name, "in")
         self.sent = Track(name, "out")
         self.since = _NOT_YET  # the seq of its LinkOpened
+        self.transport = ""
         self.seat = ""  # whose place it is: who comes with the same one takes it over
 
     def opened(self, transport: str, peer: str) -> e.LinkOpened:

@@ -31,6 +31,7 @@ from turnlog.engine.recording import record
 from turnlog.testing import Call, Kit
 from turnlog.testing.fake_speech import listen, speak
 from turnlog.transports.callers.audio import Heard
+from turnlog.transports.links.in_process import pair
 from turnlog.transports.realtime.audio import PCM16, bytes_for_ms
 
 FRAME = bytes_for_ms(20, PCM16)
@@ -335,3 +336,14 @@ async def test_a_seat_is_taken_over(turnlog: Kit) -> None:
         await asyncio.sleep(2)
         assert first.closed is not None and first.closed.close_code == 1001
     assert ear.heard == ["Now here I am."]
+
+
+async def test_a_caller_over_webrtc_keeps_g711_away_as_well(turnlog: Kit) -> None:
+    """Its player knows PCM alone: what another caller asks for later is refused, as it is refused itself where it comes later."""
+    asks = {"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"format": {"type": "audio/pcmu"}}}}}
+    async with turnlog.call(line(answers), "line.talk") as call:
+        await call.engine.attach(call.session.id, pair()[1], transport="webrtc")
+        call.caller.sends(asks)
+        await asyncio.sleep(1)
+        [refusal] = call.caller.events("error")
+    assert refusal["error"]["param"] == "session.audio.output.format"

@@ -224,7 +224,7 @@ class AudioCaller:
     def play(self, pcm16: bytes, part: AudioPart) -> None:
         """Hand audio to the program. Raises LinkClosed."""
         if self._said.closed is not None:
-            raise self._said.closed
+            raise Received.over(self._said.closed)
         if self._half is not None or len(pcm16) % 2:
             pcm16 = self._whole(pcm16, part)
         try:
@@ -252,7 +252,7 @@ class AudioCaller:
 
     def _call(self, tell: Callable[[AudioPlayer], None]) -> None:
         if self._said.closed is not None:
-            raise self._said.closed
+            raise Received.over(self._said.closed)
         try:
             tell(self._player)
         except Exception as error:
@@ -260,7 +260,7 @@ class AudioCaller:
 
     def _say(self, message: bytes) -> None:
         if self._said.closed is not None:
-            raise self._said.closed
+            raise Received.over(self._said.closed)
         self._said.put(message)
         if (unread := self._said.waiting_bytes) > self._limit_bytes:
             self._end(LinkClosed(_TOO_SLOW, f"the session left {unread} bytes unread; the limit is {self._limit_bytes}"))
@@ -271,7 +271,7 @@ class AudioCaller:
         _log.error("the player of a caller failed; its line is closed", exc_info=error)
         closed = LinkClosed(_FAILED, f"its player failed: {type(error).__name__}: {error}")
         self._end(closed)
-        return closed
+        return Received.over(closed)
 
     def _end(self, closed: LinkClosed) -> None:
         self._said.end(closed)
