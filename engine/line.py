@@ -19,7 +19,7 @@ __all__ = ["TICK_NS", "WRITTEN_NS", "Leg", "Line", "Track"]
 
 _NOT_YET = 2**63
 _SIDES: dict[str, Literal["provider", "voice", "caller"]] = {"p": "provider", "v": "voice", "c": "caller"}
-TICK_NS = 25_000_000  # what can wait goes to the log at a multiple of it
+TICK_NS = 200_000_000  # what can wait goes to the log at a multiple of it, so that all sessions share one commit
 WRITTEN_NS = MAX_SEGMENT_MS * 1_000_000  # and waits no longer than this
 
 

@@ -16,7 +16,6 @@ from ...core.core import Staged
 from ...core.errors import StoreError
 from ...core.ports import Draft, Head, Log, Segment
 from ..clock import Clock
-from ..line import TICK_NS
 from ..nonces import Nonces
 from ..observing import Watched
 from .record import Passed, RelayRecord
@@ -27,7 +26,7 @@ LIMIT_BYTES: Final = 64 * 1024 * 1024
 """So much may wait for the log before what passes has to wait, too."""
 RETRY_S: Final = 10.0
 _PAUSE_S: Final = 0.1
-_TICK_S: Final = TICK_NS / 1e9
+_TICK_S: Final = 0.025  # what passes gathers so long, then is entered and written together
 _AT_ONCE: Final = 8  # frames read in one callback of the loop: others pass between
 _PASSING: Final = frozenset({"TL406"})  # what may be over soon
 
