@@ -92,10 +92,12 @@ class Decider:
                 sends += self._present([], told, now_ns)
         return Step(core.events_to_append(), segments, sends, media)
 
-    def written_behind(self, now_ns: int) -> Step | None:
-        """The media that is due in the log, where that is all that is due; None where something may have to be decided."""
-        if self.first or self.core.has_changed or self._time_decides(now_ns):
-            return None
+    def has_nothing_to_decide(self, now_ns: int) -> bool:
+        """Whether at most media is due in the log."""
+        return not (self.first or self.core.has_changed or self._time_decides(now_ns))
+
+    def due_media(self, now_ns: int) -> Step:
+        """The media that is due in the log. Nothing is decided."""
         segments = self._close_segments(now_ns, only_media=True)
         return Step(self.core.events_to_append(), segments, [], [])
 
@@ -125,8 +127,8 @@ class Decider:
                 core.record(e.AudioStarted(response=response), e.Root.WIRE, now_ns)
             case Overheard(link, ms):
                 core.decide(link, s.SpeechLasted(ms=ms), e.Root.WIRE, now_ns)
-            case Up(line, transport, peer):
-                line.since = core.record(line.opened(transport, peer), e.Root.HOST, now_ns)
+            case Up(line, peer):
+                line.since = core.record(line.opened(peer), e.Root.HOST, now_ns)
             case Down(line, code, reason):
                 del self._lines[line.name]
                 core.link_closed(e.LinkClosed(link=line.name, code=code, reason=reason), now_ns)

@@ -6,7 +6,7 @@ from typing import Any
 from ..core.codec import decode
 from ..core.events import Erased, Unknown
 from ..core.folds.conversation import Conversation
-from ..core.ports import Log
+from .session_log import SessionLog
 
 __all__ = ["EARLIER", "MAX_LINES", "reader"]
 
@@ -16,12 +16,12 @@ EARLIER = "turnlog:earlier"
 MAX_LINES = 1000
 
 
-def reader(log: Log, session: str) -> Callable[[int, int], list[list[Any]]]:
+def reader(log: SessionLog) -> Callable[[int, int], list[list[Any]]]:
     """A function that reads the last `limit` contributions before an event, oldest first, as [seq, role, text]. Blocks."""
 
     def read(before: int, limit: int) -> list[list[Any]]:
         said = Conversation(limit)
-        for recorded in log.scan(session, until=before - 1):
+        for recorded in log.scan(until=before - 1):
             event = decode(recorded)
             if not isinstance(event, Erased | Unknown):
                 said.apply(recorded.seq, recorded.at_ns, event)

@@ -1,7 +1,7 @@
 """What happened to a session and is not decided yet, in the order it happened."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -63,7 +63,6 @@ class Up(NamedTuple):
     """A line stands."""
 
     line: Line
-    transport: str
     peer: str
 
 
@@ -161,11 +160,15 @@ class Inbox:
         self._waiter: asyncio.Future[None] | None = None
         self._awake = False
         self._asked = False  # to look at what may have come due
+        self.meanwhile: Callable[[], None] | None = None
+        """Called when something has come, while the taker is busy with what decides nothing: it may take_round()."""
 
     def put(self, item: Input) -> None:
         """Add what happened."""
         self._items.append(item)
         self.go_on()
+        if self.meanwhile is not None and len(self._items) == 1:
+            asyncio.get_running_loop().call_soon(self._tell)
 
     def wake(self) -> None:
         """Let the taker go on and look at what is due, with or without an item."""
@@ -196,6 +199,16 @@ class Inbox:
     def clear(self) -> None:
         """Nobody takes any more: what lies here is let go of."""
         self._items.clear()
+
+    def take_round(self) -> list[Input]:
+        """What lies here, up to where a round ends; the rest stays."""
+        inputs = list(next(rounds(self._items)))
+        del self._items[: len(inputs)]
+        return inputs
+
+    def _tell(self) -> None:
+        if self.meanwhile is not None:
+            self.meanwhile()
 
     async def take(self, delay_s: float | None) -> list[Input]:
         """Everything that lies here; waits for something at most `delay_s` seconds."""

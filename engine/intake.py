@@ -28,11 +28,10 @@ class Intake:
 
     def attach(self, name: str, link: Link, leg: Leg, transport: str, peer: str) -> Coroutine[Any, Any, None]:
         """Add a line; returns the coroutine that reads it to its end."""
-        line = Line(name, link, leg)
-        line.transport = transport
+        line = Line(name, link, leg, transport)
         self._lines[name] = line
         self._media.look_again()
-        self._inbox.put(Up(line, transport, peer))
+        self._inbox.put(Up(line, peer))
         if isinstance(link, OpenedLink) and link.opening:
             self.offer(line, link.opening)  # with the line itself: nothing is said to this caller before
         return self._read(line)

@@ -24,4 +24,4 @@ def join(run: SessionRun) -> None:
 
 
 def _past(run: SessionRun, after: int, until: int) -> Iterator[Recorded]:
-    return run.log.scan(run.head.session, after=after, until=until)
+    return run.log.scan(after=after, until=until)

@@ -15,12 +15,19 @@ from ..store.media import MAX_SEGMENT_MS, ClosedSegment, Kept, PackedSegment, Se
 from ..transports.realtime.audio_run import AudioRead, AudioWritten
 from ..transports.realtime.wire import Message
 
-__all__ = ["TICK_NS", "WRITTEN_NS", "Leg", "Line", "Track"]
+__all__ = ["Leg", "Line", "Track", "written_by"]
 
 _NOT_YET = 2**63
 _SIDES: dict[str, Literal["provider", "voice", "caller"]] = {"p": "provider", "v": "voice", "c": "caller"}
-TICK_NS = 200_000_000  # what can wait goes to the log at a multiple of it, so that all sessions share one commit
-WRITTEN_NS = MAX_SEGMENT_MS * 1_000_000  # and waits no longer than this
+_WAITS_NS = MAX_SEGMENT_MS * 1_000_000
+
+
+def written_by(began_ns: int) -> int:
+    """When what began to wait then goes to the log: within 200 ms.
+
+    Strategy: at a moment that is the same for all sessions, so that what waits in any of them shares one commit.
+    """
+    return began_ns - began_ns % _WAITS_NS + _WAITS_NS
 
 
 class Leg(Protocol):
@@ -102,12 +109,11 @@ class Track:
 
     @property
     def due_ns(self) -> int | None:
-        """When what was gathered goes to the log: 200 ms after its first message at the latest."""
+        """When what was gathered goes to the log."""
         if self.full:
             return self.full[0][0].t0_ns
-        # Strategy: whole ticks, so that the segments of many sessions fall due together and share one commit.
-        due_ns = self.builder.due_ns
-        return None if due_ns is None else due_ns - due_ns % TICK_NS
+        began_ns = self.builder.began_ns
+        return None if began_ns is None else written_by(began_ns)
 
     def pack(self) -> list[tuple[PackedSegment, int]]:
         """What was gathered, in segments, each with its ms of audio.
@@ -130,8 +136,9 @@ class Line:
 
     __slots__ = ("leg", "link", "name", "of_provider", "player", "received", "seat", "sent", "since", "transport")
 
-    def __init__(self, name: str, link: Link, leg: Leg) -> None:
+    def __init__(self, name: str, link: Link, leg: Leg, transport: str) -> None:
         self.name = name
+        self.transport = transport
         self.of_provider = name.startswith(("p", "v"))
         self.link = link
         self.player = link if isinstance(link, PlayingLink) else None
@@ -139,10 +146,9 @@ class Line:
         self.received = Track(name, "in")
         self.sent = Track(name, "out")
         self.since = _NOT_YET  # the seq of its LinkOpened
-        self.transport = ""
         self.seat = ""  # whose place it is: who comes with the same one takes it over
 
-    def opened(self, transport: str, peer: str) -> e.LinkOpened:
+    def opened(self, peer: str) -> e.LinkOpened:
         """The fact that this line stands."""
         side = _SIDES[self.name[0]]
-        return e.LinkOpened(link=self.name, side=side, transport=transport, peer=peer)
+        return e.LinkOpened(link=self.name, side=side, transport=self.transport, peer=peer)

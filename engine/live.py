@@ -234,7 +234,7 @@ class LiveSession:
         except Exception as error:
             log.exception("session %s: its handler could not be closed", self.id)
             failure = failure or error
-        self._run.watched.closed(failure)
+        self._run.log.watched.closed(failure)
         self._run.let_go()
         if failure is not None:
             self._ended.set_exception(failure)

@@ -5,16 +5,14 @@
 
 from collections.abc import Coroutine
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 from ..core import events as e
-from ..core.codec import encode
 from ..core.commands import Say
 from ..core.core import SessionCore, Staged
 from ..core.errors import LinkClosed
 from ..core.line_heads import LinePlayheads
-from ..core.ports import Draft, Head, Link, Log
+from ..core.ports import Link
 from .callback import in_callback
 from .clock import Clock
 from .decider import Decider, Handling
@@ -27,11 +25,11 @@ from .intake import Intake
 from .line import Leg, Line
 from .media import MediaRouter
 from .mouth import Mouth
-from .nonces import Nonces
-from .observing import Observers, Watched
 from .record import OBSERVED
+from .session_log import SessionLog
 from .speaking import Speaking
-from .step import Behind, Send, Step
+from .step import Send, Step
+from .writing import Writing
 
 __all__ = ["PACED", "SessionRun"]
 
@@ -40,8 +38,6 @@ PACED = True
 
 _CHANGES_NO_WAY = frozenset({e.MediaRecorded})
 _RUNS_HANDLER = frozenset({*DELIVERED, e.SessionStarted})
-_NONCES = Nonces()
-_UNWATCHED = Watched(Observers(), "")
 _NEVER = (None, None, None, None)
 _RETRY_NS = 10_000_000  # how soon a deadline that has passed without effect is looked at again
 
@@ -49,26 +45,15 @@ _RETRY_NS = 10_000_000  # how soon a deadline that has passed without effect is 
 class SessionRun:
     """One live session, from SessionStarted to SessionEnded."""
 
-    def __init__(
-        self,
-        core: SessionCore,
-        log: Log,
-        head: Head,
-        clock: Clock,
-        handler: Handling,
-        effects: Effects,
-        nonces: Nonces = _NONCES,
-    ) -> None:
+    def __init__(self, core: SessionCore, log: SessionLog, clock: Clock, handler: Handling, effects: Effects) -> None:
         self.core = core
         self.log = log
-        self.head = head
         self.clock = clock
         self.handler = handler
         self.effects = effects
-        self.nonces = nonces
         effects.work = handler.journal.asking.host.work
         effects.taken = handler.journal.taken
-        handler.journal.asking.host.earlier = reader(log, head.session)
+        handler.journal.asking.host.earlier = reader(log)
         self.inbox = Inbox()
         self.lines: dict[str, Line] = {}
         definition = core.state.life.definition
@@ -80,9 +65,9 @@ class SessionRun:
         self.intake = Intake(self.inbox, self.lines, self.media, clock)
         started = partial(_first_audio, self.decider, self.inbox)
         self.speaking = Speaking(self.mouth, self.media, self.intake, clock, started, self.inbox.wake)
-        self.behind = Behind()
-        self.watched = _UNWATCHED
+        self.writing = Writing(log)
         self.left = False
+        self._ahead: Step | Exception | None = None  # decided while media was being written
 
     async def run(self) -> None:
         """Drive the session to its end, or until it is left. Raises StoreError when the log cannot be written: then nothing
@@ -92,8 +77,8 @@ class SessionRun:
                 inputs = await self.inbox.take(0 if self.inbox.awake else self._delay_s())
                 if self.inbox.was_asked():
                     self.core.look_again()
-                elif not inputs and (step := self.decider.written_behind(self.clock.now_ns())):
-                    await self._append_beside_media(step)
+                elif not inputs and self.decider.has_nothing_to_decide(now_ns := self.clock.now_ns()):
+                    await self._write_media(now_ns)
                     continue
                 for happened in rounds(inputs):
                     if not self.core.ended:  # what came with the last message of a session came after its end
@@ -110,43 +95,63 @@ class SessionRun:
 
     async def round(self, inputs: list[Input]) -> None:
         """Decide, append, act, once."""
+        step = self._decide(inputs)
+        if step is not None:
+            await self._carry_out(step)
+
+    def _decide(self, inputs: list[Input]) -> Step | None:
+        """Decide, and do what waits for no append; None if all of it goes with a later one."""
         now_ns = self.clock.now_ns()
         step = self.decider.step(inputs, now_ns)
         if not step.types <= _CHANGES_NO_WAY:
             self.media.look_again()
         self.mouth.observe(step.staged)  # a cut waits for no append
         self.ears.observe(step.staged)
-        if inputs and step.can_wait() and not self.behind.is_due(now_ns):
-            self.behind.add(step, now_ns)
-            return
-        sends = bool(step.sends)
+        if inputs and self.writing.lets_wait(step, now_ns):
+            return None
         self.tell(step.take_reducing())
-        if sends or not step.lets_media_pass():
-            await self.append(step)
-        else:
+        return step
+
+    async def _carry_out(self, step: Step) -> None:
+        """Append, and do what waited for that."""
+        if step.lets_media_pass:
             await self._append_beside_media(step)
+        else:
+            await self.append(step)
         self.send(step)
         await self.wake_handler(step)
+
+    async def _write_media(self, now_ns: int) -> None:
+        """Write the media that is due. What comes meanwhile is decided: a disk that hangs holds up no cut."""
+        step = self.decider.due_media(now_ns)
+        if not step.staged and not self.writing.is_due(now_ns):
+            return  # it was the moment of media that went with something else
+        self.inbox.meanwhile = self._decide_ahead
+        try:
+            await self._append_beside_media(step)
+        finally:
+            self.inbox.meanwhile = None
+            ahead, self._ahead = self._ahead, None
+        if isinstance(ahead, Exception):
+            raise ahead
+        if ahead is not None:
+            await self._carry_out(ahead)
+
+    def _decide_ahead(self) -> None:
+        """Decide what has come first; what it brings is carried out when the media is written, and the rest decided then."""
+        while self._ahead is None and self.inbox.meanwhile is not None and (inputs := self.inbox.take_round()):
+            try:
+                self._ahead = self._decide(inputs)
+            except Exception as error:  # it ends the session, like any other
+                self._ahead = error
+            if self._ahead is not None:
+                self.intake.media_may_pass = False  # it would overtake what waits now
 
     # --- append ---
 
     async def append(self, step: Step) -> None:
         """Commit the step's events; until this returns nothing of them has happened for anyone else."""
-        events, segments = step.staged, step.segments
-        if self.behind.due_ns is not None:
-            before, held = self.behind.take()
-            events, segments = [*before, *events], [*held, *segments]
-        if not events:
-            return
-        drafts = []
-        for _, at_ns, cause, event in events:
-            type_, version, data = encode(event, self.nonces.next())
-            drafts.append(Draft(type_, version, at_ns, cause, data))
-        status = "ended" if self.core.ended else None
-        begun = perf_counter()
-        self.head = await self.log.append(self.head, drafts, segments, status=status)
-        if self.watched:
-            self.watched.appended(events, perf_counter() - begun)
+        await self.writing.write(step, ended=self.core.ended)
 
     async def _append_beside_media(self, step: Step) -> None:
         """Commit a step of which no message to a peer waits: media goes on meanwhile."""
@@ -180,7 +185,7 @@ class SessionRun:
         if not STARTED.isdisjoint(step.types):
             for one in step.staged:
                 if type(one.event) in STARTED:
-                    with self.watched.around(one.seq):
+                    with self.log.watched.around(one.seq):
                         self.effects.start(one, self.inbox.put)
         if not _RUNS_HANDLER.isdisjoint(step.types):
             await in_callback(self._deliver, step.staged)
@@ -222,7 +227,7 @@ class SessionRun:
 
     def _delay_s(self) -> float | None:
         timer, decision = self.handler.next_timer(), self.core.next_deadline()
-        due = (decision, self.media.due_ns, self.behind.due_ns, timer[1] if timer else None)
+        due = (decision, self.media.due_ns, self.writing.due_ns, timer[1] if timer else None)
         if due == _NEVER:
             return None
         now_ns = self.clock.now_ns()

@@ -21,6 +21,7 @@ from .observing import Watched
 from .open_tools import OpenTools
 from .opening import row_of, started_of
 from .run import SessionRun
+from .session_log import SessionLog
 from .shared import Shared
 from .watchdog import HandlerLimits
 
@@ -72,13 +73,13 @@ class Starter:
         core.record(started, e.Root.START, now_ns)
         if asked.caller_within_s is not None:
             core.record(e.CallerAwaited(grace_ms=asked.caller_within_s * 1000), e.Root.START, now_ns)
-        run = SessionRun(core, store, head, clock, handler, effects, shared.nonces)
-        run.watched = Watched(shared.observers, started.session)
+        log = SessionLog(store, head, shared.nonces, Watched(shared.observers, started.session))
+        run = SessionRun(core, log, clock, handler, effects)
         live = LiveSession(run, started, provider, shared.voice, shared.ids)
         try:
             await live.begin()
         except BaseException as error:
-            run.watched.closed(error)
+            log.watched.closed(error)
             await in_callback(handler.close)
             raise
         return live

@@ -11,7 +11,7 @@ from ..core import events as e
 from ..core.core import Staged
 from ..core.ports import Segment
 from .inbox import Arrived
-from .line import TICK_NS, WRITTEN_NS, Line
+from .line import Line, written_by
 
 __all__ = ["REDUCING", "Behind", "Send", "Step"]
 
@@ -31,10 +31,11 @@ class Send(NamedTuple):
 class Step:
     """What one round brings: events and segments for the log, then messages and held media for the lines.
 
-    `types`: of the events.
+    `types`: of the events. lets_media_pass: whether media may leave while this is being written, as no message waits for the
+    append that it could overtake.
     """
 
-    __slots__ = ("media", "segments", "sends", "staged", "types")
+    __slots__ = ("lets_media_pass", "media", "segments", "sends", "staged", "types")
 
     def __init__(
         self, staged: list[Staged], segments: list[Segment], sends: list[Send], media: list[Arrived]
@@ -44,6 +45,7 @@ class Step:
         self.sends = sends
         self.media = media
         self.types = {type(one.event) for one in staged}
+        self.lets_media_pass = not (sends or media) and e.LinkReady not in self.types
 
     def take_reducing(self) -> list[Send]:
         """The messages that wait for no append, taken. A line's messages keep their order: none overtakes one that waits."""
@@ -63,10 +65,6 @@ class Step:
     def can_wait(self) -> bool:
         """Whether nothing follows from it: what was received is recorded, and nobody acts on it."""
         return not (self.sends or self.media) and self.types <= _RECORDS
-
-    def lets_media_pass(self) -> bool:
-        """Whether media may leave while this is being written: no message waits for the append that it could overtake."""
-        return not (self.sends or self.media) and e.LinkReady not in self.types
 
 
 class Behind:
@@ -89,8 +87,7 @@ class Behind:
         self._segments += step.segments
         if self.due_ns is None:
             # What a segment holds has waited already.
-            due_ns = min([now_ns, *(segment.t0_ns for segment in step.segments)]) + WRITTEN_NS
-            self.due_ns = due_ns - due_ns % TICK_NS
+            self.due_ns = written_by(min([now_ns, *(segment.t0_ns for segment in step.segments)]))
 
     def is_due(self, now_ns: int) -> bool:
         """Whether what waits must go now, also where more comes that could wait with it."""

@@ -177,9 +177,9 @@ class SegmentBuilder:
         return len(self._entries)
 
     @property
-    def due_ns(self) -> int | None:
-        """When the segment must be packed at the latest; None while it is empty."""
-        return self._first[1] + MAX_SEGMENT_MS * 1_000_000 if self._entries else None
+    def began_ns(self) -> int | None:
+        """When its first message came; None while it is empty. It may stay open for MAX_SEGMENT_MS from then."""
+        return self._first[1] if self._entries else None
 
     def fits(self, at_ns: int, size: int) -> bool:
         """Whether a message of `size` bytes that arrives at `at_ns` belongs into this segment. An empty one takes anything."""

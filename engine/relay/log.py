@@ -7,67 +7,28 @@ What cannot be written within RETRY_S, or where another owner has the session, e
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from time import perf_counter
+from collections.abc import Callable
 from typing import Final
 
-from ...core.codec import encode
-from ...core.core import Staged
-from ...core.errors import StoreError
-from ...core.ports import Draft, Head, Log, Segment
 from ..clock import Clock
-from ..nonces import Nonces
-from ..observing import Watched
+from ..session_log import SessionLog
 from .record import Passed, RelayRecord
 
-__all__ = ["LIMIT_BYTES", "RETRY_S", "Appends", "RelayLog"]
+__all__ = ["LIMIT_BYTES", "RETRY_S", "RelayLog"]
 
 LIMIT_BYTES: Final = 64 * 1024 * 1024
 """So much may wait for the log before what passes has to wait, too."""
 RETRY_S: Final = 10.0
-_PAUSE_S: Final = 0.1
 _TICK_S: Final = 0.025  # what passes gathers so long, then is entered and written together
 _AT_ONCE: Final = 8  # frames read in one callback of the loop: others pass between
-_PASSING: Final = frozenset({"TL406"})  # what may be over soon
 
 log = logging.getLogger("turnlog")
-
-
-class Appends:
-    """Appends to one session, again where that may help."""
-
-    def __init__(self, store: Log, head: Head, nonces: Nonces, watched: Watched, retry_s: float = RETRY_S) -> None:
-        self.watched = watched
-        self._store = store
-        self._head = head
-        self._nonces = nonces
-        self._retry_s = retry_s
-
-    async def append(self, staged: Sequence[Staged], segments: Sequence[Segment], *, ended: bool) -> None:
-        """One transaction. Raises StoreError."""
-        drafts = []
-        for _, at_ns, cause, event in staged:
-            type_, version, data = encode(event, self._nonces.next())
-            drafts.append(Draft(type_, version, at_ns, cause, data))
-        loop, begun = asyncio.get_running_loop(), perf_counter()
-        until_s = loop.time() + self._retry_s
-        while True:
-            try:
-                self._head = await self._store.append(self._head, drafts, segments, status="ended" if ended else None)
-                if self.watched:
-                    self.watched.appended(staged, perf_counter() - begun)
-                return
-            except StoreError as error:
-                if error.code not in _PASSING or loop.time() >= until_s:
-                    raise
-                log.warning("session %s: its log is behind: %s", self._head.session, error)
-            await asyncio.sleep(_PAUSE_S)
 
 
 class RelayLog:
     """Writes what passed. `failed` is set when it cannot any more: `failure` says why."""
 
-    def __init__(self, record: RelayRecord, appends: Appends, clock: Clock) -> None:
+    def __init__(self, record: RelayRecord, appends: SessionLog, clock: Clock) -> None:
         self.failure: BaseException | None = None
         self._record = record
         self._appends = appends

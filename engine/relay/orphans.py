@@ -14,8 +14,8 @@ from ...core.core import SessionCore
 from ...core.ports import SessionRow
 from ...store.port import Store
 from ..nonces import Nonces
-from ..observing import Observers, Watched
-from .log import Appends
+from ..session_log import SessionLog
+from .log import RETRY_S
 from .relayed import LOST
 
 __all__ = ["end_orphans"]
@@ -53,8 +53,8 @@ async def _end(store: Store, row: SessionRow, nonces: Nonces) -> bool:
     while not core.ended:
         core.close_when_done(at_ns)
     head = await store.claim(row.session)
-    appends = Appends(store, head, nonces, Watched(Observers(), row.session))  # it began in no time of these observers
-    await appends.append(core.events_to_append(), (), ended=True)
+    written = SessionLog(store, head, nonces, retry_s=RETRY_S)  # no observers: it began in no time of theirs
+    await written.append(core.events_to_append(), ended=True)
     log.info("session %s: %s; its log has an end now", row.session, _WHY)
     return True
 

@@ -18,9 +18,10 @@ from ..clock import Clock
 from ..current import SESSION
 from ..observing import Watched
 from ..opening import row_of, started_of
+from ..session_log import SessionLog
 from ..shared import Shared
 from .call import RelayCall
-from .log import Appends, RelayLog
+from .log import RETRY_S, RelayLog
 from .record import RelayRecord
 from .relayed import CALLER, PROVIDER
 from .session import RelaySession
@@ -104,9 +105,10 @@ class Proxied:
         core = SessionCore()
         head = await host.store.create(row_of(started, clock.now_ns(), tenant))
         core.record(started, e.Root.START, clock.now_ns())
-        appends = Appends(host.store, head, shared.nonces, Watched(shared.observers, started.session))
-        await appends.append(core.events_to_append(), (), ended=False)
-        return _Begun(core, appends, clock)
+        watched = Watched(shared.observers, started.session)
+        log = SessionLog(host.store, head, shared.nonces, watched, retry_s=RETRY_S)
+        await log.append(core.events_to_append())
+        return _Begun(core, log, clock)
 
     def _start(self, session: RelaySession | RelayCall) -> None:
         self.sessions[session.id] = session
@@ -144,7 +146,7 @@ class _Begun(NamedTuple):
     """A session whose beginning is in the log."""
 
     core: SessionCore
-    appends: Appends
+    appends: SessionLog
     clock: Clock
 
     def log(self) -> RelayLog:
@@ -157,7 +159,7 @@ async def _refused(begun: _Begun, declared: Declared, error: LinkError) -> Turnl
     core.link_failed(e.LinkFailed(side="provider", code=error.code, message=error.message), now_ns)
     while not core.ended:
         core.close_when_done(now_ns)
-    await begun.appends.append(core.events_to_append(), (), ended=True)
+    await begun.appends.append(core.events_to_append(), ended=True)
     begun.appends.watched.closed(None)
     provider = declared.definition.provider
     return TurnlogError("TL314", f"{provider} has not let {declared.target} in: {error.message}", error.hint)

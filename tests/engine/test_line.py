@@ -110,9 +110,9 @@ async def test_a_line_tells_whose_it_is() -> None:
     """The name says which side it leads to; a line stands from its LinkOpened on."""
     link, _ = pair()
     leg = CallerLeg("c2", "m", str)
-    caller, provider = Line("c2", link, leg), Line("p1", link, leg)
+    caller, provider = Line("c2", link, leg, "websocket"), Line("p1", link, leg, "in_process")
     assert (caller.of_provider, provider.of_provider) == (False, True)
-    assert caller.opened("websocket", "1.2.3.4") == e.LinkOpened(link="c2", side="caller", transport="websocket", peer="1.2.3.4")
-    assert provider.opened("websocket", "").side == "provider"
+    assert caller.opened("1.2.3.4") == e.LinkOpened(link="c2", side="caller", transport="websocket", peer="1.2.3.4")
+    assert provider.opened("").side == "provider"
     assert caller.since > 10**15
     assert (caller.received.name, caller.sent.name) == ("c2.in", "c2.out")

@@ -27,9 +27,11 @@ from turnlog.engine.clock import Clock
 from turnlog.engine.effects import Effects
 from turnlog.engine.handler_run import HandlerRun
 from turnlog.engine.inbox import rounds
+from turnlog.engine.nonces import Nonces
 from turnlog.engine.replay import replay
 from turnlog.engine.run import SessionRun
 from turnlog.engine.session import RealtimeSession
+from turnlog.engine.session_log import SessionLog
 from turnlog.engine.toolbox import Toolbox
 from turnlog.store.open import open_store
 from turnlog.transports.links.in_process import InProcessLink, host
@@ -313,7 +315,7 @@ async def test_the_fold_drives_delivery() -> None:
         else:
             await in_callback(handler.deliver, recorded.seq, recorded.at_ns, say)
     provider, caller = Speaker(), Caller()
-    run = SessionRun(core, store, head, clock, handler, Effects(Toolbox("hotel", {})))
+    run = SessionRun(core, SessionLog(store, head, Nonces()), clock, handler, Effects(Toolbox("hotel", {})))
     link = await provider.connect(definition, "s")
     from_provider = run.attach("p1", link, ProviderLeg("p1", []), "in_process", "speaker")
     readers = [asyncio.create_task(from_provider)]

@@ -4,16 +4,18 @@ from turnlog.core import events as e
 from turnlog.core.core import Staged
 from turnlog.core.ports import Segment
 from turnlog.engine.inbox import Arrived
-from turnlog.engine.line import TICK_NS, Line
+from turnlog.engine.line import Line
 from turnlog.engine.step import Behind, Send, Step
 from turnlog.transports.links.in_process import pair
 from turnlog.transports.realtime.caller_leg import CallerLeg
 from turnlog.transports.realtime.wire import parse
 
+WAIT_NS = 200_000_000
+
 
 def line() -> Line:
     """A caller's line."""
-    return Line("c1", pair()[0], CallerLeg("c1", "model", lambda kind: f"{kind}_1"))
+    return Line("c1", pair()[0], CallerLeg("c1", "model", lambda kind: f"{kind}_1"), "websocket")
 
 
 def staged(seq: int, event: e.Event) -> Staged:
@@ -53,7 +55,7 @@ def test_what_a_message_waits_for_cannot_wait() -> None:
 
 def test_what_makes_quiet_waits_for_nothing() -> None:
     """Cancels and the like are taken out, but none overtakes a message of its own line that waits."""
-    one, other = line(), Line("p1", pair()[0], CallerLeg("p1", "model", str))
+    one, other = line(), Line("p1", pair()[0], CallerLeg("p1", "model", str), "websocket")
     cancel = staged(1, e.CancelDispatched(link="p1", response="r"))
     sends = [Send(one, b"1", False), Send(other, b"2", True), Send(one, b"3", True)]
     sends += [Send(other, b"4", False), Send(other, b"5", True)]
@@ -84,18 +86,18 @@ def test_nothing_waits_longer_than_media() -> None:
     """At a multiple of 200 ms, at most that after the first one came, all of them are due; what is taken is due no more."""
     behind = Behind()
     due = [behind.due_ns]
-    for at_ns in (3 * TICK_NS + 7, 4 * TICK_NS - 1):
+    for at_ns in (3 * WAIT_NS + 7, 4 * WAIT_NS - 1):
         behind.add(Step([received(1)], [], [], []), at_ns)
         due.append(behind.due_ns)
     behind.take()
     due.append(behind.due_ns)
-    behind.add(Step([received(3)], [], [], []), 4 * TICK_NS)
-    assert [*due, behind.due_ns] == [None, 4 * TICK_NS, 4 * TICK_NS, None, 5 * TICK_NS]
+    behind.add(Step([received(3)], [], [], []), 4 * WAIT_NS)
+    assert [*due, behind.due_ns] == [None, 4 * WAIT_NS, 4 * WAIT_NS, None, 5 * WAIT_NS]
 
 
 def test_media_that_waits_behind_has_waited_before() -> None:
     """A segment is due at most 200 ms after its first message, and not after the record that it was closed for."""
     behind, (recorded, segment) = Behind(), media(1)
-    began_ns = 40 * TICK_NS
-    behind.add(Step([recorded, received(2)], [segment._replace(t0_ns=began_ns)], [], []), began_ns + TICK_NS + 5)
-    assert behind.due_ns == began_ns + TICK_NS
+    began_ns = 40 * WAIT_NS
+    behind.add(Step([recorded, received(2)], [segment._replace(t0_ns=began_ns)], [], []), began_ns + WAIT_NS + 5)
+    assert behind.due_ns == began_ns + WAIT_NS

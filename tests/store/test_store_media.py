@@ -90,9 +90,9 @@ def test_a_huge_message_goes_into_a_segment_of_its_own() -> None:
 def test_a_segment_spans_at_most_200_ms() -> None:
     """A message 200 ms after the first does not fit, one just before does; due_ns says when to pack."""
     builder = SegmentBuilder("c1.out")
-    assert (builder.due_ns, builder.pack(), len(builder)) == (None, None, 0)
+    assert (builder.began_ns, builder.pack(), len(builder)) == (None, None, 0)
     builder.add(1, 1_000, b"a")
-    assert builder.due_ns == 1_000 + 200 * MS
+    assert builder.began_ns == 1_000
     assert builder.fits(1_000 + 200 * MS - 1, 1)
     assert not builder.fits(1_000 + 200 * MS, 1)
 
