@@ -14,11 +14,21 @@ from turnlog.engine.app import App
 from turnlog.engine.nodes import wire
 from turnlog.engine.nodes.dialling import node_url, run_node
 from turnlog.engine.nodes.worker import hello_of
+from turnlog.engine.session import RealtimeSession
 from turnlog.engine.toolbox import Toolbox
 
-__all__ = ["PATIENCE_S", "BareNode", "bare_node", "hears", "node", "of_type", "refusal", "says"]
+__all__ = ["PATIENCE_S", "BareNode", "bare_node", "hears", "node", "of_type", "refusal", "says", "shouts"]
 
 PATIENCE_S = 10
+
+
+async def shouts(session: RealtimeSession) -> None:
+    """A handler that says back what it hears, louder, until it hears "bye"."""
+    await session.say("Good evening.")
+    async for turn in session.turns():
+        if turn.text == "bye":
+            return
+        await session.say(turn.text.upper())
 
 
 @asynccontextmanager

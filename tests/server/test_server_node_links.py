@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 
 import turnlog
 from tests.server.hosting import hosted
-from tests.server.noding import PATIENCE_S, bare_node, hears, node, refusal, says
+from tests.server.noding import PATIENCE_S, bare_node, hears, node, refusal, says, shouts
 from turnlog.core import events as e
 from turnlog.engine.nodes import wire
 from turnlog.server.settings import ServerSettings
@@ -19,16 +19,7 @@ __all__: list[str] = []
 
 hub = turnlog.App("hub")
 hotel = turnlog.App("hotel")
-
-
-@hotel.session("desk", provider="local", transport="in_process")
-async def desk(session: turnlog.RealtimeSession) -> None:
-    """Says back what it hears."""
-    await session.say("Good evening.")
-    async for turn in session.turns():
-        if turn.text == "bye":
-            return
-        await session.say(turn.text.upper())
+hotel.session("desk", provider="local", transport="in_process")(shouts)
 
 
 async def test_the_second_node_of_a_name_takes_over_when_the_first_goes(tmp_path: Path) -> None:
@@ -96,7 +87,7 @@ HOSTILE: dict[str, tuple[int, str, Any]] = {
 async def test_a_hostile_node_harms_its_own_sessions_only(tmp_path: Path) -> None:
     """Each costs it its link, with a code that says why; the other node's session goes on as if nothing had been."""
     evil = turnlog.App("evil")
-    evil.session("desk", provider="local", transport="in_process")(desk)
+    evil.session("desk", provider="local", transport="in_process")(shouts)
     settings = ServerSettings(node_grace_s=0.01, max_message_bytes=100_000)
     async with hosted(hub, tmp_path, elsewhere=(hotel, evil), settings=settings) as server, node(server, hotel):
         async with connect(server.socket_url("hotel.desk")) as caller:

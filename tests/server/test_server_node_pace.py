@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 
 import turnlog
 from tests.server.hosting import Hosted, hosted
-from tests.server.noding import PATIENCE_S, bare_node, hears, node, says
+from tests.server.noding import PATIENCE_S, bare_node, hears, node, says, shouts
 from turnlog.engine.nodes import wire
 from turnlog.engine.nodes.dialling import run_node
 from turnlog.engine.nodes.worker import hello_of
@@ -25,19 +25,8 @@ PING_S = 0.2
 hub = turnlog.App("hub")
 hotel = turnlog.App("hotel")
 evil = turnlog.App("evil")
-
-
-@hotel.session("desk", provider="local", transport="in_process")
-async def desk(session: turnlog.RealtimeSession) -> None:
-    """Says back what it hears."""
-    await session.say("Good evening.")
-    async for turn in session.turns():
-        if turn.text == "bye":
-            return
-        await session.say(turn.text.upper())
-
-
-evil.session("desk", provider="local", transport="in_process")(desk)
+hotel.session("desk", provider="local", transport="in_process")(shouts)
+evil.session("desk", provider="local", transport="in_process")(shouts)
 
 
 async def test_a_node_that_sends_without_end_is_read_slowly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
