@@ -209,13 +209,13 @@ def _finish(held: Held, plan: _Plan) -> int:
     for name, path in zip(("caller", "heard"), held.recordings, strict=False):
         click.echo(f"{name:<6} {path}")
     click.echo(f"look   {_program()} show {held.session} --db {db}")
-    if held.ended.code:
-        click.echo(f"error {held.ended.code}: the session ended: {held.ended.reason}: {held.ended.detail}", err=True)
-        click.echo(f"  {_HINTS.get(held.ended.code, 'the log tells what led to it: the command above shows it')}", err=True)
     log = open_store(db, read_only=True)
     _replay_edited(lambda: log.scan(held.session), plan)
     done = replay(log.scan(held.session), hotel.frontdesk)
     click.echo(f"\nThe same handler again: {speed(done)}\n{identical(done)}")
+    if held.ended.code:  # last, where it is seen
+        click.echo(f"error {held.ended.code}: the session ended: {held.ended.reason}: {held.ended.detail}", err=True)
+        click.echo(f"  {_HINTS.get(held.ended.code, 'the log tells what led to it: the command above shows it')}", err=True)
     return 130 if held.stopped else 1 if held.ended.code or not held.report.ok else 0
 
 

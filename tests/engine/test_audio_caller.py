@@ -60,12 +60,14 @@ class Ear:
     parts: list[AudioPart] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     at_s: list[float] = field(default_factory=list)
+    pieces: list[int] = field(default_factory=list)
     does: Callable[[bytes], Any] | None = None
 
     def audio(self, pcm16: bytes, part: AudioPart) -> None:
         """Keep it, by response."""
         self.audio_of.setdefault(part.response, bytearray()).extend(pcm16)
         self.at_s.append(asyncio.get_running_loop().time())
+        self.pieces.append(len(pcm16))
         if part not in self.parts:
             self.parts.append(part)
         if self.does:
@@ -274,13 +276,14 @@ async def test_samples_that_are_cut_between_pieces_come_whole() -> None:
         await alive.until(e.LinkReady)
         server = alive.provider.server
         response = server.start_response()
-        for start, end in ((0, 501), (501, 502), (502, 801), (801, 1024)):
+        for start, end in ((0, 501), (501, 502), (502, 503), (503, 801), (801, 1024)):
             server.output_audio(response, base64.b64encode(pcm16[start:end]))
             alive.provider.flush()
         server.finish_response(response)
         alive.provider.flush()
         await alive.until(e.PlayoutEnded)
     assert bytes(ear.audio_of[response]) == pcm16
+    assert all(ear.pieces)
 
 
 @pytest.mark.parametrize("side", ["input", "output"])

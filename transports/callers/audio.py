@@ -202,7 +202,7 @@ class AudioCaller:
         self._say(_CLEAR)
 
     def __aiter__(self) -> AsyncIterator[Heard]:
-        """What the person is to hear, in order. Raises ProtocolError TL307 where a player is told, or another task iterates."""
+        """What the person is to hear, in order. Raises ProtocolError TL307 where a player is told; anext() to a second task."""
         if self._queue is None:
             raise ProtocolError("TL307", "this caller has a player, which is told", "make it without one to iterate")
         return self._queue.each()
@@ -227,6 +227,8 @@ class AudioCaller:
             raise Received.over(self._said.closed)
         if self._half is not None or len(pcm16) % 2:
             pcm16 = self._whole(pcm16, part)
+        if not pcm16:
+            return
         try:
             self._take(pcm16, part)
         except Exception as error:
