@@ -25,7 +25,7 @@ from turnlog.core.codec import encode
 from turnlog.core.events import Event, Root, TransportReceived
 from turnlog.core.ports import Draft, Head, SessionRow
 from turnlog.store import Store, open_store
-from turnlog.store.connect import WAL_LIMIT
+from turnlog.store.connect import PAGE_BYTES, WAL_LIMIT
 
 __all__ = ["main"]
 
@@ -128,6 +128,7 @@ def hand_opened(folder: Path, sessions: int) -> tuple[sqlite3.Connection, list[H
 
     heads = asyncio.run(made())
     raw = sqlite3.connect(folder / "log.db", isolation_level=None)
+    raw.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     raw.execute("PRAGMA journal_mode = WAL")
     raw.execute("PRAGMA synchronous = NORMAL")
     raw.execute("PRAGMA wal_autocheckpoint = 0")
