@@ -1,7 +1,7 @@
 """Observers: who is told of what a session's log has taken. They count, measure and trace; they decide nothing.
 
 Invariant: an observer cannot disturb a session. It is told behind the append, what it raises is logged and goes no further,
-and a session without observers pays nothing.
+and a session without observers pays next to nothing.
 """
 
 import logging
@@ -38,9 +38,6 @@ class Observers:
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = list(observers)
         self._failed: set[type] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self._observers)
 
     def add(self, observer: Observer) -> None:
         """Tell this one, too, from now on. A session that runs already is one whose beginning it has not seen."""
@@ -89,9 +86,6 @@ class Watched:
     def __init__(self, observers: Observers, session: str) -> None:
         self._observers = observers
         self._session = session
-
-    def __bool__(self) -> bool:
-        return bool(self._observers)
 
     def appended(self, staged: Sequence[Staged], seconds: float) -> None:
         """See Observer."""

@@ -52,5 +52,4 @@ class SessionLog:
                     raise
                 log.warning("session %s: its log is behind: %s", self.session, error)
             await asyncio.sleep(_PAUSE_S)
-        if self.watched:
-            self.watched.appended(staged, perf_counter() - begun)
+        self.watched.appended(staged, perf_counter() - begun)

@@ -7,12 +7,11 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.engine.living import Ledger, Speaker, app_of, story
+from tests.engine.living import Ledger, Speaker, app_of, living, story
 from turnlog.core import events as e
 from turnlog.core.core import Staged
 from turnlog.core.errors import StoreError
 from turnlog.engine.engine import Engine
-from turnlog.engine.observing import Observers
 from turnlog.engine.session import RealtimeSession
 
 TRACE: contextvars.ContextVar[str] = contextvars.ContextVar("TRACE", default="")
@@ -71,6 +70,11 @@ async def handler(session: RealtimeSession) -> None:
     await session.say(f"{found} {stepped}")
 
 
+async def waiting(session: RealtimeSession) -> None:
+    """Leave after a turn."""
+    await session.input()
+
+
 async def test_observers_see_the_log() -> None:
     """Each event of the log once and in order, with the seconds of each append; a tool and a step inherit what surrounds them."""
     store, notes = Ledger(), Notes()
@@ -116,7 +120,16 @@ async def test_a_log_that_cannot_be_written_closes_the_session_for_observers() -
     assert notes.events == []
 
 
-def test_without_observers_there_is_nothing_to_tell() -> None:
-    """What the live loop asks before it measures."""
-    assert not Observers()
-    assert Observers([Notes()])
+async def test_an_observer_that_comes_later_is_told_of_what_follows() -> None:
+    """A session that began while nobody watched tells who has come since, and its end as well."""
+    notes = Notes()
+    async with living(waiting) as alive:
+        await alive.until(e.LinkReady)
+        alive.engine.observers.add(notes)
+        before = len(alive.story)
+        alive.caller.type("hello")
+        await alive.ended()
+        assert notes.closings == [(alive.session.id, None)]
+    seen = [(alive.session.id, seq, type(event)) for seq, event in enumerate(alive.story, 1)]
+    assert seen[before:]
+    assert notes.events == seen[before:]
