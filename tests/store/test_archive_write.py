@@ -25,7 +25,7 @@ async def fill(store: Store, row: SessionRow, draft: Drafts, *, segments: int = 
     """A session of `segments` MediaRecorded events, one more in a second epoch, and its end."""
     head = await store.create(row)
     for n in range(1, segments + 1):
-        data = os.urandom(size)
+        data = b"\0" + os.urandom(size - 1)  # at random it may begin like a segment that refers to others
         part = Segment("c1.in", n, head.seq + 1, 7, 8, "tlm1", digest(data), data)
         head = await store.append(head, [draft("MediaRecorded", data=os.urandom(16) + part.digest, at_ns=n)], [part])
     head = await store.claim(row.session)
