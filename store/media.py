@@ -1,4 +1,4 @@
-"""High-rate messages of one track to segments and back, byte for byte. Codecs "tlm1" and "tlm2".
+"""High-rate messages of one track to segments; rebuild.py gives them back, byte for byte. Codecs "tlm1" and "tlm2".
 
 A segment's data is msgpack: [1, first ordinal, t0_ns, [message…]], a message being [ordinal - first ordinal, at_ns - t0_ns, raw],
 or, where a base64 payload was found, [ordinal - first ordinal, at_ns - t0_ns, bytes before it, payload decoded, bytes after it].
@@ -12,16 +12,14 @@ in that segment, bytes after the payload]. A source is the same session's, stand
 whole payloads itself. So a segment's digest covers all that its messages are rebuilt from.
 """
 
-from binascii import b2a_base64
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ..core.chain import digest
-from ..core.errors import StoreError
 from ..core.payload import decoded
 from ..core.ports import Segment
+from .peaks import peaks_of
 
 __all__ = [
     "CODEC",
@@ -30,41 +28,17 @@ __all__ = [
     "MAX_SEGMENT_MS",
     "ClosedSegment",
     "Kept",
-    "Message",
     "PackedSegment",
     "SegmentBuilder",
-    "Sources",
-    "peaks_of",
-    "rebuild",
-    "sources_of",
 ]
 
 CODEC = "tlm1"
 CODEC_BY_REFERENCE = "tlm2"
 MAX_SEGMENT_MS = 200
 MAX_SEGMENT_BYTES = 1 << 20  # a provider that sends faster than it speaks fills this sooner than the time
-PEAK_MS = 10
 _NEVER = 1 << 63
 
-Sources = Callable[[str, int], bytes]
-"""(track, n) -> the data of that segment of the same session. Raises StoreError where it is not there."""
-
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
-_decode_sources = msgspec.msgpack.Decoder(tuple[int, int, int, msgspec.Raw, list[tuple[str, int, bytes]]]).decode
-_BY_REFERENCE = b"\x95\x02"  # an array of five that begins with the layout 2
-
-# The level of a sample's high byte, in steps of 256, counted as level / 128: even numbers from 0 to 254.
-_LEVEL = bytes(2 * high if high < 128 else 2 * (255 - high) for high in range(256))
-_LOUD_TO_QUIET = range(254, 0, -2)
-
-
-class Message(NamedTuple):
-    """One message as it was on the wire."""
-
-    ordinal: int
-    at_ns: int
-    raw: bytes
 
 
 class _Place:
@@ -264,79 +238,3 @@ class SegmentBuilder:
         """Close and encode at once: see ClosedSegment.pack."""
         closed = self.close()
         return None if closed is None else closed.pack()
-
-
-def rebuild(data: bytes, sources: Sources | None = None) -> list[Message]:
-    """The messages of a segment's data, exactly as they were. `sources` gives the segments that a "tlm2" refers to.
-
-    Raises StoreError TL407 if it is neither codec, or if a source is not there or not the one that was referred to.
-    """
-    try:
-        layout, ordinal, t0_ns, entries, *more = _decode(data)
-        if (layout, len(more)) not in ((1, 0), (2, 1)):
-            raise ValueError(f"layout {layout}")
-        referred = [_referred(track, n, of_data, sources) for track, n, of_data in more[0]] if more else []
-        return [Message(ordinal + entry[0], t0_ns + entry[1], _raw(entry, referred)) for entry in entries]
-    except (msgspec.MsgspecError, ValueError, TypeError, IndexError) as error:
-        raise StoreError(
-            "TL407",
-            f"a media segment is no {CODEC} or {CODEC_BY_REFERENCE}: {error}",
-            "verify the session to see which; restore it",
-        ) from error
-
-
-def sources_of(data: bytes) -> list[tuple[str, int, bytes]]:
-    """What a segment refers to: (track, n, digest) of each source; none for "tlm1". Raises StoreError TL407."""
-    if not data.startswith(_BY_REFERENCE):
-        return []
-    try:
-        return _decode_sources(data)[4]
-    except msgspec.MsgspecError as error:
-        raise StoreError("TL407", f"a media segment is no {CODEC_BY_REFERENCE}: {error}", "restore it") from error
-
-
-def _referred(track: str, n: int, of_data: bytes, sources: Sources | None) -> list[list[Any]]:
-    """The messages of a source, as they are stored."""
-    if sources is None:
-        raise ValueError(f"it refers to segment {n} of track {track}, and only it was given")
-    data = sources(track, n)
-    if digest(data) != of_data:
-        raise ValueError(f"segment {n} of track {track} is not the one that it refers to")
-    entries: list[list[Any]] = _decode(data)[3]
-    return entries
-
-
-def _raw(entry: list[Any], referred: list[list[Any]]) -> bytes:
-    match entry:
-        case [_, _, bytes(raw)]:
-            return raw
-        case [_, _, bytes(before), bytes(payload), bytes(after)]:
-            return before + b2a_base64(payload, newline=False) + after
-        case [_, _, bytes(before), int(source), int(message), bytes(after)]:
-            return before + b2a_base64(_payload(referred[source][message]), newline=False) + after
-    raise ValueError(f"a message of {len(entry)} parts")
-
-
-def _payload(entry: list[Any]) -> bytes:
-    if len(entry) != 5:
-        raise ValueError("it refers to a message that holds no payload")
-    payload: bytes = entry[3]
-    return payload
-
-
-def peaks_of(pcm: bytes, rate: int) -> bytes:
-    """The loudest level of every 10 ms of mono PCM16 (little-endian) at `rate` Hz: one byte each, level / 128, even, 0 to 254.
-
-    Strategy: only the samples' high bytes are looked at, and only by bytes methods, which run in C: 3 us for 20 ms where
-    max() and min() over samples take 20.
-    """
-    step = max(rate * PEAK_MS // 1000, 1)
-    levels = pcm[1::2].translate(_LEVEL)
-    return bytes([_loudest(levels[at : at + step]) for at in range(0, len(levels), step)])
-
-
-def _loudest(levels: bytes) -> int:
-    for level in _LOUD_TO_QUIET:
-        if level in levels:
-            return level
-    return 0

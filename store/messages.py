@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from ..core.errors import StoreError
 from ..core.ports import Segment
-from .media import Message, rebuild
 from .port import MediaReads
+from .rebuild import Message, rebuild
 
 __all__ = ["scan_messages"]
 

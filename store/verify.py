@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from ..core.chain import GENESIS, digest, link
 from ..core.errors import StoreError
 from ..core.ports import Head, Recorded
-from .media import sources_of
 from .port import Problem, VerifyReport
+from .rebuild import sources_of
 
 __all__ = ["MEDIA_EVENT", "MediaFact", "verify_log"]
 

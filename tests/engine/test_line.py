@@ -8,7 +8,8 @@ import pytest
 from turnlog.core import events as e
 from turnlog.core import signals as s
 from turnlog.engine.line import Line, Track
-from turnlog.store.media import MAX_SEGMENT_MS, rebuild
+from turnlog.store.media import MAX_SEGMENT_MS
+from turnlog.store.rebuild import rebuild
 from turnlog.transports.links.in_process import pair
 from turnlog.transports.realtime.caller_leg import CallerLeg
 

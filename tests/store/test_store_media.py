@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from turnlog.core.chain import digest
 from turnlog.core.errors import StoreError
 from turnlog.store import MAX_SEGMENT_BYTES, Message, SegmentBuilder, rebuild
-from turnlog.store.media import CODEC, CODEC_BY_REFERENCE, PackedSegment, peaks_of
+from turnlog.store.media import CODEC, CODEC_BY_REFERENCE, PackedSegment
+from turnlog.store.peaks import peaks_of
 
 __all__: list[str] = []
 
