@@ -16,6 +16,7 @@ import msgspec
 from ..core import events as e
 from ..core.codec import decode
 from ..core.definition import SessionDefinition
+from ..core.errors import TurnlogError
 from ..core.ports import Link, Provider, Recorded
 from ..engine.app import App
 from ..engine.engine import Engine
@@ -78,7 +79,12 @@ class Call:
     async def _connect(self, caller: ScriptedCaller) -> None:
         near, far = pair()
         name = f"caller {self.callers.index(caller) + 1}"
-        await self.engine.attach(self.session.id, self._faults.link(far) if self._faults else far, seat=name)
+        link = self._faults.link(far) if self._faults else far
+        try:
+            await self.engine.attach(self.session.id, link, seat=name)
+        except TurnlogError:
+            await link.close()
+            raise
         caller.takes(near)
         self._readers.append(asyncio.create_task(caller.run(), name=name))
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.testing.desk import GREETING, app
 from turnlog.core import events as e
-from turnlog.core.errors import LinkClosed, StoreError
+from turnlog.core.errors import LinkClosed, StoreError, TurnlogError
 from turnlog.core.ports import Recorded
 from turnlog.testing import Call, Faults, Kit, call, run_virtual, virtual_time
 from turnlog.transports.links.in_process import pair
@@ -166,6 +166,19 @@ def test_a_call_with_faults_is_the_same_each_time(turnlog: Kit) -> None:
         return done.log
 
     assert log() == log()
+
+
+@virtual_time
+async def test_a_caller_who_is_refused_leaves_nothing_behind() -> None:
+    """The link that was made for a caller of a session which is over is closed with it."""
+    async with call(app, "hotel.desk", faults=Faults(1)) as one:
+        one.session.end()
+        await one.ended()
+        await one.caller.falls_silent()
+        before = asyncio.all_tasks()
+        with pytest.raises(TurnlogError, match="TL102"):
+            await one.calls_in()
+        assert asyncio.all_tasks() <= before
 
 
 def test_a_rate_is_a_probability() -> None:
