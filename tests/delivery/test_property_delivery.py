@@ -17,7 +17,7 @@ from turnlog import RealtimeSession, SessionEnded
 from turnlog.core import events as e
 from turnlog.core.errors import LinkClosed, TurnlogError
 from turnlog.engine.handles import SayHandle
-from turnlog.testing import Call, Kit, Pace, SpeakingProvider
+from turnlog.testing import Call, Faults, Kit, Pace, SpeakingProvider
 
 NEEDS_A_LINE = frozenset("says mumbles types cancels clears truncates reports".split())
 REFUSALS = ("conversation_already_has_active_response", "rate_limit_exceeded")
@@ -292,7 +292,9 @@ async def nobody(call: Call) -> None:
     """No one else is there."""
 
 
-def run(case: Case, *, reply: str, beside: Callable[[Call], Awaitable[None]] = nobody) -> Call:
+def run(
+    case: Case, *, reply: str, beside: Callable[[Call], Awaitable[None]] = nobody, faults: Faults | None = None
+) -> Call:
     """The whole call; `reply`: what the model answers where it answers. beside: what is done when it has begun."""
     provider = SpeakingProvider(pace=case.pace, reply=reply)
     provider.mishaps.refusals += case.refusals
@@ -301,9 +303,11 @@ def run(case: Case, *, reply: str, beside: Callable[[Call], Awaitable[None]] = n
 
     async def script(call: Call) -> None:
         await beside(call)
-        await play(call, case, alone=beside is nobody)
+        await play(call, case, alone=beside is nobody and faults is None)
+        report = await call.engine.store.verify(call.session.id)
+        assert report.ok, report
 
-    return Kit(0).run(line(handler(case), **case.definition), "line.talk", script, provider=provider)
+    return Kit(0).run(line(handler(case), **case.definition), "line.talk", script, provider=provider, faults=faults)
 
 
 @settings(max_examples=60, deadline=None)
@@ -311,5 +315,14 @@ def run(case: Case, *, reply: str, beside: Callable[[Call], Awaitable[None]] = n
 def test_what_always_holds(case: Case) -> None:
     """One terminal state each, one mouth, nothing of a dead response, heard words are a prefix, and the log replays."""
     call = run(case, reply=words(8, "model"))
+    assert_sound(call)
+    assert_honest(call)
+
+
+@settings(max_examples=30, deadline=None)
+@given(CASES, st.sampled_from([0.1, 0.5, 1.0]), st.sampled_from([30, 300, 1500]))
+def test_the_same_holds_where_the_disk_is_slow(case: Case, share: float, slowest_ms: int) -> None:
+    """What is decided while an append is under way breaks nothing of it: one commit in ten, half of them or all are slow."""
+    call = run(case, reply=words(8, "model"), faults=Faults(1, slow_commit=share, slowest_ms=slowest_ms))
     assert_sound(call)
     assert_honest(call)
