@@ -224,7 +224,7 @@ class _Run:
             else:
                 self.ending = "record" if isinstance(event, e.SessionEnding) else self.ending
                 self._deliver(answer_ns, event)
-        elif timer and timer_ns is not None and timer_ns <= until_ns:
+        elif timer and timer_ns is not None and timer_ns < until_ns:  # live, a round's facts and commands come before its timer
             if not self.today.fire(self.here.seq, timer, timer_ns):
                 raise _Stopped(f"the handler's timers never end: {self.today.place()}")
         else:

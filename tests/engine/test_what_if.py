@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.engine.living import Speaker, living
-from tests.engine.test_replay import PROGRAMS, _live
+from tests.engine.living import Speaker, app_of, living
+from tests.engine.test_replay import PROGRAMS, _live, program
 from turnlog.core import events as e
 from turnlog.core.errors import StepError, StoreError
 from turnlog.core.ports import Recorded
@@ -17,6 +17,7 @@ from turnlog.engine.handles import SayOutcome
 from turnlog.engine.replay import replay
 from turnlog.engine.session import RealtimeSession
 from turnlog.engine.what_if import what_if
+from turnlog.testing import Faults, Kit
 
 Handler = Callable[[RealtimeSession], Awaitable[None]]
 
@@ -252,6 +253,16 @@ def test_any_unchanged_handler_asks_for_the_same(node: Any, delays: list[int], h
     found = what_if(log, handler)
     assert [row for row in found.rows if row.status != "equal"] == []
     assert found.stopped == ""
+
+
+def test_what_was_asked_for_comes_before_a_timer_that_was_late() -> None:
+    """The disk is slow: both timers are overdue when the first commands are entered, which take them back, as in the record."""
+    handler = program(("gather", [("first", ["impatient", "say"]), ("timeout", ["nap", "say"])]))
+    slow = Faults(1, slow_commit=1.0, slowest_ms=40)
+    app = app_of(handler, {"find": find})
+    log = Kit(0).run(app, "hotel.desk", lambda call: call.ended(), faults=slow).log
+    found = what_if(log, handler)
+    assert ({row.status for row in found.rows}, found.stopped) == ({"equal"}, "")
 
 
 async def test_an_update_that_was_not_recorded_is_applied() -> None:
