@@ -1,6 +1,7 @@
 """`turnlog capture`: a recorded session becomes a test. A pytest file, and beside it the archive that it replays."""
 
 import asyncio
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,7 +63,7 @@ def command(session: str, out: Path | None, handler: str | None, force: bool, db
     test = out or Path("tests", f"test_{_word(row.session)}.py")
     if test.suffix != ".py":
         raise click.UsageError(f"{test} is no Python file: name FILE.py")
-    if test.exists() and not force:
+    if os.path.exists(test) and not force:
         raise StoreError("TL406", f"{test} is there already", "name another file with -o, or give --force")
     archive = test.with_suffix(SUFFIX)
     _make_folder(test.parent)

@@ -16,6 +16,7 @@ from ..core.errors import StoreError, TurnlogError
 from ..core.limits import Limits
 from ..core.secrets import KEY_PREFIX, digest
 from ..store.access import ApiKey
+from ..store.connect import is_file
 from ..store.open import open_store, store_path
 from ..store.sqlite_access import KeyFile
 from .options import console, db_option, json_option, print_json
@@ -95,7 +96,7 @@ def _list(db: str, as_json: bool) -> None:
 def _revoke(key_id: str, db: str) -> None:
     """From now on the key opens nothing. Sessions that were started with it go on."""
     path = _file(db)
-    if not path.is_file():
+    if not is_file(path):
         raise StoreError("TL404", f"{path} is not there", "check the path (--db, TURNLOG_DB)")
     key = asyncio.run(KeyFile(path).revoke_key(key_id, now_ns=time.time_ns()))
     click.echo(f"{key.id}: {_state(key, time.time_ns())}")

@@ -27,7 +27,8 @@ async def export_archive(store: Store, session: str, path: str | Path, *, writer
     Raises StoreError TL406 (cannot be written, or there is a file and not `replace`), TL408 (no such session).
     """
     path = Path(path)
-    if path.exists() and not replace:
+    # os.path.exists says no where one may not look; writing then tells why.
+    if not replace and await asyncio.to_thread(os.path.exists, path):
         raise StoreError("TL406", f"{path} is there already", "name another file, or replace it on purpose")
     head, row = await _snapshot(store, session)
     tracks = await store.tracks(session)

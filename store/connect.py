@@ -5,7 +5,9 @@ once (not after busy_timeout) when another connection has written meanwhile.
 """
 
 import asyncio
+import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from ..core.errors import StoreError
 
-__all__ = ["compiled", "driver", "fetch", "open_reader", "open_writer", "store_error"]
+__all__ = ["compiled", "driver", "fetch", "is_file", "open_reader", "open_writer", "store_error"]
 
 BUSY_TIMEOUT_S = 5.0
 PAGE_BYTES = 8192
@@ -52,6 +54,20 @@ def open_writer(path: Path, *, durability: str) -> sa.Connection:
         connection.close()
         raise
     return connection
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. Raises StoreError TL404 where the system does not let one look.
+
+    Path.is_file() raises PermissionError there, and from Python 3.14 on it says no.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        hint = "check the path, and the permissions of the folders in it"
+        raise StoreError("TL404", f"{path} cannot be reached: {error.strerror}", hint) from error
 
 
 def driver(connection: sa.Connection) -> sqlite3.Connection:
@@ -122,7 +138,8 @@ def store_error(error: Exception, path: Path, *, reading: bool = False) -> Store
                 "TL404", f"{path} cannot be read: {original}", "it is damaged or no SQLite database; restore it from a copy"
             )
         case sqlite3.SQLITE_CANTOPEN:
-            return StoreError("TL404", f"{path} cannot be opened: {original}", "the folder must exist and be writable")
+            there, absent = "check the permissions of the file and of its folder", "the folder must exist and be writable"
+            return StoreError("TL404", f"{path} cannot be opened: {original}", there if os.path.exists(path) else absent)
         case sqlite3.SQLITE_FULL:
             return StoreError(
                 "TL406", f"{path} cannot grow: {original}", "free some space; the store goes on when there is some again"

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..core.errors import StoreError
 from .archive import SUFFIX, open_archive
+from .connect import is_file
 from .memory import MemoryStore
 from .port import Store
 from .sqlite import SqliteReadOnly, SqliteStore
@@ -27,7 +28,7 @@ def open_store(url: str | Path, *, durability: str = "normal", read_only: bool =
     if scheme == "memory" and separator and not rest:
         return MemoryStore()
     path = store_path(text)
-    if text == "" or path.is_dir():
+    if text == "" or (not is_file(path) and path.is_dir()):
         raise StoreError("TL404", f"{text!r} names no file", _SHAPES)
     if path.suffix == SUFFIX:
         if not read_only:

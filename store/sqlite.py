@@ -16,7 +16,7 @@ from ..core.errors import StoreError
 from ..core.ports import Draft, Head, Recorded, Segment, SessionRow
 from .access import no_session
 from .commit import ADD_EVENT, ADD_MEDIA, Append, Outcome, commit
-from .connect import driver, open_reader, open_writer, store_error
+from .connect import driver, is_file, open_reader, open_writer, store_error
 from .lock import FileLock
 from .migrate import check, prepare
 from .restore import enter
@@ -146,14 +146,14 @@ class SqliteReadOnly(SqliteReads):
         super().__init__(path)
         self.tail = Tail(poll_s=0.2)  # who writes is another process
         self.access = SqliteAccess(path, self._refuse)
-        if not path.is_file():
+        if not is_file(path):
             hint = "check the path (--db, TURNLOG_DB); a file is made when it is opened for writing"
             raise StoreError("TL404", f"{path} is not there", hint)
         try:
             with closing(open_reader(path)) as reader:
                 check(reader, path)
         except sqlite3.Error as error:
-            raise store_error(error, path) from error
+            raise store_error(error, path, reading=True) from error
 
     async def create(self, row: SessionRow) -> Head:
         """Refused."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ..core.errors import StoreError
-from .connect import driver, open_reader, store_error
+from .connect import driver, is_file, open_reader, store_error
 from .lock import FileLock
 from .migrate import must_know, prepare, revision_of
 from .schema import REVISION
@@ -80,7 +80,7 @@ def _free_name(path: Path, revision: str) -> Path:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
+    if not is_file(path):
         raise StoreError("TL404", f"{path} is not there", "check the path")
     try:
         return open_reader(path)

@@ -150,7 +150,8 @@ async def test_an_export_replaces_only_when_told_and_leaves_nothing_half(
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "mine.turnlog").write_text("mine")
-    for session, file, code in (("s1", "mine.turnlog", "TL406"), ("no", "x.turnlog", "TL408"), ("s1", "no/x.turnlog", "TL406")):
+    bad = [("s1", "mine.turnlog", "TL406"), ("no", "x.turnlog", "TL408"), ("s1", "no/x.turnlog", "TL406")]
+    for session, file, code in [*bad, ("s1", "x" * 300, "TL406")]:
         with pytest.raises(StoreError) as refused:
             await export_archive(store, session, folder / file)
         assert refused.value.code == code

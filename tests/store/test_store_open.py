@@ -11,7 +11,7 @@ import pytest
 
 from turnlog.core.errors import StoreError
 from turnlog.core.ports import Draft, SessionRow
-from turnlog.store import Store, open_store
+from turnlog.store import Store, open_store, sqlite
 from turnlog.store.connect import store_error
 
 __all__: list[str] = []
@@ -30,6 +30,14 @@ def refused(url: str | Path, **options: str) -> StoreError:
         open_store(url, **options)  # type: ignore[arg-type]  # bad values on purpose
     assert error.value.hint
     return error.value
+
+
+def frozen_refusal(path: Path) -> sqlite3.OperationalError:
+    """SQLite's own error where nothing may be written."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as frozen:
+        with pytest.raises(sqlite3.OperationalError) as refusal:
+            frozen.execute("CREATE TABLE t (n)")
+    return refusal.value
 
 
 @pytest.mark.parametrize(
@@ -177,9 +185,40 @@ def test_a_reader_refuses_what_is_no_store(path: Path) -> None:
 def test_a_file_where_nothing_may_be_written_says_what_reading_needs(path: Path) -> None:
     """SQLite's own refusal, met while reading, is TL404 and tells to copy the file; met while writing it is TL406."""
     opened(path)
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as frozen:
-        with pytest.raises(sqlite3.OperationalError) as refusal:
-            frozen.execute("CREATE TABLE t (n)")
-    read, written = store_error(refusal.value, path, reading=True), store_error(refusal.value, path)
+    refusal = frozen_refusal(path)
+    read, written = store_error(refusal, path, reading=True), store_error(refusal, path)
     assert (read.code, written.code) == ("TL404", "TL406")
     assert "copy the file" in read.hint and "permissions" in written.hint
+
+
+def test_opening_for_reading_says_what_reading_needs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """read_only=True where SQLite may not make its files is TL404 and tells to copy the file: nobody wanted to write."""
+    opened(path)
+    refusal = frozen_refusal(path)
+
+    def refuse(_: Path) -> sqlite3.Connection:
+        raise refusal
+
+    monkeypatch.setattr(sqlite, "open_reader", refuse)  # a test that is run by root has no folder that it may not write to
+    with pytest.raises(StoreError) as error:
+        open_store(path, read_only=True)
+    assert error.value.code == "TL404" and "copy the file" in error.value.hint
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_path_that_the_system_refuses_to_look_at_is_refused(tmp_path: Path, read_only: bool) -> None:
+    """A name that is too long (as a folder that one may not enter) gives TL404 with the system's reason."""
+    with pytest.raises(StoreError, match="File name too long") as error:
+        open_store(tmp_path / ("x" * 300) / "x.db", read_only=read_only)
+    assert error.value.code == "TL404" and "folders" in error.value.hint
+
+
+def test_a_file_that_may_not_be_opened_is_told_from_a_folder_that_is_not_there(path: Path) -> None:
+    """SQLite's "unable to open" of a file that is there sends the user to the file's permissions, not to its folder."""
+    with pytest.raises(sqlite3.OperationalError) as refusal:
+        sqlite3.connect(path / "none" / "x.db")
+    absent = store_error(refusal.value, path)
+    path.touch()
+    there = store_error(refusal.value, path)
+    assert (absent.code, there.code) == ("TL404", "TL404")
+    assert "must exist" in absent.hint and "must exist" not in there.hint and "permissions" in there.hint
