@@ -121,7 +121,7 @@ def test_any_wav_becomes_mono_at_the_rate_asked_for(tmp_path: Path) -> None:
     mono = struct.unpack("<22050h", tone(440, 44100, 500))
     stereo = struct.pack("<44100h", *(value for sample in mono for value in (sample, sample)))
     heard = read_audio(write_wav(tmp_path / "stereo.wav", stereo, rate=44100, channels=2), 16000)
-    assert len(heard) / 2 / 16000 == pytest.approx(0.5, abs=0.003)
+    assert len(heard) == 2 * 8000  # its last samples, too
     assert strength(heard, 440, 16000) == pytest.approx(12000, rel=0.05)
 
 
