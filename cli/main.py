@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 
 import click
 
@@ -97,6 +98,7 @@ def _run() -> int:
         error.show()
         return 2
     except (KeyboardInterrupt, click.Abort):
+        _fall_silent()
         return INTERRUPTED
     except BrokenPipeError:  # the reader (head, less) has left: nothing more to say, also not at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -105,6 +107,12 @@ def _run() -> int:
         cause = _first(error)
         _report(cause)
         return 3 if isinstance(cause, Divergence) else 1
+
+
+def _fall_silent() -> None:
+    """What the interrupt left half made (an event loop, a coroutine that was not begun) goes without a word."""
+    sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore")
 
 
 def _first(error: Exception) -> Exception:

@@ -42,3 +42,23 @@ def interrupted(start: list[str], folder: Path, behind: bytes) -> tuple[int, byt
 def test_ctrl_c_while_it_is_imported_is_quiet(start: list[str], behind: bytes, tmp_path: Path) -> None:
     """Early, in the midst, and right before its work: no traceback, and the code of an interrupt."""
     assert interrupted(start, tmp_path, behind) == (130, b"")
+
+
+HALF_MADE = """
+import asyncio.unix_events, sys
+def interrupted(*_):
+    raise KeyboardInterrupt
+asyncio.unix_events._UnixSelectorEventLoop.__init__ = interrupted
+from _turnlog_start import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_while_an_event_loop_is_made_is_quiet(tmp_path: Path) -> None:
+    """The loop that is half made and the coroutine that it was for say nothing when they are dropped."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COVERAGE_"))}
+    command = [sys.executable, "-c", HALF_MADE, "sessions", "--db", "none.db"]
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)}, capture_output=True, timeout=60, check=False
+    )
+    assert (ran.returncode, (ran.stdout + ran.stderr).strip()) == (130, b"")
