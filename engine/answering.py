@@ -75,9 +75,12 @@ class Calls:
         self._ids = ids
         self._calls: dict[str, _Call] = {}
 
-    def check_installed(self) -> Any:
-        """The module that answers calls. Raises MissingExtra."""
-        return load("callers.webrtc", "webrtc", "a call over WebRTC")
+    async def installed(self) -> Any:
+        """The module that answers calls. Raises MissingExtra.
+
+        In a thread: the first call imports for 0.1 to 0.3 s, in which no session would go on.
+        """
+        return await asyncio.to_thread(load, "callers.webrtc", "webrtc", "a call over WebRTC")
 
     async def answer(self, live: LiveSession, offer: Offer) -> Answered:
         """Take a call for a session: see Engine.answer."""
@@ -86,7 +89,7 @@ class Calls:
             held = await live.hold(calls, check_offer(offer.sdp), peer=offer.peer, settings=offer.settings)
             self._calls[held.taken.call_id] = _Call(live.id, offer.seat, held.caller)
             return Answered(held.taken.sdp, held.taken.call_id)
-        answered, sdp = await self.check_installed().WebRtcCaller.answer(offer.sdp, self.ice)
+        answered, sdp = await (await self.installed()).WebRtcCaller.answer(offer.sdp, self.ice)
         opening = msgspec.json.encode({"type": "session.update", "session": offer.settings}) if offer.settings else b""
         link = WatchedCall(answered, opening)
         try:

@@ -59,7 +59,7 @@ class CallsEndpoint:
         offer = check_offer(asked.sdp)
         if admitted is None and (proxied := self._proxied(request, opening, asked.session)):
             return await self._relay(request, opening, proxied, offer, asked.session)
-        self._engine.calls.check_installed()
+        await self._engine.calls.installed()
         settings = settings_of(asked.session, "the part `session` of the request")
         if admitted is None:
             settings = merged(opening.settings, settings)

@@ -1,8 +1,10 @@
 """The one door for callers' offers: a call becomes a line of a session, one at a time; what is refused leaves nothing."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import ModuleType
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.engine.living import Living, living
 from tests.webrtc.peers import LOOPBACK, Told
 from turnlog.core import events as e
 from turnlog.core.errors import TurnlogError
+from turnlog.transports.extras import load
 from turnlog.transports.webrtc.peer import Peer
 
 
@@ -50,6 +53,22 @@ async def test_an_offer_becomes_a_line_and_what_it_asked_for_a_message() -> None
             await alive.engine.calls.hang_up(answered.call_id)
         assert gone.value.code == "TL312"
         await peer.close()
+
+
+async def test_no_session_stops_while_the_first_call_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What answers calls is loaded in another thread than the one that the sessions' loop runs on."""
+    threads: list[threading.Thread] = []
+
+    def noting(*named: str) -> ModuleType:
+        threads.append(threading.current_thread())
+        return load(*named)
+
+    monkeypatch.setattr("turnlog.engine.answering.load", noting)
+    async with answering() as alive:
+        peer = Peer(Told(), LOOPBACK)
+        await alive.engine.answer(alive.session.id, await peer.offer())
+        await peer.close()
+    assert threads and threading.main_thread() not in threads
 
 
 async def test_of_two_offers_at_once_one_is_taken() -> None:

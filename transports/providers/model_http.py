@@ -193,7 +193,7 @@ async def _served(link: CallerSocket, serve: Callable[[Link], Awaitable[None]]) 
 
 def _answering(ice: IceSettings) -> Answer:
     async def answer(offer: str) -> tuple[Link, str]:
-        webrtc = load("callers.webrtc", "webrtc", "answering calls over WebRTC")
+        webrtc = await asyncio.to_thread(load, "callers.webrtc", "webrtc", "answering calls over WebRTC")
         answered: tuple[Link, str] = await webrtc.WebRtcCaller.answer(offer, ice)
         return answered
 

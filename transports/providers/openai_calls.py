@@ -69,7 +69,7 @@ class Calls:
         return outcome
 
     async def _try(self, path: str, headers: dict[str, str], parts: Any) -> "_Answer | TurnlogError":
-        library, host = _httpx(), self._url.hostname
+        library, host = await asyncio.to_thread(_httpx), self._url.hostname
         url = self._url._replace(path=self._url.path + path).geturl()
         try:
             if self._credential is not None:
