@@ -6,8 +6,10 @@ The fenced blocks are read from the text itself, so that no one has to keep a li
 import ast
 import re
 import shlex
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import click
@@ -15,6 +17,7 @@ import pytest
 
 import turnlog
 import turnlog.cli.main
+from turnlog.testing import Kit, run_virtual
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "docs/howto/install.md", "docs/howto/replay.md", "docs/howto/talk-in-the-browser.md")
@@ -123,6 +126,18 @@ def test_the_handler_of_the_readme_is_accepted() -> None:
         namespace: dict[str, object] = {"__name__": "readme"}
         exec(compile(block.body, block.page, "exec"), namespace)  # its annotations and decorators are what is under test
         assert any(isinstance(value, turnlog.App) for value in namespace.values())
+
+
+def test_the_test_of_the_readme_passes_on_its_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's handler is what its test says: a caller is greeted, asks, and hears the tool's answer."""
+    [declares] = [block for block in PYTHON if block.page == "README.md" and "@app.session" in block.body]
+    [tests] = [block for block in PYTHON if block.page == "README.md" and "def test_" in block.body]
+    readme = ModuleType("readme")
+    monkeypatch.setitem(sys.modules, "readme", readme)
+    for block in (declares, tests):
+        exec(compile(block.body, block.page, "exec"), vars(readme))  # what a reader would paste
+    [test] = [value for name, value in vars(readme).items() if name.startswith("test_")]
+    run_virtual(test(Kit(0)))
 
 
 def test_the_reader_of_commands_finds_what_is_wrong() -> None:

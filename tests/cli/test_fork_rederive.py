@@ -42,6 +42,16 @@ def test_what_cannot_be_forked_is_named(typed: Typed, tmp_path: Path) -> None:
     assert command.run("sessions", "--db", "demo.db", "--json").stdout.count("\n") == 1
 
 
+def test_a_past_that_a_handler_does_not_repeat_is_a_divergence(typed: Typed, tmp_path: Path) -> None:
+    """Exit code 3 and TL101, and nothing was stored."""
+    command = copy_of(typed, tmp_path)
+    shutil.copy(typed.folder / "out" / "hotel_edited.py", tmp_path / "hotel_edited.py")
+    last = json.loads(command.run("sessions", "--db", "demo.db", "--json").stdout)["head_seq"]
+    done = command.run("fork", "last", "--at", str(last - 1), "--handler", "hotel_edited:frontdesk", "--db", "demo.db")
+    assert done.returncode == 3 and "error TL101: " in done.stderr
+    assert command.run("sessions", "--db", "demo.db", "--json").stdout.count("\n") == 1
+
+
 def test_rederive_compares_the_turns(typed: Typed) -> None:
     """The demo's three typed turns are decided as they were."""
     done = typed.command.run("rederive", "last", "--db", "out/demo.db")

@@ -27,6 +27,7 @@ from turnlog.transports.webrtc.ice import IceSettings
 
 __all__ = ["LOOPBACK", "Hosted", "client_of", "encode", "hosted", "receive", "silent_speech", "user_item"]
 
+PATIENCE_S = 30  # how long a test waits for what must happen before it fails
 LOOPBACK = IceSettings(hosts=("127.0.0.1",))
 
 
@@ -51,7 +52,8 @@ class Hosted:
     async def ended(self, session: str) -> e.SessionEnded:
         """Wait until the session is over; its end."""
         if live := self.engine.sessions.get(session):
-            await live.ended()
+            async with asyncio.timeout(PATIENCE_S):
+                await live.ended()
         last = (await self.events(session))[-1]
         assert isinstance(last, e.SessionEnded)
         return last
@@ -144,7 +146,8 @@ def encode(message: object) -> str:
 
 async def receive(caller: ClientConnection, *kinds: str) -> dict[str, Any]:
     """The next message of one of these types on a bare socket."""
-    while True:
-        message: dict[str, Any] = json.loads(await caller.recv())
-        if message["type"] in kinds:
-            return message
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            message: dict[str, Any] = json.loads(await caller.recv())
+            if message["type"] in kinds:
+                return message
