@@ -24,9 +24,9 @@ from turnlog.core import events as e
 from turnlog.core.codec import encode
 from turnlog.core.definition import define_session
 from turnlog.core.ports import Draft, SessionRow
-from turnlog.engine.handler_run import ENGINE_FLAGS
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.handler_run import ENGINE_FLAGS
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 from turnlog.store.open import open_store
 
 __all__ = ["desk", "main"]

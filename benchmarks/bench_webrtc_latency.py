@@ -28,7 +28,7 @@ from turnlog.core.errors import LinkClosed, MissingExtra
 from turnlog.core.ports import Link, Provider
 from turnlog.engine.app import App
 from turnlog.engine.engine import Engine
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.examples import hotel
 from turnlog.server.serve import listen, serve_on, url_of
 from turnlog.transports.providers.local import LocalProvider

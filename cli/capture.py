@@ -12,7 +12,7 @@ import click
 from ..core.errors import Divergence, StoreError
 from ..core.ports import SessionRow
 from ..engine.loading import load_handler
-from ..engine.replay import replay
+from ..engine.offline.replay import replay
 from ..store.archive import SUFFIX
 from .archive import write_archive
 from .options import db_option, find_session, open_for_reading, session_argument

@@ -5,7 +5,7 @@ import os
 import click
 import msgspec
 
-from ..engine.lint import check_app
+from ..engine.handlers.lint import check_app
 from ..engine.loading import load_app
 from .options import json_option, print_json
 

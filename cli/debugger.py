@@ -12,8 +12,8 @@ from typing import Any
 from ..core.errors import Divergence, TurnlogError
 from ..core.ports import Recorded
 from ..engine.app import Handler
-from ..engine.replay import ReplayRun
-from ..engine.standing import Kept, standing_frames
+from ..engine.offline.replay import ReplayRun
+from ..engine.offline.standing import Kept, standing_frames
 
 __all__ = ["Debugger"]
 

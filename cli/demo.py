@@ -17,7 +17,7 @@ from rich.text import Text
 from ..core.errors import Divergence, LinkError, MediaError, MissingExtra
 from ..core.ports import Provider, Recorded
 from ..engine.app import App
-from ..engine.replay import replay
+from ..engine.offline.replay import replay
 from ..examples import hotel
 from ..store.open import open_store
 from ..transports.providers.local import LocalProvider

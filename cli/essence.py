@@ -5,7 +5,7 @@ from typing import Any
 from ..core import commands as c
 from ..core import events as e
 from ..core.codec import decode_value
-from ..engine.divergence import brief
+from ..engine.offline.divergence import brief
 from .essence_spoken import essence_spoken
 
 __all__ = ["call_text", "essence"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from ..core.errors import StoreError
-from ..engine.fork import Forked, fork
-from ..engine.fork_rest import Line, parse_script
+from ..engine.offline.fork import Forked, fork
+from ..engine.offline.fork_rest import Line, parse_script
 from ..store.archive import SUFFIX
 from ..store.open import open_store
 from .options import db_option, find_session, json_option, open_for_reading, print_json, session_argument

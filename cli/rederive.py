@@ -5,7 +5,7 @@ import asyncio
 import click
 
 from ..core.divergence import clip
-from ..engine.rederive import TurnFact, rederive
+from ..engine.offline.rederive import TurnFact, rederive
 from .options import WIDTH, db_option, find_session, json_option, open_for_reading, partial_option, print_json, session_argument
 
 __all__ = ["command"]

@@ -9,9 +9,9 @@ from ..core.errors import Divergence, StoreError, TurnlogError
 from ..core.ports import SessionRow
 from ..engine.app import Handler
 from ..engine.loading import load_handler
-from ..engine.replay import Replayed, refuse_unreplayable, replay
-from ..engine.replay_all import handler_name, recorded_start
-from ..engine.what_if import Unanswered, what_if
+from ..engine.offline.replay import Replayed, refuse_unreplayable, replay
+from ..engine.offline.replay_all import handler_name, recorded_start
+from ..engine.offline.what_if import Unanswered, what_if
 from ..store.port import Store
 from .debugger import Debugger
 from .fetched import fetched

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..core.divergence import clip
 from ..core.errors import TurnlogError
 from ..engine.app import Handler
-from ..engine.replay_all import SessionReplay, replay_all, rows_since
+from ..engine.offline.replay_all import SessionReplay, replay_all, rows_since
 from ..store.open import open_store
 from ..store.port import Store
 from .options import WIDTH, find_session, print_json

@@ -5,7 +5,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from ..engine.side_by_side import Shown, WhatIf
+from ..engine.offline.side_by_side import Shown, WhatIf
 from .options import console, print_json
 
 __all__ = ["print_what_if"]

@@ -9,8 +9,8 @@ import msgspec
 
 from ..core.definition import DEFAULT_MODELS, SessionDefinition, define_session
 from ..core.errors import DefinitionError, TurnlogError
+from .handlers.session import RealtimeSession
 from .mcp_servers import McpSource, declare_source
-from .session import RealtimeSession
 from .toolbox import declare_reasoner
 from .tools import AnyTool, declare_tool, tool_rules
 

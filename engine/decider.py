@@ -13,8 +13,9 @@ from ..core.errors import TurnlogError
 from ..core.ports import Segment
 from ..transports.realtime.wire import MEDIA_TYPES, Message
 from .effects import Effects, carried_by
-from .handler_run import DELIVERED, Asked, HandlerRun, words_of
-from .host_run import HostRun
+from .handlers.handler_run import DELIVERED, Asked, HandlerRun, words_of
+from .handlers.host_run import HostRun
+from .handlers.issued import Issued
 from .inbox import (
     Arrived,
     Attempted,
@@ -34,10 +35,9 @@ from .inbox import (
     Up,
     is_media,
 )
-from .issued import Issued
 from .line import Line
-from .media import MediaRouter
 from .nodes.remote import RemoteRun
+from .sound.media import MediaRouter
 from .step import REDUCING, Send, Step
 
 __all__ = ["Decider", "Handling"]

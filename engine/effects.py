@@ -13,8 +13,8 @@ from ..core import events as e
 from ..core.commands import Call, Options, Say, Step, Stream, plain
 from ..core.core import Staged
 from ..core.tool_errors import told
-from .current import CALL, SESSION
-from .handler_run import words_of
+from .handlers.current import CALL, SESSION
+from .handlers.handler_run import words_of
 from .inbox import Attempted, CallDone, ToolDone
 from .toolbox import ReasonerTool, Toolbox
 from .tools import ArgumentError, JsonError, run_stored, stored

@@ -20,6 +20,7 @@ from .app import App
 from .directory import Directory
 from .draining import drained
 from .executions import Executions
+from .handlers.watchdog import HandlerLimits
 from .kept import Kept
 from .live import LiveSession
 from .nodes.hub import Nodes
@@ -30,7 +31,6 @@ from .relay.proxied import Host, Proxied
 from .shared import Shared
 from .sources import SYSTEM, Sources
 from .starting import Asked, Starter
-from .watchdog import HandlerLimits
 
 __all__ = ["Engine"]
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from .current import CALL, working_for
-from .handler_run import words_of
+from .handlers.current import CALL, working_for
+from .handlers.handler_run import words_of
 from .tools import AnyTool
 
 __all__ = ["KEPT", "Execution", "Executions"]

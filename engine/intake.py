@@ -11,7 +11,7 @@ from ..transports.realtime.wire import MEDIA_TYPES, InvalidMessage, Message, par
 from .clock import Clock
 from .inbox import Arrived, Down, Faulted, Inbox, Unreadable, Up
 from .line import Leg, Line
-from .media import MediaRouter
+from .sound.media import MediaRouter
 
 __all__ = ["Intake"]
 

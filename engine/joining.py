@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from ..core.ports import Recorded
-from .host_run import HostRun
+from .handlers.host_run import HostRun
 from .nodes.remote import RemoteRun, Shore
 from .run import SessionRun
 

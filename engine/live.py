@@ -16,13 +16,13 @@ from ..transports.providers.voice import Voice
 from ..transports.realtime.provider_leg import ProviderLeg
 from ..transports.realtime.rtp_provider_leg import RtpProviderLeg
 from ..transports.realtime.voice_leg import VoiceLeg
-from .callback import in_callback
 from .caller_legs import caller_leg, handed
-from .clip import recordings
 from .closing import close_of, left
-from .current import SESSION, working_for
 from .direct import Held, calls_of, configuration, enter
-from .host_run import HostRun
+from .handlers.callback import in_callback
+from .handlers.clip import recordings
+from .handlers.current import SESSION, working_for
+from .handlers.host_run import HostRun
 from .inbox import Attempted, Ending, Failed, OfCall
 from .joining import join
 from .nonces import Nonces

@@ -10,7 +10,7 @@ from ..core.definition import Answers
 from ..core.errors import DefinitionError
 from .agentfield.adapt import adapt_agent, adapt_handler, is_agent
 from .app import App, Handler
-from .frames import raised_in
+from .handlers.frames import raised_in
 
 __all__ = ["load_app", "load_handler"]
 

@@ -9,7 +9,7 @@ from ..core import events as e
 from ..core.commands import plain
 from ..core.ports import SessionRow
 from .app import Declared, code_version
-from .handler_run import ENGINE_FLAGS, STRICT
+from .handlers.handler_run import ENGINE_FLAGS, STRICT
 from .naming import function_name
 
 __all__ = ["row_of", "started_of"]

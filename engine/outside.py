@@ -8,8 +8,8 @@ import msgspec
 from ..core import events as e
 from ..core.commands import Site, plain
 from ..core.errors import HandlerError
+from .handlers.say_command import say_command
 from .inbox import Signalled, Told
-from .say_command import say_command
 
 __all__ = ["signalled", "told"]
 

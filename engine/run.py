@@ -13,21 +13,21 @@ from ..core.core import SessionCore, Staged
 from ..core.errors import LinkClosed
 from ..core.line_heads import LinePlayheads
 from ..core.ports import Link
-from .callback import in_callback
 from .clock import Clock
 from .decider import Decider, Handling
 from .earlier import reader
-from .ears import Ears
 from .effects import STARTED, Effects
-from .handler_run import DELIVERED, Asked
+from .handlers.callback import in_callback
+from .handlers.handler_run import DELIVERED, Asked
+from .handlers.record import OBSERVED
 from .inbox import FirstAudio, Inbox, Input, Overheard, rounds
 from .intake import Intake
 from .line import Leg, Line
-from .media import MediaRouter
-from .mouth import Mouth
-from .record import OBSERVED
 from .session_log import SessionLog
-from .speaking import Speaking
+from .sound.ears import Ears
+from .sound.media import MediaRouter
+from .sound.mouth import Mouth
+from .sound.speaking import Speaking
 from .step import Send, Step
 from .writing import Writing
 

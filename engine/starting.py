@@ -8,12 +8,13 @@ from ..core.core import SessionCore
 from ..core.errors import TurnlogError
 from ..store.port import Store
 from .app import Handler
-from .callback import in_callback
 from .decider import Handling
 from .directory import Directory
 from .effects import Effects
-from .handler_run import HandlerRun
-from .host_run import HostRun
+from .handlers.callback import in_callback
+from .handlers.handler_run import HandlerRun
+from .handlers.host_run import HostRun
+from .handlers.watchdog import HandlerLimits
 from .live import LiveSession
 from .nodes.hub import Connection
 from .nodes.registered import RegisteredNode
@@ -23,7 +24,6 @@ from .opening import row_of, started_of
 from .run import SessionRun
 from .session_log import SessionLog
 from .shared import Shared
-from .watchdog import HandlerLimits
 
 __all__ = ["Asked", "Starter"]
 

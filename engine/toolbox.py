@@ -13,7 +13,7 @@ from ..core import events as e
 from ..core.errors import DefinitionError
 from ..transports import extras
 from ..transports.control_plane import ControlPlane, Executions, Headers
-from .current import CALL, SESSION
+from .handlers.current import CALL, SESSION
 from .propagation import trace_headers
 from .tools import AnyTool, arguments_of, as_json, checked_timeout, stored, tool_rules
 

@@ -10,7 +10,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from ..engine.current import SESSION
+from ..engine.handlers.current import SESSION
 from .redact import Redactor
 
 __all__ = ["LogLines", "log_to"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from ..engine.watchdog import HandlerLimits
+from ..engine.handlers.watchdog import HandlerLimits
 from ..transports.webrtc.ice import IceSettings
 
 __all__ = ["EngineOptions", "LogOptions", "ProviderOptions", "ServeOptions"]

@@ -21,7 +21,7 @@ from ..core.ports import Link, Provider, Recorded
 from ..engine.app import App
 from ..engine.engine import Engine
 from ..engine.live import LiveSession
-from ..engine.replay import replay
+from ..engine.offline.replay import replay
 from ..engine.sources import Sources
 from ..store.archive_write import export_archive
 from ..store.memory import MemoryStore

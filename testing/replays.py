@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.errors import Divergence, TurnlogError
 from ..engine.app import Handler
-from ..engine.replay_all import SessionReplay, replay_all
+from ..engine.offline.replay_all import SessionReplay, replay_all
 from ..store.open import open_store
 
 __all__ = ["assert_replays"]

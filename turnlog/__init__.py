@@ -29,11 +29,11 @@ from .core.ports import AudioPart
 from .core.turn import SessionTurn
 from .engine.answering import Answered
 from .engine.app import App
-from .engine.clip import AudioClip, clip
+from .engine.handlers.clip import AudioClip, clip
 from .engine.engine import Engine
-from .engine.fork import Forked, fork
+from .engine.offline.fork import Forked, fork
 from .engine.garbage import collections_when_idle
-from .engine.handles import ItemStream, SayHandle, SayOutcome, Utterance
+from .engine.handlers.handles import ItemStream, SayHandle, SayOutcome, Utterance
 from .engine.live import LiveSession
 from .engine.projections import (
     BUILT_IN_PROJECTIONS,
@@ -44,13 +44,13 @@ from .engine.projections import (
     catch_up,
     projection,
 )
-from .engine.rederive import Rederived, rederive
-from .engine.replay import Replayed, replay
-from .engine.replay_all import SessionReplay, replay_all
-from .engine.session import RealtimeSession
-from .engine.side_by_side import WhatIf
-from .engine.watchdog import HandlerLimits
-from .engine.what_if import what_if
+from .engine.offline.rederive import Rederived, rederive
+from .engine.offline.replay import Replayed, replay
+from .engine.offline.replay_all import SessionReplay, replay_all
+from .engine.handlers.session import RealtimeSession
+from .engine.offline.side_by_side import WhatIf
+from .engine.handlers.watchdog import HandlerLimits
+from .engine.offline.what_if import what_if
 from .store.feed import FeedEntry
 from .store.projection_folder import ProjectionFolder
 from .transports.callers.audio import AudioCaller, AudioCleared, AudioFinished, AudioPlayer, PlayAudio, ShowText

@@ -12,7 +12,7 @@ import msgspec
 from ...core.definition import Answers
 from ...core.errors import DefinitionError
 from ..app import App, Handler
-from ..session import RealtimeSession
+from ..handlers.session import RealtimeSession
 from ..toolbox import declare_reasoner
 from .reasoners import tools_of
 from .routed import route

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from enum import Enum
 from typing import Any
 
-from ..handles import ItemStream
+from ..handlers.handles import ItemStream
 
 __all__ = ["Chunk", "Chunks", "given_back", "kept", "plain_answer"]
 

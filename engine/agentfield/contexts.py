@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..current import SESSION
+from ..handlers.current import SESSION
 
 __all__ = ["as_current", "in_session"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core import commands as c
 from ...core.turn import SessionTurn
-from ..session import RealtimeSession
+from ..handlers.session import RealtimeSession
 
 __all__ = ["CURRENT", "AgentSession"]
 

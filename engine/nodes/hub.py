@@ -18,8 +18,8 @@ from ...core import events as e
 from ...core.errors import LinkClosed, ProtocolError, TurnlogError
 from ...core.ports import Link
 from ..app import Declared
-from ..handler_run import ENGINE_FLAGS
-from ..session import RealtimeSession
+from ..handlers.handler_run import ENGINE_FLAGS
+from ..handlers.session import RealtimeSession
 from . import wire
 from .pace import MESSAGES_S, Pace
 from .remote import RemoteRun

@@ -14,10 +14,10 @@ from ...core.definition import DEFAULT_MODELS, define_session
 from ...core.errors import DefinitionError
 from ...transports import extras
 from ..app import Declared
-from ..current import CALL, SESSION
 from ..effects import Effects
-from ..handler_run import HandlerRun
-from ..session import RealtimeSession
+from ..handlers.current import CALL, SESSION
+from ..handlers.handler_run import HandlerRun
+from ..handlers.session import RealtimeSession
 from ..toolbox import Toolbox, headers_of
 from ..tools import NAME, AnyTool, arguments_of, as_json, by_name, stored, tool_rules
 

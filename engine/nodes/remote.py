@@ -14,11 +14,11 @@ from ...core.core import Staged
 from ...core.errors import LinkClosed
 from ...core.ports import Recorded
 from ...store.schema import NOT_SEMANTIC
-from ..asking import HostSide
-from ..clip import CLIP_MAX_S, AudioClip
-from ..handler_run import DELIVERED, Asked
+from ..handlers.asking import HostSide
+from ..handlers.clip import CLIP_MAX_S, AudioClip
+from ..handlers.handler_run import DELIVERED, Asked
+from ..handlers.issued import Issued
 from ..inbox import Ending, Input
-from ..issued import Issued
 from . import wire
 from .remote_effects import RemoteEffects
 

@@ -7,9 +7,9 @@ from ...core import events as e
 from ...core.codec import decode
 from ...core.core import Staged
 from ...core.tool_errors import told
-from ..asking import HostSide
 from ..earlier import EARLIER
 from ..effects import Effects
+from ..handlers.asking import HostSide
 from ..inbox import Attempted, CallDone, Input, ToolDone
 from ..toolbox import Toolbox
 from ..tools import ArgumentError, JsonError

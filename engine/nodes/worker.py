@@ -19,17 +19,17 @@ from ...core.codec import decode
 from ...core.core import Staged
 from ...core.errors import TurnlogError
 from ..app import App, code_version
-from ..callback import in_callback
-from ..current import working_for
 from ..effects import STARTED, Effects, carried_by
-from ..handler_run import DELIVERED, ENGINE_FLAGS, Asked, HandlerRun, words_of
-from ..host_run import HostRun
+from ..handlers.callback import in_callback
+from ..handlers.current import working_for
+from ..handlers.handler_run import DELIVERED, ENGINE_FLAGS, Asked, HandlerRun, words_of
+from ..handlers.host_run import HostRun
+from ..handlers.record import OBSERVED
+from ..handlers.watchdog import HandlerLimits
 from ..inbox import Attempted, CallDone, ToolDone
 from ..naming import function_name
-from ..record import OBSERVED
-from ..replay import ReplayRun
+from ..offline.replay import ReplayRun
 from ..toolbox import Toolbox
-from ..watchdog import HandlerLimits
 from . import wire
 from .uplink import Uplink
 

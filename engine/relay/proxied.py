@@ -15,7 +15,7 @@ from ...transports.callers.direct import DirectCaller
 from ..answering import Calls as OpenCalls
 from ..app import Declared
 from ..clock import Clock
-from ..current import SESSION
+from ..handlers.current import SESSION
 from ..observing import Watched
 from ..opening import row_of, started_of
 from ..session_log import SessionLog

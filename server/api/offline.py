@@ -13,9 +13,9 @@ from ...core.errors import DefinitionError, StoreError
 from ...core.ports import SessionRow
 from ...engine.app import Handler
 from ...engine.engine import Engine
-from ...engine.fork import Forked, fork
-from ...engine.fork_rest import parse_script
-from ...engine.replay_all import SessionReplay, replay_one
+from ...engine.offline.fork import Forked, fork
+from ...engine.offline.fork_rest import parse_script
+from ...engine.offline.replay_all import SessionReplay, replay_one
 from ..access import Access, Principal
 from .operations import Answer, Operation, json_answer
 from .problems import ApiRefused

@@ -14,7 +14,7 @@ from turnlog.core.errors import DefinitionError
 from turnlog.engine.agentfield.adapt import adapt_agent, is_agent
 from turnlog.engine.app import App
 from turnlog.engine.loading import load_app, load_handler
-from turnlog.engine.replay import replay
+from turnlog.engine.offline.replay import replay
 from turnlog.testing.kit import Kit
 
 

@@ -12,7 +12,7 @@ from turnlog.core import events as e
 from turnlog.core.errors import HandlerError
 from turnlog.engine.agentfield.answers import given_back, kept
 from turnlog.engine.loading import load_app, load_handler
-from turnlog.engine.replay import replay
+from turnlog.engine.offline.replay import replay
 from turnlog.testing.kit import Kit
 
 

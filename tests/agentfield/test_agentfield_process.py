@@ -10,7 +10,7 @@ import pytest
 
 from turnlog.core import events as e
 from turnlog.engine.loading import load_app, load_handler
-from turnlog.engine.replay import replay
+from turnlog.engine.offline.replay import replay
 from turnlog.testing.kit import Kit
 
 __all__: list[str] = []

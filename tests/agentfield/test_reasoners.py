@@ -17,9 +17,9 @@ from turnlog.core import events as e
 from turnlog.core.commands import Call, Site
 from turnlog.core.core import Staged
 from turnlog.core.errors import LinkError, TurnlogError
-from turnlog.engine.current import working_for
 from turnlog.engine.effects import Effects
 from turnlog.engine.engine import Engine
+from turnlog.engine.handlers.current import working_for
 from turnlog.engine.toolbox import Elsewhere, ReasonerTool, Toolbox
 from turnlog.transports.control_plane import ControlPlane
 from turnlog.transports.reasoners import ExecutionFailed, Reasoners

@@ -15,7 +15,7 @@ import turnlog
 from tests.server.hosting import hosted
 from turnlog.core.errors import DefinitionError, LinkError
 from turnlog.engine.nodes.registered import Registered, answered_by_model
-from turnlog.engine.replay import replay
+from turnlog.engine.offline.replay import replay
 from turnlog.server.settings import ServerSettings
 from turnlog.transports.web.serving import listen, serve_app, url_of
 

@@ -18,7 +18,7 @@ from turnlog.cli.main import cli
 from turnlog.core import events as e
 from turnlog.core.events import WIRE_TYPES
 from turnlog.engine.engine import Engine
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.store.open import open_store
 
 TOOL_S = 0.3

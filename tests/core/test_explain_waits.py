@@ -10,7 +10,7 @@ from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core.explain.trail import Entry
 from turnlog.core.explain.waits import DELIVERED, Waits
-from turnlog.engine import handler_run
+from turnlog.engine.handlers import handler_run
 
 
 def fold(*events: e.Event) -> Waits:

@@ -7,8 +7,8 @@ import pytest
 from tests.delivery.scenes import FIVE_S, assert_sound, line, real_time, statuses
 from turnlog import RealtimeSession
 from turnlog.core import events as e
-from turnlog.engine.rederive import rederive
-from turnlog.engine.what_if import what_if
+from turnlog.engine.offline.rederive import rederive
+from turnlog.engine.offline.what_if import what_if
 from turnlog.testing import Call, Kit
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from turnlog import App, RealtimeSession
 from turnlog.core import events as e
-from turnlog.engine.what_if import what_if
+from turnlog.engine.offline.what_if import what_if
 from turnlog.testing import Call, Kit, Pace, SpeakingProvider
 
 OUTSIDE = {"drained": "outside", "cut_off": "outside"}

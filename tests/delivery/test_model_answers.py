@@ -7,7 +7,7 @@ import pytest
 from tests.delivery.scenes import assert_sound, line, words
 from turnlog import RealtimeSession, SessionEnded
 from turnlog.core import events as e
-from turnlog.engine.handles import Utterance
+from turnlog.engine.handlers.handles import Utterance
 from turnlog.testing import Kit, Pace, SpeakingProvider
 
 LONG = words(20, "model")

@@ -16,7 +16,7 @@ from tests.delivery.scenes import assert_sound, line, words
 from turnlog import RealtimeSession, SessionEnded
 from turnlog.core import events as e
 from turnlog.core.errors import LinkClosed, TurnlogError
-from turnlog.engine.handles import SayHandle
+from turnlog.engine.handlers.handles import SayHandle
 from turnlog.testing import Call, Faults, Kit, Pace, SpeakingProvider
 
 NEEDS_A_LINE = frozenset("says mumbles types cancels clears truncates reports".split())

@@ -10,8 +10,8 @@ from tests.delivery.scenes import words
 from tests.delivery.test_property_delivery import CASES, Case, run
 from turnlog import AudioCaller
 from turnlog.core.codec import decode
-from turnlog.engine.media import MediaRouter
-from turnlog.engine.passage import Passage
+from turnlog.engine.sound.media import MediaRouter
+from turnlog.engine.sound.passage import Passage
 from turnlog.testing import Call
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.delivery.scenes import TEN_S, assert_sound, line, statuses
 from turnlog import RealtimeSession
 from turnlog.core import events as e
-from turnlog.engine.handles import SayHandle
+from turnlog.engine.handlers.handles import SayHandle
 from turnlog.testing import Call, Kit, Pace, SpeakingProvider
 
 Desk = Callable[[RealtimeSession], Awaitable[None]]

@@ -3,7 +3,7 @@
 import base64
 
 from turnlog.core import signals as s
-from turnlog.engine.mouth import Mouth
+from turnlog.engine.sound.mouth import Mouth
 from turnlog.store.media import Kept
 
 __all__ = ["MS", "Ear", "audio", "words"]

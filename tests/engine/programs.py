@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from turnlog.engine.handles import SayHandle
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.handles import SayHandle
+from turnlog.engine.handlers.session import RealtimeSession
 
 __all__ = ["Interpreter", "Program", "Trace", "lookup"]
 

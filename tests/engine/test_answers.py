@@ -4,7 +4,7 @@ import pytest
 
 from turnlog.core import commands as c
 from turnlog.core import events as e
-from turnlog.engine.answers import Answers, Decoded, readdress, say_ms, say_words_ms
+from turnlog.engine.offline.answers import Answers, Decoded, readdress, say_ms, say_words_ms
 
 SITE = c.Site("desk.py", 3)
 

@@ -1,12 +1,12 @@
-"""Tests for engine/await_stack.py."""
+"""Tests for engine/handlers/await_stack.py."""
 
 import asyncio
 import types
 from collections.abc import AsyncIterator, Generator
 from typing import Any
 
-from turnlog.engine.await_stack import await_stack, describe
-from turnlog.engine.handler_loop import HandlerLoop
+from turnlog.engine.handlers.await_stack import await_stack, describe
+from turnlog.engine.handlers.handler_loop import HandlerLoop
 
 
 async def innermost() -> None:

@@ -14,10 +14,10 @@ from turnlog.core import events as e
 from turnlog.core.codec import decode
 from turnlog.core.events import WIRE_TYPES
 from turnlog.core.explain import Trail, why_late, why_silent, why_stopped
-from turnlog.engine.fork import fork
-from turnlog.engine.fork_rest import parse_script
-from turnlog.engine.rederive import rederive
-from turnlog.engine.what_if import what_if
+from turnlog.engine.offline.fork import fork
+from turnlog.engine.offline.fork_rest import parse_script
+from turnlog.engine.offline.rederive import rederive
+from turnlog.engine.offline.what_if import what_if
 from turnlog.store.memory import MemoryStore
 from turnlog.testing import Kit
 from turnlog.testing.calls import Call

@@ -6,8 +6,8 @@ import json
 from tests.engine.living import Speaker, living
 from turnlog.core import events as e
 from turnlog.core import signals as s
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 from turnlog.transports.realtime.say_form import recognise
 
 

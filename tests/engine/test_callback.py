@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from turnlog.engine.callback import in_callback
-from turnlog.engine.handler_loop import HandlerLoop
+from turnlog.engine.handlers.callback import in_callback
+from turnlog.engine.handlers.handler_loop import HandlerLoop
 
 
 @pytest.mark.parametrize("hop", [True, False])

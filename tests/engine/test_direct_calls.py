@@ -16,10 +16,10 @@ from turnlog.core.errors import LinkError, SessionEnded, TurnlogError
 from turnlog.core.ports import Calls, TakenCall
 from turnlog.engine import sideband
 from turnlog.engine.engine import Engine
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.engine.live import LiveSession
-from turnlog.engine.rederive import rederive
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.offline.rederive import rederive
+from turnlog.engine.offline.replay import replay
 from turnlog.transports.links.in_process import pair
 from turnlog.transports.providers.openai import OpenAIProvider
 

@@ -15,9 +15,9 @@ from turnlog.core.divergence import DivergenceReport, DivergenceSide
 from turnlog.core.errors import Divergence, HandlerError
 from turnlog.core.ports import Recorded
 from turnlog.engine.app import code_version
-from turnlog.engine.divergence import brief, command_of, first_difference
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.divergence import brief, command_of, first_difference
+from turnlog.engine.offline.replay import replay
 
 Handler = Callable[[RealtimeSession], Awaitable[None]]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

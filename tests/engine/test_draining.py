@@ -8,8 +8,8 @@ from tests.engine.living import PATIENCE_S, Caller, Ledger, Speaker, app_of, ass
 from turnlog.core import events as e
 from turnlog.core.errors import TurnlogError
 from turnlog.engine.engine import Engine
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 
 
 async def desk(session: RealtimeSession) -> None:

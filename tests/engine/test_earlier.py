@@ -7,8 +7,8 @@ import pytest
 from tests.engine.living import Speaker, living
 from turnlog.core import events as e
 from turnlog.core.folds.conversation import Line
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 
 
 async def test_older_contributions_come_from_the_log() -> None:

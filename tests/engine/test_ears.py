@@ -13,9 +13,9 @@ from turnlog.core import events as e
 from turnlog.core import signals as s
 from turnlog.core.core import SessionCore
 from turnlog.core.definition import SessionDefinition
-from turnlog.engine.ears import LASTED_MS, Ears
-from turnlog.engine.levels import Meter
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.sound.ears import LASTED_MS, Ears
+from turnlog.engine.sound.levels import Meter
 from turnlog.transports.realtime.audio import PCM16, PCMA, PCMU, AudioFormat, read_wav
 from turnlog.transports.realtime.g711 import from_pcm16
 

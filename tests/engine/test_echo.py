@@ -8,9 +8,9 @@ from statistics import median
 
 import pytest
 
-from turnlog.engine.ears import LASTED_MS
-from turnlog.engine.echo import Detector, Played
-from turnlog.engine.levels import FRAME_MS, Meter
+from turnlog.engine.sound.ears import LASTED_MS
+from turnlog.engine.sound.echo import Detector, Played
+from turnlog.engine.sound.levels import FRAME_MS, Meter
 from turnlog.transports.realtime.audio import PCM16, read_wav
 
 FOLDER = Path(__file__).parents[2] / "examples" / "audio"

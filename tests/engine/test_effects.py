@@ -19,9 +19,9 @@ from turnlog.core.errors import StepError
 from turnlog.engine.app import App
 from turnlog.engine.effects import AHEAD, Effects, carried_by
 from turnlog.engine.engine import Engine
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.engine.inbox import CallDone, ToolDone
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 from turnlog.engine.toolbox import Toolbox
 from turnlog.engine.tools import declare_tool
 

@@ -10,7 +10,7 @@ from tests.engine.living import PATIENCE_S, Caller, Ledger, Speaker, app_of, of_
 from turnlog.core import events as e
 from turnlog.core.errors import DefinitionError, HandlerError, StoreError, TurnlogError
 from turnlog.engine.engine import Engine
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.testing import call, virtual_time
 
 

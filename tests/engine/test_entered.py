@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from turnlog.engine.entered import Entered
-from turnlog.engine.handler_loop import HandlerLoop
+from turnlog.engine.handlers.entered import Entered
+from turnlog.engine.handlers.handler_loop import HandlerLoop
 
 
 async def test_the_former_loop_is_put_back() -> None:

@@ -1,4 +1,4 @@
-"""Tests for engine/escapes.py."""
+"""Tests for engine/handlers/escapes.py."""
 
 import asyncio
 import inspect
@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from turnlog.core.errors import HandlerError
-from turnlog.engine.escapes import RefusingLoop, guard_threads, handler_line
-from turnlog.engine.handler_loop import HandlerLoop
+from turnlog.engine.handlers.escapes import RefusingLoop, guard_threads, handler_line
+from turnlog.engine.handlers.handler_loop import HandlerLoop
 
 Handler = Callable[[], Awaitable[object]]
 REFUSED = sorted(

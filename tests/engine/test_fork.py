@@ -8,10 +8,10 @@ import pytest
 from tests.engine.living import Ledger, Speaker, living, of_type
 from turnlog.core import events as e
 from turnlog.core.errors import Divergence, HandlerError, StepError, StoreError
-from turnlog.engine.fork import Forked, fork
-from turnlog.engine.fork_rest import Line, parse_script
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.fork import Forked, fork
+from turnlog.engine.offline.fork_rest import Line, parse_script
+from turnlog.engine.offline.replay import replay
 
 
 async def find(name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from turnlog import App, RealtimeSession
 from turnlog.core import commands as c
 from turnlog.core import events as e
-from turnlog.engine.frames import MOST_FRAMES, is_own, raised_in
+from turnlog.engine.handlers.frames import MOST_FRAMES, is_own, raised_in
 from turnlog.testing import Kit
 
 HERE = Path(__file__)

@@ -11,8 +11,8 @@ from turnlog import collections_when_idle
 from turnlog.core.definition import SessionDefinition
 from turnlog.core.ports import Link
 from turnlog.engine.engine import Engine
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.engine.live import LiveSession
-from turnlog.engine.session import RealtimeSession
 
 PATIENCE_S = 10
 

@@ -12,14 +12,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turnlog.engine.handler_loop import HandlerLoop
+from turnlog.engine.handlers.handler_loop import HandlerLoop
 
 START = 1_760_000_000_000_000_000
 ROOT = Path(__file__).parents[2]
 
 SCENARIO = """
 import asyncio, os, random, sys
-from turnlog.engine.handler_loop import HandlerLoop
+from turnlog.engine.handlers.handler_loop import HandlerLoop
 
 log, junk = [], []
 

@@ -1,4 +1,4 @@
-"""Tests for engine/handler_loop.py: plain asyncio on it, the host's side, and the end."""
+"""Tests for engine/handlers/handler_loop.py: plain asyncio on it, the host's side, and the end."""
 
 import asyncio
 import contextvars
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from turnlog.core.errors import HandlerError
-from turnlog.engine.handler_loop import HandlerLoop
+from turnlog.engine.handlers.handler_loop import HandlerLoop
 
 START = 1_760_000_000_000_000_000
 SECOND = 1_000_000_000

@@ -7,8 +7,8 @@ from turnlog.core import commands as c
 from turnlog.core import events as e
 from turnlog.core.definition import SessionDefinition
 from turnlog.core.errors import SessionEnded
-from turnlog.engine.handler_run import HandlerRun, words_of
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.handler_run import HandlerRun, words_of
+from turnlog.engine.handlers.session import RealtimeSession
 
 STARTED = e.SessionStarted(
     session="s", target="hotel.desk", definition=SessionDefinition(name="desk", provider="scripted", transport="in_process")

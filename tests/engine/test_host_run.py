@@ -1,4 +1,4 @@
-"""Tests for engine/host_run.py: handlers declared with replay=False, live, with everyone around them."""
+"""Tests for engine/handlers/host_run.py: handlers declared with replay=False, live, with everyone around them."""
 
 import asyncio
 import os
@@ -13,10 +13,10 @@ from turnlog.core import events as e
 from turnlog.core.definition import define_session
 from turnlog.core.errors import DefinitionError, HandlerError, SessionEnded, StepError, StoreError
 from turnlog.engine.app import App
-from turnlog.engine.handler_run import Asked
-from turnlog.engine.host_run import HostRun
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.handler_run import Asked
+from turnlog.engine.handlers.host_run import HostRun
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 
 STARTED = e.SessionStarted(
     session="sess_1", target="hotel.desk", definition=define_session("desk", provider="scripted", transport="in_process")

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.engine.living import living
 from turnlog.core import events as e
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 
 
 async def test_the_site_is_the_handlers_own_line() -> None:

@@ -19,9 +19,9 @@ from turnlog.core.events import EVENT_TYPES
 from turnlog.core.folds.conversation import Conversation
 from turnlog.engine.app import Handler
 from turnlog.engine.effects import STARTED, Effects
-from turnlog.engine.record import OBSERVED, Record
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.record import OBSERVED, Record
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 
 
 def named_by(*functions: Callable[..., object]) -> set[str]:

@@ -17,10 +17,10 @@ from tests.engine.living import Living, Speaker, app_of, living, of_type
 from turnlog.core import events as e
 from turnlog.core.errors import Divergence, HandlerError
 from turnlog.engine.engine import Engine
-from turnlog.engine.handler_run import STRICT
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
-from turnlog.engine.watchdog import HandlerLimits
+from turnlog.engine.handlers.handler_run import STRICT
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.handlers.watchdog import HandlerLimits
+from turnlog.engine.offline.replay import replay
 from turnlog.store.memory import MemoryStore
 
 QUICK = HandlerLimits(report_ms=50, stuck_ms=150)

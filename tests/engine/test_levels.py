@@ -5,7 +5,7 @@ from array import array
 
 import pytest
 
-from turnlog.engine.levels import Meter
+from turnlog.engine.sound.levels import Meter
 from turnlog.transports.realtime.audio import PCM16, PCMA, PCMU, AudioFormat
 from turnlog.transports.realtime.g711 import from_pcm16
 

@@ -1,4 +1,4 @@
-"""Tests for engine/lint.py and engine/lint_rules.py: what is found in a handler's source, and what is not."""
+"""Tests for engine/handlers/lint.py and engine/handlers/lint_rules.py: what is found in a handler's source, and what is not."""
 
 import asyncio
 import random
@@ -11,8 +11,8 @@ import pytest
 
 from turnlog.core.errors import DefinitionError
 from turnlog.engine.app import App
-from turnlog.engine.lint import Finding, check_app, check_source
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.lint import Finding, check_app, check_source
+from turnlog.engine.handlers.session import RealtimeSession
 
 HEAD = """\
 import asyncio, concurrent.futures, os, random, requests, secrets, socket, sqlite3, subprocess, threading, time, uuid

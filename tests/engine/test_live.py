@@ -11,7 +11,7 @@ from tests.engine.living import PATIENCE_S, Caller, Ledger, Living, Speaker, app
 from turnlog.core import events as e
 from turnlog.core.errors import HandlerError, TurnlogError
 from turnlog.engine.engine import Engine
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.transports.links.in_process import InProcessLink
 
 

@@ -14,8 +14,8 @@ from turnlog.core.errors import DefinitionError, LinkError, MissingExtra, StepEr
 from turnlog.engine import mcp_servers
 from turnlog.engine.app import App
 from turnlog.engine.engine import Engine
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 
 SERVER = str(Path(__file__).with_name("mcp_desk.py"))
 COMMAND = [sys.executable, SERVER]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.living import Speaker, assert_rebuilt, living
 from turnlog.core import events as e
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.store import export_archive, import_archive, open_archive
 from turnlog.store.memory import MemoryStore
 

@@ -11,10 +11,10 @@ from tests.engine.living import Living, living
 from turnlog.core import events as e
 from turnlog.core.errors import DefinitionError, StepError
 from turnlog.engine.app import App
-from turnlog.engine.fork import fork
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
-from turnlog.engine.what_if import what_if
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.fork import fork
+from turnlog.engine.offline.replay import replay
+from turnlog.engine.offline.what_if import what_if
 
 
 async def listens(session: RealtimeSession) -> None:

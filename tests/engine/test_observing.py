@@ -12,7 +12,7 @@ from turnlog.core import events as e
 from turnlog.core.core import Staged
 from turnlog.core.errors import StoreError
 from turnlog.engine.engine import Engine
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 
 TRACE: contextvars.ContextVar[str] = contextvars.ContextVar("TRACE", default="")
 

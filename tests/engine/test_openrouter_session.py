@@ -12,8 +12,8 @@ from turnlog.core import events as e
 from turnlog.core.codec import decode
 from turnlog.engine.app import App
 from turnlog.engine.engine import Engine
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 from turnlog.store.memory import MemoryStore
 from turnlog.testing.fake_speech import FakeVoiceActivity, listen, speak
 from turnlog.transports.links.in_process import InProcessLink, pair

@@ -9,7 +9,7 @@ from turnlog.core import events as e
 from turnlog.core.errors import HandlerError
 from turnlog.core.explain.said import why_said
 from turnlog.core.explain.trail import Trail
-from turnlog.engine.what_if import what_if
+from turnlog.engine.offline.what_if import what_if
 from turnlog.testing import Kit
 
 app = App("hotel")

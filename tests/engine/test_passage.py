@@ -5,10 +5,10 @@ import base64
 from tests.engine.living import Living, Speaker, assert_rebuilt, living
 from turnlog.core import events as e
 from turnlog.core import signals as s
-from turnlog.engine.media import MediaRouter
-from turnlog.engine.passage import Passage
-from turnlog.engine.pieces import LONGEST_MS
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.sound.media import MediaRouter
+from turnlog.engine.sound.passage import Passage
+from turnlog.engine.sound.pieces import LONGEST_MS
 
 DELTA = "response.output_audio.delta"
 

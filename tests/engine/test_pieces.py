@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests.engine.mouths import audio
-from turnlog.engine.pieces import LONGEST_MS, pieces
+from turnlog.engine.sound.pieces import LONGEST_MS, pieces
 
 
 @pytest.mark.parametrize(("rate", "sample"), [(48, 2), (8, 1)])

@@ -16,7 +16,7 @@ from tests.engine.programs import Program
 from tests.engine.statements import PROGRAMS, QUIET, SEEDS, SIMPLE, TALKS
 from tests.engine.worlds import World, digest, main, replayed
 from turnlog.core.errors import Divergence
-from turnlog.engine.replay import replay
+from turnlog.engine.offline.replay import replay
 
 ROOT = Path(__file__).parents[2]
 

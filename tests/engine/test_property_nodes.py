@@ -13,7 +13,7 @@ from tests.engine.worlds import World, replayed
 from turnlog.core import events as e
 from turnlog.core.ports import Recorded
 from turnlog.engine.app import App
-from turnlog.engine.handler_run import Asked, HandlerRun
+from turnlog.engine.handlers.handler_run import Asked, HandlerRun
 from turnlog.engine.nodes import wire
 from turnlog.engine.nodes.remote import RemoteRun, Shore
 from turnlog.engine.nodes.worker import NodeWorker

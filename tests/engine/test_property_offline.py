@@ -10,10 +10,10 @@ from tests.engine.worlds import World
 from turnlog.core import events as e
 from turnlog.core.codec import decode, encode
 from turnlog.core.ports import Recorded
-from turnlog.engine.fork import _remembered, _renamed
-from turnlog.engine.fork_rest import Rest, parse_script
-from turnlog.engine.replay import ReplayRun, replay
-from turnlog.engine.what_if import what_if
+from turnlog.engine.offline.fork import _remembered, _renamed
+from turnlog.engine.offline.fork_rest import Rest, parse_script
+from turnlog.engine.offline.replay import ReplayRun, replay
+from turnlog.engine.offline.what_if import what_if
 
 SCRIPT = parse_script("ann\n/wait 2\n/signal a\n")
 

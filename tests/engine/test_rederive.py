@@ -12,8 +12,8 @@ from turnlog.core.chain import GENESIS, digest, link
 from turnlog.core.codec import decode, encode
 from turnlog.core.errors import StoreError
 from turnlog.core.ports import Head, Recorded
-from turnlog.engine.rederive import rederive
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.rederive import rederive
 
 
 async def listens(session: RealtimeSession) -> None:

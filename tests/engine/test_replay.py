@@ -20,8 +20,8 @@ from turnlog.core.codec import decode, encode
 from turnlog.core.errors import Divergence, SessionEnded, StepError, StoreError
 from turnlog.core.ports import Recorded
 from turnlog.engine.engine import Engine
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 
 Handler = Callable[[RealtimeSession], Awaitable[None]]
 
@@ -220,7 +220,7 @@ async def test_replay_touches_no_tool_and_no_provider() -> None:
 
 ELSEWHERE = """
 import sys
-from turnlog.engine.replay import replay
+from turnlog.engine.offline.replay import replay
 from turnlog.store.open import open_store
 from tests.engine.test_replay import race
 store = open_store(sys.argv[1])

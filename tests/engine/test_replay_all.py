@@ -10,8 +10,8 @@ from turnlog.core import events as e
 from turnlog.core.codec import encode
 from turnlog.core.definition import define_session
 from turnlog.core.ports import Draft, SessionRow
-from turnlog.engine.replay_all import SessionReplay, handler_name, replay_all, replay_one
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay_all import SessionReplay, handler_name, replay_all, replay_one
 
 
 async def greets(session: RealtimeSession) -> None:

@@ -1,11 +1,11 @@
-"""Tests for engine/roster.py."""
+"""Tests for engine/handlers/roster.py."""
 
 import asyncio
 import gc
 from collections.abc import AsyncGenerator
 
-from turnlog.engine.handler_loop import HandlerLoop
-from turnlog.engine.roster import AsyncGens, Roster
+from turnlog.engine.handlers.handler_loop import HandlerLoop
+from turnlog.engine.handlers.roster import AsyncGens, Roster
 
 START = 1_760_000_000_000_000_000
 

@@ -22,15 +22,15 @@ from turnlog.core.core import SessionCore
 from turnlog.core.definition import SessionDefinition
 from turnlog.core.errors import Fenced, LinkError, StoreError, WrongExpectedSeq
 from turnlog.core.ports import Draft, Link, SessionRow
-from turnlog.engine.callback import in_callback
 from turnlog.engine.clock import Clock
 from turnlog.engine.effects import Effects
-from turnlog.engine.handler_run import HandlerRun
+from turnlog.engine.handlers.callback import in_callback
+from turnlog.engine.handlers.handler_run import HandlerRun
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.engine.inbox import rounds
 from turnlog.engine.nonces import Nonces
-from turnlog.engine.replay import replay
+from turnlog.engine.offline.replay import replay
 from turnlog.engine.run import SessionRun
-from turnlog.engine.session import RealtimeSession
 from turnlog.engine.session_log import SessionLog
 from turnlog.engine.toolbox import Toolbox
 from turnlog.store.open import open_store

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.engine.living import PATIENCE_S, Caller, Speaker, app_of
 from turnlog.engine.engine import Engine
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.store.memory import MemoryStore
 
 __all__: list[str] = []

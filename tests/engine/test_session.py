@@ -11,9 +11,9 @@ from tests.engine.living import Living, Speaker, living
 from turnlog.core import events as e
 from turnlog.core.errors import HandlerError, SessionEnded, StepError
 from turnlog.core.turn import SessionTurn
-from turnlog.engine.handles import SayOutcome
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.handles import SayOutcome
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 
 
 def replays(alive: Living, handler: Callable[..., Any]) -> int:

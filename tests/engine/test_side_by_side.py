@@ -2,8 +2,8 @@
 
 from turnlog.core import commands as c
 from turnlog.core import events as e
-from turnlog.engine.answers import Decoded
-from turnlog.engine.side_by_side import Issue, issued_until, side_by_side
+from turnlog.engine.offline.answers import Decoded
+from turnlog.engine.offline.side_by_side import Issue, issued_until, side_by_side
 
 SITE = c.Site("desk.py", 3)
 

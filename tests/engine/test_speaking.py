@@ -14,7 +14,7 @@ from tests.engine.living import Living, Speaker, assert_rebuilt, living
 from turnlog.core import events as e
 from turnlog.core import signals as s
 from turnlog.engine import run
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.engine.sources import Sources
 from turnlog.testing import VirtualClock, virtual_time
 from turnlog.transports.realtime.say_form import recognise

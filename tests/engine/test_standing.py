@@ -7,9 +7,9 @@ import pytest
 
 from turnlog.core import events as e
 from turnlog.core.definition import define_session
-from turnlog.engine.handler_run import HandlerRun
-from turnlog.engine.session import RealtimeSession
-from turnlog.engine.standing import Kept, own_frames, standing_frames
+from turnlog.engine.handlers.handler_run import HandlerRun
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.standing import Kept, own_frames, standing_frames
 
 
 async def deep(session: RealtimeSession) -> None:

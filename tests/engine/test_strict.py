@@ -1,4 +1,4 @@
-"""Tests for engine/strict.py: what a strict handler is refused, on which line, and who is not."""
+"""Tests for engine/handlers/strict.py: what a strict handler is refused, on which line, and who is not."""
 
 import asyncio
 import builtins
@@ -30,10 +30,10 @@ from typing import Any
 import pytest
 
 from turnlog.core.errors import HandlerError
-from turnlog.engine import strict
-from turnlog.engine.handler_loop import HandlerLoop
-from turnlog.engine.strict import run_refusing, strictly
-from turnlog.engine.watchdog import HandlerLimits
+from turnlog.engine.handlers import strict
+from turnlog.engine.handlers.handler_loop import HandlerLoop
+from turnlog.engine.handlers.strict import run_refusing, strictly
+from turnlog.engine.handlers.watchdog import HandlerLimits
 
 Handler = Callable[[], Awaitable[object]]
 

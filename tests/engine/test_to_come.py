@@ -2,8 +2,8 @@
 
 from turnlog.core import events as e
 from turnlog.core.commands import Say
-from turnlog.engine.answers import say_words_ms
-from turnlog.engine.to_come import Agenda, Mouth
+from turnlog.engine.offline.answers import say_words_ms
+from turnlog.engine.offline.to_come import Agenda, Mouth
 
 
 def test_events_come_at_their_times_and_in_the_order_planned() -> None:

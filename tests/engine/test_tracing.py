@@ -18,8 +18,8 @@ from turnlog.core import events as e
 from turnlog.core.commands import Site, Step
 from turnlog.core.core import Staged
 from turnlog.core.errors import LinkError, MissingExtra, StepError, StoreError
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.engine.propagation import trace_headers
-from turnlog.engine.session import RealtimeSession
 from turnlog.engine.tracing import Tracing
 
 

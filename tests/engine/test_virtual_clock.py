@@ -1,4 +1,4 @@
-"""Tests for engine/virtual_clock.py."""
+"""Tests for engine/handlers/virtual_clock.py."""
 
 import asyncio
 import math
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnlog.engine.virtual_clock import HandlerTimer, VirtualClock
+from turnlog.engine.handlers.virtual_clock import HandlerTimer, VirtualClock
 
 START = 1_760_000_000_000_000_000
 SECOND = 1_000_000_000

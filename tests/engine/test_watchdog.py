@@ -1,4 +1,4 @@
-"""Tests for engine/watchdog.py: who is reported, who is stopped, and that nobody else ever is."""
+"""Tests for engine/handlers/watchdog.py: who is reported, who is stopped, and that nobody else ever is."""
 
 import asyncio
 import gc
@@ -17,11 +17,11 @@ from io import StringIO
 import pytest
 
 from turnlog.core.errors import HandlerError, HandlerStuck
-from turnlog.engine import watchdog
-from turnlog.engine.escapes import run_callbacks
-from turnlog.engine.handler_loop import HandlerLoop
-from turnlog.engine.strict import run_refusing, strictly
-from turnlog.engine.watchdog import HandlerLimits, Watch, stack_of
+from turnlog.engine.handlers import watchdog
+from turnlog.engine.handlers.escapes import run_callbacks
+from turnlog.engine.handlers.handler_loop import HandlerLoop
+from turnlog.engine.handlers.strict import run_refusing, strictly
+from turnlog.engine.handlers.watchdog import HandlerLimits, Watch, stack_of
 
 pytestmark = pytest.mark.realtime
 

@@ -13,10 +13,10 @@ from tests.engine.test_replay import PROGRAMS, _live, program
 from turnlog.core import events as e
 from turnlog.core.errors import StepError, StoreError
 from turnlog.core.ports import Recorded
-from turnlog.engine.handles import SayOutcome
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
-from turnlog.engine.what_if import what_if
+from turnlog.engine.handlers.handles import SayOutcome
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
+from turnlog.engine.offline.what_if import what_if
 from turnlog.testing import Faults, Kit
 
 Handler = Callable[[RealtimeSession], Awaitable[None]]

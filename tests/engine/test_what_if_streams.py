@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from turnlog import App, RealtimeSession
-from turnlog.engine.what_if import what_if
+from turnlog.engine.offline.what_if import what_if
 from turnlog.testing import Kit
 
 

@@ -20,8 +20,8 @@ from turnlog.core.definition import define_session
 from turnlog.core.errors import TurnlogError
 from turnlog.core.ports import Recorded
 from turnlog.engine.earlier import EARLIER
-from turnlog.engine.handler_run import DELIVERED, Asked, HandlerRun
-from turnlog.engine.replay import replay
+from turnlog.engine.handlers.handler_run import DELIVERED, Asked, HandlerRun
+from turnlog.engine.offline.replay import replay
 
 __all__ = ["World", "digest", "main", "replayed"]
 

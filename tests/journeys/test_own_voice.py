@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.living import Speaker, living
 from turnlog.core import events as e
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.transports.realtime.audio import PCMA
 from turnlog.transports.realtime.g711 import to_pcm16
 from turnlog.transports.speech.engines import Speech

@@ -16,7 +16,7 @@ from turnlog.core.codec import decode
 from turnlog.core.ports import Provider
 from turnlog.engine.app import App
 from turnlog.engine.engine import Engine
-from turnlog.engine.replay import replay
+from turnlog.engine.offline.replay import replay
 from turnlog.server.serve import DEFAULTS, ServerSettings, listen, serve_on, url_of
 from turnlog.store.open import open_store
 from turnlog.store.port import Store

@@ -11,10 +11,10 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.server.hosting import Hosted, encode, receive, user_item
 from turnlog.engine.app import App
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.engine.nodes import wire
 from turnlog.engine.nodes.dialling import node_url, run_node
 from turnlog.engine.nodes.worker import hello_of
-from turnlog.engine.session import RealtimeSession
 from turnlog.engine.toolbox import Toolbox
 
 __all__ = ["PATIENCE_S", "BareNode", "bare_node", "hears", "node", "of_type", "refusal", "says", "shouts"]

@@ -18,7 +18,7 @@ from tests.engine.living import Speaker
 from tests.server.hosting import Hosted, hosted, receive
 from tests.server.noding import PATIENCE_S, bare_node, hears, node, of_type, says
 from turnlog.core import events as e
-from turnlog.engine.clip import AudioClip
+from turnlog.engine.handlers.clip import AudioClip
 from turnlog.engine.nodes import wire
 from turnlog.engine.sources import Sources
 from turnlog.server.settings import ServerSettings

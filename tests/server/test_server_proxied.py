@@ -16,7 +16,7 @@ from tests.server.hosting import user_item
 from tests.server.proxying import KEY, Proxying, frames_of, proxying
 from turnlog.core import events as e
 from turnlog.core.errors import StoreError, TurnlogError
-from turnlog.engine.replay import replay
+from turnlog.engine.offline.replay import replay
 from turnlog.server.settings import ServerSettings
 from turnlog.testing.fake_model import FakeModelProvider
 

@@ -11,7 +11,7 @@ import pytest
 import turnlog as tl
 from turnlog.core import events as e
 from turnlog.core.errors import TurnlogError
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
 from turnlog.engine.sources import Sources
 from turnlog.testing import Call, FakeModelProvider, Kit, VirtualClock, speak
 from turnlog.testing.virtual_loop import running_loop

@@ -18,8 +18,8 @@ from turnlog.core import events as e
 from turnlog.core import signals as s
 from turnlog.core.errors import ProtocolError, TurnlogError
 from turnlog.engine.engine import Engine
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 from turnlog.transports.webrtc.data import MAX_MESSAGE_BYTES
 from turnlog.transports.webrtc.peer import Peer
 

@@ -16,8 +16,8 @@ from turnlog.core import events as e
 from turnlog.core.ports import Provider
 from turnlog.engine.app import Handler
 from turnlog.engine.engine import Engine
-from turnlog.engine.replay import replay
-from turnlog.engine.session import RealtimeSession
+from turnlog.engine.handlers.session import RealtimeSession
+from turnlog.engine.offline.replay import replay
 from turnlog.store.messages import scan_messages
 from turnlog.transports.providers.openai import OpenAIProvider
 from turnlog.transports.webrtc.peer import Peer
