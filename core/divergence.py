@@ -1,4 +1,4 @@
-"""What a divergence is, as values and in words: both sides of it, never mixed up. engine/divergence.py finds them.
+"""What a divergence is, as values and in words: both sides of it, never mixed up. engine/offline/divergence.py finds them.
 
 Invariant: the words fit COLUMNS; the values are whole.
 """
